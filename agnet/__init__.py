@@ -1,0 +1,1 @@
+"""AGNet: generative neural architecture search with robustness at its heart."""

@@ -1,0 +1,29 @@
+"""Errors a user can act on: every message names the offending value and the remedy.
+
+The commands turn an :class:`AGNetError` into one line on stderr and exit status 2; anything else is a defect
+of this project and keeps its traceback.
+"""
+
+
+class AGNetError(ValueError):
+    """Base class of all errors that are answered by changing the input."""
+
+
+class InvalidArchitecture(AGNetError):
+    """A string or graph that is no architecture of the space."""
+
+
+class TableError(AGNetError):
+    """A table that cannot serve: missing file or column, duplicate or NaN rows, unknown architecture."""
+
+
+class CheckpointMismatch(AGNetError):
+    """Weights that do not fit their manifest or the model they are loaded into."""
+
+
+class RunDirectoryError(AGNetError):
+    """A run directory that belongs to another configuration or cannot be resumed."""
+
+
+class ConfigurationError(AGNetError):
+    """A setting outside its range, or settings that contradict each other."""

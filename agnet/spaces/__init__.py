@@ -1,0 +1,6 @@
+"""Cell spaces: what is an architecture, how it is written, drawn, and told apart from its equals."""
+
+from agnet.spaces.base import AbstractSpace
+from agnet.spaces.nasbench201 import NASBench201
+
+__all__ = ["AbstractSpace", "NASBench201"]

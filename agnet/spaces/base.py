@@ -1,0 +1,71 @@
+"""What a cell space must know about itself."""
+
+import abc
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from agnet.graphs import Graphs
+
+
+class AbstractSpace(abc.ABC):
+    """A set of cells, each with one string (the benchmark's own notation) and one graph.
+
+    Everything outside a space handles architectures as strings; everything inside the generator and the surrogate
+    handles them as :class:`~agnet.graphs.Graphs`. A space converts between the two, batch-wise.
+    """
+
+    name: str
+    node_types: tuple[str, ...]
+    """Vocabulary of node types; index 0 is the output, index 1 the input."""
+    max_nodes: int
+    size: int | None
+    """Number of architecture strings, or None where they cannot be counted."""
+
+    @property
+    def num_types(self) -> int:
+        """Size ``K`` of the node vocabulary."""
+        return len(self.node_types)
+
+    @property
+    def num_slots(self) -> int:
+        """Number of edge slots, ``N (N - 1) / 2``."""
+        return self.max_nodes * (self.max_nodes - 1) // 2
+
+    @abc.abstractmethod
+    def encode(self, architectures: Sequence[str]) -> Graphs:
+        """Graphs of architecture strings.
+
+        Raises:
+            InvalidArchitecture: naming the first string that is not in the space.
+        """
+
+    @abc.abstractmethod
+    def decode(self, graphs: Graphs) -> list[str | None]:
+        """Strings of graphs; None where a graph is no cell of the space."""
+
+    @abc.abstractmethod
+    def is_valid(self, graphs: Graphs) -> Bool[Tensor, " batch"]:
+        """Which graphs are cells of the space."""
+
+    @abc.abstractmethod
+    def sample(self, n: int, *, generator: torch.Generator) -> list[str]:
+        """``n`` architectures drawn uniformly and independently (repeats are possible)."""
+
+    @abc.abstractmethod
+    def enumerate(self) -> Sequence[str]:
+        """All architectures in the benchmark's order.
+
+        Raises:
+            ConfigurationError: if the space cannot be enumerated.
+        """
+
+    @abc.abstractmethod
+    def canonical(self, architecture: str) -> str:
+        """The representative of an architecture's isomorphism class, by the benchmark's own rule."""
+
+    @abc.abstractmethod
+    def functional_key(self, architecture: str) -> str:
+        """A text equal for two architectures only if they compute the same family of functions."""

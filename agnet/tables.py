@@ -1,0 +1,166 @@
+"""Tables: Parquet files with one row per architecture, the one contract between producing and searching.
+
+A column ``architecture`` holds the space's string; every other column is numeric. Accuracies are in percent, latencies
+in ms, energies in mJ, eps in units of 1/255 in the column's name. Several tables are joined on ``architecture``.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from agnet.atomic import replacing
+from agnet.errors import TableError
+
+KEY = "architecture"
+
+
+def content_hash(table: pa.Table) -> str:
+    """SHA-256 of a table's columns, in order: names and values, without the metadata."""
+    sha = hashlib.sha256()
+    for name in table.column_names:
+        column = table[name].combine_chunks()
+        sha.update(name.encode() + str(column.type).encode())
+        if pa.types.is_string(column.type):
+            sha.update("\n".join(column.to_pylist()).encode())
+        else:
+            sha.update(np.ascontiguousarray(column.to_numpy(zero_copy_only=False)).tobytes())
+    return sha.hexdigest()
+
+
+def write_table(path: Path, table: pa.Table, metadata: Mapping[str, str]) -> None:
+    """Write a table atomically, with its metadata and the hash of its content.
+
+    Args:
+        path: the Parquet file.
+        table: a column ``architecture`` and numeric columns.
+        metadata: space, dataset, protocol, code revision, seeds, command.
+
+    Raises:
+        TableError: if the table breaks the contract.
+    """
+    _check_rows(table, path)
+    entries = {**metadata, "content_sha256": content_hash(table)}
+    stamped = table.replace_schema_metadata({f"agnet.{key}": value for key, value in entries.items()})
+    with replacing(path) as temporary:
+        pq.write_table(stamped, temporary, compression="zstd")
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """The metadata :func:`write_table` stored, or an empty dict for a table from elsewhere."""
+    raw = pq.read_schema(path).metadata or {}
+    return {k.decode()[6:]: v.decode() for k, v in raw.items() if k.startswith(b"agnet.")}
+
+
+@dataclass(frozen=True)
+class Table:
+    """Numeric columns of one or several joined tables.
+
+    Attributes:
+        columns: column names.
+        values: one row per architecture.
+        rows: row of every architecture.
+    """
+
+    columns: tuple[str, ...]
+    values: Float[Tensor, "rows columns"]
+    rows: Mapping[str, int]
+
+    def lookup(self, architectures: Sequence[str]) -> Float[Tensor, "queries columns"]:
+        """Values of architectures, float64.
+
+        Raises:
+            TableError: naming the first architecture that is not in the table.
+        """
+        try:
+            index = [self.rows[a] for a in architectures]
+        except KeyError as error:
+            raise TableError(
+                f"architecture {error.args[0]!r} is not in the table ({len(self.rows)} rows with "
+                f"{', '.join(self.columns)}); add its row or restrict the space"
+            ) from None
+        return self.values[torch.tensor(index, dtype=torch.int64)]
+
+
+def read_table(paths: Sequence[Path | str], columns: Sequence[str]) -> Table:
+    """Read the named columns from one or several tables, joined on ``architecture``.
+
+    Only architectures present in every table that contributes a column are kept.
+
+    Args:
+        paths: Parquet files.
+        columns: columns to read; each must be in exactly one file.
+
+    Raises:
+        TableError: for a missing or unreadable file, a missing or ambiguous column, a column that is not numeric,
+            duplicate architectures, or NaN; it names file, column and remedy.
+    """
+    files = [Path(path) for path in paths]
+    if not files:
+        raise TableError("no table given; set objective.tables=[path.parquet]")
+    names = [_column_names(path) for path in files]
+    source: dict[Path, list[str]] = {}
+    for column in columns:
+        holders = [path for path, available in zip(files, names, strict=True) if column in available]
+        if not holders:
+            available = sorted({c for file_names in names for c in file_names} - {KEY})
+            raise TableError(f"no column {column!r} in {', '.join(map(str, files))}; available: {', '.join(available)}")
+        if len(holders) > 1:
+            raise TableError(
+                f"column {column!r} is in {' and '.join(map(str, holders))}; drop one table or rename the column"
+            )
+        source.setdefault(holders[0], []).append(column)
+    joined: pa.Table | None = None
+    for path, wanted in source.items():
+        part = pq.read_table(path, columns=[KEY, *wanted])
+        _check_rows(part, path)
+        joined = part if joined is None else joined.join(part, keys=KEY, join_type="inner")
+    assert joined is not None
+    if joined.num_rows == 0:
+        raise TableError(f"{', '.join(map(str, source))} share no architecture; are they of one space?")
+    values = np.stack([joined[c].to_numpy().astype(np.float64) for c in columns], axis=1)
+    rows = {a: i for i, a in enumerate(joined[KEY].to_pylist())}
+    return Table(tuple(columns), torch.from_numpy(values), rows)
+
+
+def _column_names(path: Path) -> list[str]:
+    if not path.is_file():
+        raise TableError(f"no table at {path}; check objective.tables (paths are relative to the current folder)")
+    try:
+        names = pq.read_schema(path).names
+    except (pa.ArrowException, OSError) as error:
+        raise TableError(f"{path} is not a readable Parquet file: {error}") from error
+    if KEY not in names:
+        raise TableError(f"{path} has no column {KEY!r}; its columns: {', '.join(names)}")
+    return names
+
+
+def _check_rows(table: pa.Table, path: Path) -> None:
+    key = table[KEY]
+    if not pa.types.is_string(key.type) and not pa.types.is_large_string(key.type):
+        raise TableError(f"{path}: column {KEY!r} has type {key.type}; it must hold strings")
+    if pc.count_distinct(key).as_py() != len(key):  # pyright: ignore[reportAttributeAccessIssue]
+        counts = key.value_counts()
+        repeated = next(e["values"].as_py() for e in counts if e["counts"].as_py() > 1)
+        raise TableError(f"{path}: architecture {repeated!r} has several rows; keep one row per architecture")
+    for name in table.column_names:
+        if name == KEY:
+            continue
+        column = table[name]
+        if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
+            raise TableError(f"{path}: column {name!r} has type {column.type}; columns must be numeric")
+        values = column.to_numpy().astype(np.float64)
+        if not np.isfinite(values).all():
+            row = int(np.flatnonzero(~np.isfinite(values))[0])
+            raise TableError(
+                f"{path}: column {name!r} is {values[row]} for {key[row].as_py()!r} and "
+                f"{int((~np.isfinite(values)).sum()) - 1} more; drop those rows or fill them"
+            )

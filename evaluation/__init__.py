@@ -1,0 +1,1 @@
+"""How the robustness table is made: networks, training, attacks, production."""

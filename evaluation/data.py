@@ -1,0 +1,79 @@
+"""Image sets: pixels in [0, 1], with fixed train / valid / test splits."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Images:
+    """Labelled images.
+
+    Attributes:
+        pixels: values in [0, 1].
+        labels: class indices, int64.
+    """
+
+    pixels: Float[Tensor, "images channels height width"]
+    labels: Int[Tensor, " images"]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def first(self, n: int) -> "Images":
+        """The first ``n`` images (the splits are shuffled, so this is a random subset)."""
+        return Images(self.pixels[:n], self.labels[:n])
+
+
+@dataclass(frozen=True)
+class ImageSplits:
+    """An image classification task: networks fit ``train``, searches may see ``valid``, reports quote ``test``."""
+
+    name: str
+    num_classes: int
+    train: Images
+    valid: Images
+    test: Images
+
+    @property
+    def in_channels(self) -> int:
+        """Colour channels of the images."""
+        return self.train.pixels.shape[1]
+
+    @property
+    def mean(self) -> float:
+        """Mean training pixel, for the normalisation inside the network."""
+        return float(self.train.pixels.mean())
+
+    @property
+    def std(self) -> float:
+        """Standard deviation of the training pixels."""
+        return float(self.train.pixels.std())
+
+
+def digits(*, num_valid: int = 300, num_test: int = 300, split_seed: int = 0) -> ImageSplits:
+    """The 1,797 handwritten 8x8 digits that ship with scikit-learn, split once and for all, class-balanced.
+
+    Source: Alpaydin & Kaynak, 1998, UCI Optical Recognition of Handwritten Digits (its test part).
+
+    Args:
+        num_valid: images of the validation split.
+        num_test: images of the test split; the rest is for training.
+        split_seed: seed of the stratified shuffle.
+    """
+    flat, target = load_digits(return_X_y=True)
+    pixels = (np.asarray(flat).reshape(-1, 1, 8, 8) / 16.0).astype(np.float32)
+    labels = np.asarray(target).astype(np.int64)
+    rest, test = train_test_split(np.arange(len(labels)), test_size=num_test, random_state=split_seed, stratify=labels)
+    train, valid = train_test_split(rest, test_size=num_valid, random_state=split_seed, stratify=labels[rest])
+
+    def take(rows: Any) -> Images:
+        return Images(torch.from_numpy(pixels[rows]), torch.from_numpy(labels[rows]))
+
+    return ImageSplits("digits", 10, take(train), take(valid), take(test))

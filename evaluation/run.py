@@ -1,0 +1,42 @@
+"""``python -m evaluation.run experiment=digits out=DIR``: train and attack architectures, write the table."""
+
+import shlex
+import sys
+from pathlib import Path
+
+import hydra
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from agnet.command import command
+from agnet.paths import CONF_DIR, git_revision
+from agnet.spaces import NASBench201
+from evaluation.produce import Protocol, merge, produce, representatives
+
+
+def run(cfg: DictConfig) -> None:
+    """Produce the table a configuration describes and say where it lies."""
+    space: NASBench201 = instantiate(cfg.space)
+    protocol = Protocol(
+        images=instantiate(cfg.dataset),
+        channels=cfg.network.channels,
+        cells_per_stage=cfg.network.cells_per_stage,
+        recipe=instantiate(cfg.recipe),
+        attacks=[instantiate(attack) for attack in cfg.attack.values()],
+        seed=cfg.seed,
+        block_size=cfg.block_size,
+        batch_size=cfg.batch_size,
+    )
+    out = Path(cfg.out)
+    chosen = representatives(space)[: cfg.num_architectures]
+    rows = produce(protocol, chosen, out, workers=cfg.workers)
+    path = Path(cfg.table or out / f"{space.name}_{protocol.images.name}.parquet")
+    metadata = {"command": shlex.join(["python", "-m", "evaluation.run", *sys.argv[1:]]), "revision": git_revision()}
+    count = merge(rows, protocol, space, path, metadata)
+    print(f"{path}: {count} architectures, {len(rows)} evaluated")
+
+
+main = command(hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="evaluate"), run)
+
+if __name__ == "__main__":
+    main()
