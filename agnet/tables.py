@@ -22,6 +22,8 @@ from agnet.errors import TableError
 
 KEY = "architecture"
 
+_TEXT = (pa.string(), pa.large_string(), pa.string_view())
+
 
 def content_hash(table: pa.Table) -> str:
     """SHA-256 of a table's columns, in order: names and values, without the metadata."""
@@ -29,10 +31,10 @@ def content_hash(table: pa.Table) -> str:
     for name in table.column_names:
         column = table[name].combine_chunks()
         sha.update(name.encode() + str(column.type).encode())
-        if pa.types.is_string(column.type):
-            sha.update("\n".join(column.to_pylist()).encode())
-        else:
+        if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
             sha.update(np.ascontiguousarray(column.to_numpy(zero_copy_only=False)).tobytes())
+        else:
+            sha.update("\n".join(column.to_pylist()).encode())
     return sha.hexdigest()
 
 
@@ -47,7 +49,7 @@ def write_table(path: Path, table: pa.Table, metadata: Mapping[str, str]) -> Non
     Raises:
         TableError: if the table breaks the contract.
     """
-    _check_rows(table, path)
+    table = _checked(table, path)
     entries = {**metadata, "content_sha256": content_hash(table)}
     stamped = table.replace_schema_metadata({f"agnet.{key}": value for key, value in entries.items()})
     with replacing(path) as temporary:
@@ -97,7 +99,7 @@ def read_table(paths: Sequence[Path | str], columns: Sequence[str]) -> Table:
 
     Args:
         paths: Parquet files.
-        columns: columns to read; each must be in exactly one file.
+        columns: columns to read, at least one; each must be in exactly one file.
 
     Raises:
         TableError: for a missing or unreadable file, a missing or ambiguous column, a column that is not numeric,
@@ -108,8 +110,10 @@ def read_table(paths: Sequence[Path | str], columns: Sequence[str]) -> Table:
         raise TableError("no table given; set objective.tables=[path.parquet]")
     names = [_column_names(path) for path in files]
     source: dict[Path, list[str]] = {}
-    for column in columns:
-        holders = [path for path, available in zip(files, names, strict=True) if column in available]
+    if not columns or KEY in columns:
+        raise TableError(f"columns {list(columns)}: name at least one, and only columns with values, not {KEY!r}")
+    for column in dict.fromkeys(columns):
+        holders = [path for path, available in zip(files, names, strict=True) for name in available if name == column]
         if not holders:
             available = sorted({c for file_names in names for c in file_names} - {KEY})
             raise TableError(f"no column {column!r} in {', '.join(map(str, files))}; available: {', '.join(available)}")
@@ -120,8 +124,7 @@ def read_table(paths: Sequence[Path | str], columns: Sequence[str]) -> Table:
         source.setdefault(holders[0], []).append(column)
     joined: pa.Table | None = None
     for path, wanted in source.items():
-        part = pq.read_table(path, columns=[KEY, *wanted])
-        _check_rows(part, path)
+        part = _checked(pq.read_table(path, columns=[KEY, *wanted]), path)
         joined = part if joined is None else joined.join(part, keys=KEY, join_type="inner")
     assert joined is not None
     if joined.num_rows == 0:
@@ -143,10 +146,18 @@ def _column_names(path: Path) -> list[str]:
     return names
 
 
-def _check_rows(table: pa.Table, path: Path) -> None:
+def _checked(table: pa.Table, path: Path) -> pa.Table:
+    """The table with its keys as plain strings, or the reason why it cannot serve."""
+    if KEY not in table.column_names:
+        raise TableError(f"{path} has no column {KEY!r}; its columns: {', '.join(table.column_names)}")
     key = table[KEY]
-    if not pa.types.is_string(key.type) and not pa.types.is_large_string(key.type):
+    if isinstance(key.type, pa.DictionaryType):
+        key = key.cast(key.type.value_type)
+    if key.type not in _TEXT:
         raise TableError(f"{path}: column {KEY!r} has type {key.type}; it must hold strings")
+    if key.null_count:
+        raise TableError(f"{path}: column {KEY!r} is empty in {key.null_count} rows; drop them")
+    key = key.cast(pa.string())
     if pc.count_distinct(key).as_py() != len(key):  # pyright: ignore[reportAttributeAccessIssue]
         counts = key.value_counts()
         repeated = next(e["values"].as_py() for e in counts if e["counts"].as_py() > 1)
@@ -164,3 +175,4 @@ def _check_rows(table: pa.Table, path: Path) -> None:
                 f"{path}: column {name!r} is {values[row]} for {key[row].as_py()!r} and "
                 f"{int((~np.isfinite(values)).sum()) - 1} more; drop those rows or fill them"
             )
+    return table.set_column(table.column_names.index(KEY), KEY, key)

@@ -138,15 +138,15 @@ def _renumberings(modules: list[tuple[str, tuple[int, ...]]], output: tuple[int,
     groups = [list(group) for _, group in itertools.groupby(by_text, key=lambda m: texts[m])]
     for orders in itertools.product(*(itertools.permutations(group) for group in groups)):
         number = {0: 0} | {m: i + 1 for i, m in enumerate(itertools.chain(*orders))}
-
-        def total(summands: tuple[int, ...], number: dict[int, int] = number) -> str:
-            return "+".join(str(n) for n in sorted(number[s] for s in summands))
-
         definitions = sorted(
-            (number[m], f"{number[m]}={operation}({total(summands)})")
+            (number[m], f"{number[m]}={operation}({_sum(number, summands)})")
             for m, (operation, summands) in enumerate(modules, start=1)
         )
-        yield ";".join(text for _, text in definitions) + "|" + total(output)
+        yield ";".join(text for _, text in definitions) + "|" + _sum(number, output)
+
+
+def _sum(number: dict[int, int], summands: tuple[int, ...]) -> str:
+    return "+".join(str(n) for n in sorted(number[s] for s in summands))
 
 
 class NASBench201(AbstractSpace):
@@ -195,7 +195,7 @@ class NASBench201(AbstractSpace):
 
     def sample(self, n: int, *, generator: torch.Generator) -> list[str]:
         """Uniform cells, with repeats."""
-        drawn = torch.randint(self.size, (n,), generator=generator)
+        drawn = torch.randint(len(self._by_id), (n,), generator=generator)
         return [self._by_id[i] for i in drawn.tolist()]
 
     def enumerate(self) -> Sequence[str]:

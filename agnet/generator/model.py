@@ -1,0 +1,248 @@
+"""AG-Net's generator: node by node, a cell grows from a latent vector.
+
+Source: Lukasik, Jung & Keuper, 2022, https://arxiv.org/abs/2203.08734, Algorithm 3. At step ``t`` the nodes made so far
+exchange messages along the edges made so far, the graph is read out, and from the read-out and the latent vector come
+the scores of node ``t``'s type and of the edges into it. Nothing is drawn while a graph grows: a node's scores go on as
+a real vector, an edge is taken as present when its score exceeds 0.5.
+
+Everything is dense and batched: the states of a batch are one tensor ``[batch, t, state]`` and the adjacency another,
+because a cell has at most a few dozen nodes and gathering along edge lists costs more than the zeros it saves. Forward
+and backward messages are one batched product. What a graph decodes to does not depend on its batch.
+"""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from agnet.graphs import INPUT
+
+FIXED_LOGIT = 20.0
+"""Score of what is not learned: the first node is the input, the last the output, and the second reads the first."""
+
+EDGE_THRESHOLD = 0.5
+"""Score above which an edge carries messages while the graph grows."""
+
+
+class Decoded(NamedTuple):
+    """Scores of a batch of graphs.
+
+    Attributes:
+        nodes: unnormalised log-probabilities of node types.
+        edges: log-odds of the edge slots; see :mod:`agnet.graphs` for their order.
+    """
+
+    nodes: Float[Tensor, "batch nodes types"]
+    edges: Float[Tensor, "batch slots"]
+
+
+class Propagation(nn.Module):
+    """One layer of bidirectional message passing with gated updates.
+
+    The first half of a node's state travels along the edges, the second half against them. A message is linear in
+    source and target, messages are summed, and a GRU cell updates the half-state.
+
+    Args:
+        state: size ``d`` of a node's state.
+    """
+
+    def __init__(self, state: int) -> None:
+        super().__init__()
+        half = state // 2
+        self.forward_message, self.backward_message = nn.Linear(2 * half, state), nn.Linear(2 * half, state)
+        self.forward_update, self.backward_update = nn.GRUCell(state, half), nn.GRUCell(state, half)
+
+    def fused(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Weights of both directions as two batched products.
+
+        Returns:
+            Message weight ``[2, half, 2 d]`` (from the source, from the target) and target bias ``[2, 1, d]``; update
+            weight ``[2, d + half, 4 half]`` from (messages, half-state) to (reset, update, new from messages, new from
+            half-state) and its bias ``[2, 1, 4 half]``.
+        """
+        parts = [
+            _fuse(self.forward_message, self.forward_update),
+            _fuse(self.backward_message, self.backward_update),
+        ]
+        message_weight, message_bias, update_weight, update_bias = map(torch.stack, zip(*parts, strict=True))
+        return message_weight, message_bias, update_weight, update_bias
+
+
+def _fuse(message: nn.Linear, gru: nn.GRUCell) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    half = gru.hidden_size
+    # the GRU's gates, and its new state, which sums messages and state only after the reset gate
+    input_gates, input_new = gru.weight_ih.split([2 * half, half])
+    state_gates, state_new = gru.weight_hh.split([2 * half, half])
+    update_weight = torch.cat(
+        [
+            torch.cat([input_gates, input_new, torch.zeros_like(input_new)]),
+            torch.cat([state_gates, torch.zeros_like(state_new), state_new]),
+        ],
+        dim=1,
+    )
+    gate_bias = gru.bias_ih[: 2 * half] + gru.bias_hh[: 2 * half]
+    update_bias = torch.cat([gate_bias, gru.bias_ih[2 * half :], gru.bias_hh[2 * half :]])
+    message_weight = torch.cat([message.weight[:, :half], message.weight[:, half:]])
+    return message_weight.T, message.bias[None], update_weight.T, update_bias[None]
+
+
+class Perceptron(nn.Module):
+    """Linear, ReLU, linear.
+
+    Args:
+        inputs: size of the input.
+        hidden: size between.
+        outputs: size of the output.
+    """
+
+    def __init__(self, inputs: int, hidden: int, outputs: int) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(inputs, hidden), nn.Linear(hidden, outputs)
+
+    def forward(self, x: Float[Tensor, "*batch inputs"]) -> Float[Tensor, "*batch outputs"]:
+        """Outputs of inputs."""
+        return self.finish(self.first(x))
+
+    def finish(self, preactivation: Float[Tensor, "*batch hidden"]) -> Float[Tensor, "*batch outputs"]:
+        """Outputs of what the first layer gave, for callers that compute it in parts."""
+        return self.second(F.relu(preactivation))
+
+
+def propagate(
+    halves: Float[Tensor, "2 batch nodes half"],
+    adjacency: Float[Tensor, "2 batch nodes nodes"],
+    degrees: Float[Tensor, "2 batch nodes 1"],
+    weights: tuple[Tensor, Tensor, Tensor, Tensor],
+) -> Float[Tensor, "2 batch nodes half"]:
+    """One layer of message passing in both directions.
+
+    Args:
+        halves: forward and backward half-states.
+        adjacency: ``[0, b, v, u]`` is 1 where ``u -> v``, ``[1]`` its transpose.
+        degrees: row sums of ``adjacency``.
+        weights: of :meth:`Propagation.fused`.
+    """
+    message_weight, message_bias, update_weight, update_bias = weights
+    _, batch, nodes, half = halves.shape
+    flat = halves.reshape(2, batch * nodes, half)
+    from_source, from_target = torch.bmm(flat, message_weight).chunk(2, dim=-1)
+    received = adjacency @ from_source.unflatten(1, (batch, nodes))
+    own = degrees * (from_target + message_bias).unflatten(1, (batch, nodes))
+    inputs = torch.cat([(received + own).flatten(1, 2), flat], dim=-1)
+    gates, new_input, new_state = torch.baddbmm(update_bias, inputs, update_weight).split(
+        [2 * half, half, half], dim=-1
+    )
+    reset, keep = gates.sigmoid().chunk(2, dim=-1)
+    new = torch.tanh(new_input + reset * new_state)
+    return torch.lerp(new, flat, keep).view_as(halves)
+
+
+class GraphGenerator(nn.Module):
+    """Decode latent vectors into scores of node types and edges.
+
+    Args:
+        num_types: size ``K`` of the node vocabulary (0 is output, 1 is input).
+        max_nodes: nodes ``N`` of every decoded graph.
+        state: size of a node's state.
+        latent: size of the latent vector and of the graph read-outs.
+        layers: message-passing layers per step.
+
+    Raises:
+        ValueError: if ``state`` is odd or a size is too small.
+    """
+
+    def __init__(self, num_types: int, max_nodes: int, state: int = 32, latent: int = 32, layers: int = 2) -> None:
+        super().__init__()
+        if state % 2 or min(state, latent, layers) < 1 or num_types < 3 or max_nodes < 3:
+            raise ValueError(
+                f"state must be even and all sizes positive, with at least 3 types and nodes; got {state=}, {latent=}, "
+                f"{layers=}, {num_types=}, {max_nodes=}"
+            )
+        self.num_types, self.max_nodes, self.state, self.latent = num_types, max_nodes, state, latent
+        self.embedding = Perceptron(num_types, state, state)
+        self.start = Perceptron(state + latent, 2 * state, state)
+        self.init_node = Perceptron(state + 2 * latent, 2 * state, state)
+        self.add_node = Perceptron(2 * latent, state, num_types)
+        self.add_edge = Perceptron(2 * state + 2 * latent, 2 * state, 1)
+        self.propagations = nn.ModuleList(Propagation(state) for _ in range(layers))
+        # two gated read-outs: one for the new node's type and edges, one for its initial state
+        self.readout, self.readout_gate = nn.Linear(state, latent), nn.Linear(state, 1)
+        self.init_readout, self.init_readout_gate = nn.Linear(state, latent), nn.Linear(state, 1)
+
+    def settings(self) -> dict[str, int]:
+        """Arguments that build a generator of this shape."""
+        return {
+            "num_types": self.num_types,
+            "max_nodes": self.max_nodes,
+            "state": self.state,
+            "latent": self.latent,
+            "layers": len(self.propagations),
+        }
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.readout.weight.device
+
+    def prior(self, n: int, *, generator: torch.Generator) -> Float[Tensor, "n latent"]:
+        """Latent vectors from the standard normal the generator was trained with."""
+        return torch.randn(n, self.latent, generator=generator).to(self.device)
+
+    def forward(self, z: Float[Tensor, "batch latent"]) -> Decoded:
+        """Scores of the graphs that latent vectors decode to.
+
+        Differentiable with respect to ``z`` and the weights, except through the presence of edges.
+        """
+        batch, d = len(z), self.state
+        layers = [layer.fused() for layer in self.propagations if isinstance(layer, Propagation)]
+        readouts = (self.readout, self.init_readout, self.readout_gate, self.init_readout_gate)
+        read_weight = torch.cat([m.weight for m in readouts])
+        read_bias = torch.cat([m.bias for m in readouts])
+        # first layers are split by input, so that what is linear in z is computed once and not at every step
+        add_node, init_node, add_edge = self.add_node.first, self.init_node.first, self.add_edge.first
+        type_from_graph, type_from_z = add_node.weight.split([self.latent, self.latent], dim=1)
+        init_from_node, init_from_graph, init_from_z = init_node.weight.split([d, self.latent, self.latent], dim=1)
+        edge_from_old, edge_from_new, edge_from_z = add_edge.weight.split([d, d + self.latent, self.latent], dim=1)
+        z_for_type = F.linear(z, type_from_z, add_node.bias)
+        z_for_init = F.linear(z, init_from_z, init_node.bias)
+        z_for_edge = F.linear(z, edge_from_z, add_edge.bias)
+
+        first = z.new_zeros(batch, self.num_types)
+        first[:, INPUT] = FIXED_LOGIT
+        one_hot = z.new_zeros(self.num_types)
+        one_hot[INPUT] = 1.0
+        begin = self.embedding(one_hot).expand(batch, -1)
+        states = self.start(torch.cat([begin, z], dim=1)).unsqueeze(1)
+        node_logits, edge_logits = [first], []
+        adjacency = z.new_zeros(batch, self.max_nodes, self.max_nodes)
+
+        for t in range(1, self.max_nodes):
+            if t == 1:
+                ungated = F.linear(states[:, 0], read_weight, read_bias)[:, : 2 * self.latent]
+                graph, graph_init = ungated.chunk(2, dim=1)
+            else:
+                into = adjacency[:, :t, :t]
+                both = torch.stack([into, into.transpose(1, 2)])
+                degrees = both.sum(dim=3, keepdim=True)
+                halves = torch.stack(states.chunk(2, dim=2))
+                for weights in layers:
+                    halves = propagate(halves, both, degrees, weights)
+                states = torch.cat([halves[0], halves[1]], dim=2)
+                values, gates = F.linear(states, read_weight, read_bias).split([2 * self.latent, 2], dim=2)
+                gated = values.unflatten(2, (2, self.latent)) * gates.sigmoid().unsqueeze(3)
+                graph, graph_init = gated.sum(dim=1).unbind(1)
+            types = self.add_node.finish(F.linear(graph, type_from_graph) + z_for_type)
+            embedded = F.linear(self.embedding(types), init_from_node)
+            new = self.init_node.finish(embedded + F.linear(graph_init, init_from_graph) + z_for_init)
+            if t == 1:
+                edges = z.new_full((batch, 1), FIXED_LOGIT)
+            else:
+                shared = F.linear(torch.cat([new, graph], dim=1), edge_from_new) + z_for_edge
+                edges = self.add_edge.finish(F.linear(states, edge_from_old) + shared.unsqueeze(1)).squeeze(2)
+            adjacency[:, t, :t] = (edges.detach() > EDGE_THRESHOLD).to(z.dtype)
+            node_logits.append(types)
+            edge_logits.append(edges)
+            states = torch.cat([states, new.unsqueeze(1)], dim=1)
+        return Decoded(torch.stack(node_logits, dim=1), torch.cat(edge_logits, dim=1))

@@ -1,0 +1,62 @@
+"""From scores to graphs.
+
+The first node is the input and the last the output by definition, so they are never drawn; every other node type is
+drawn from its categorical and every edge from its Bernoulli distribution, and a graph ends at its first output.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from agnet.generator.model import Decoded, GraphGenerator
+from agnet.graphs import INPUT, OUTPUT, Graphs, slot_index
+
+CHUNK = 512
+"""Graphs decoded at a time: their states stay in a core's cache."""
+
+
+def sample_graphs(decoded: Decoded, *, generator: torch.Generator) -> Graphs:
+    """Draw one graph from each set of scores.
+
+    The draws are made graph by graph in order (types, then edges, each by inverse transform of one uniform), so the
+    first graphs of a batch are the same whatever follows them.
+
+    Args:
+        decoded: scores.
+        generator: CPU source of the draws.
+
+    Returns:
+        Graphs on the device of the scores.
+    """
+    batch, max_nodes, _ = decoded.nodes.shape
+    slots = decoded.edges.shape[1]
+    uniform = torch.rand(batch, max_nodes + slots, generator=generator).to(decoded.nodes)
+    cumulative = decoded.nodes.softmax(dim=2).cumsum(dim=2)
+    # rounding may leave the last cumulative value below 1: the last type takes what is left
+    types = (uniform[:, :max_nodes, None] >= cumulative[:, :, :-1]).sum(dim=2)
+    types[:, 0], types[:, -1] = INPUT, OUTPUT
+    ended = (types == OUTPUT).cumsum(dim=1) > 0
+    types = types.masked_fill(ended, OUTPUT)
+    absent = torch.cat([ended.new_zeros(batch, 1), ended[:, :-1]], dim=1)  # beyond the first output
+    _, target = slot_index(max_nodes)
+    edges = (uniform[:, max_nodes:] < decoded.edges.sigmoid()) & ~absent[:, target]
+    return Graphs(types, edges)
+
+
+@torch.no_grad()
+def generate(
+    model: GraphGenerator, z: Float[Tensor, "batch latent"], *, generator: torch.Generator
+) -> tuple[Graphs, Decoded]:
+    """Decode latent vectors and draw a graph from each.
+
+    Args:
+        model: the generator.
+        z: latent vectors.
+        generator: CPU source of the draws.
+
+    Returns:
+        The graphs and the scores they were drawn from.
+    """
+    chunks = [model(part) for part in z.split(CHUNK)]
+    decoded = Decoded(torch.cat([c.nodes for c in chunks]), torch.cat([c.edges for c in chunks]))
+    return sample_graphs(decoded, generator=generator), decoded

@@ -1,0 +1,64 @@
+"""``python -m search.pretrain space=nasbench201 out=DIR``: pretrain a generator and enter it into a manifest."""
+
+import shlex
+import sys
+import time
+from pathlib import Path
+
+import hydra
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+from tqdm import tqdm
+
+from agnet.command import command
+from agnet.errors import ConfigurationError
+from agnet.generator import GraphGenerator
+from agnet.generator.pretrain import Schedule, pretrain
+from agnet.generator.quality import assess
+from agnet.paths import CONF_DIR, git_revision
+from agnet.spaces import AbstractSpace
+from agnet.weights import save_generator
+
+
+def run(cfg: DictConfig) -> None:
+    """Pretrain, assess, save; the same seed gives the same file."""
+    if cfg.seed < 0:
+        raise ConfigurationError(f"seed={cfg.seed}; seeds are integers from 0")
+    space: AbstractSpace = instantiate(cfg.space)
+    schedule: Schedule = instantiate(cfg.schedule)
+    torch.set_num_threads(cfg.threads)
+    begin = time.process_time()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(cfg.seed)
+        model = GraphGenerator(space.num_types, space.max_nodes, **cfg.generator)
+    random = torch.Generator().manual_seed(cfg.seed)
+    with tqdm(total=schedule.steps, unit="step", disable=None if cfg.progress else True) as bar:
+
+        def on_step(step: int, loss: float) -> None:
+            bar.update()
+            bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
+
+        losses = pretrain(model, space, schedule, generator=random, on_step=on_step)
+    metrics = assess(model, space, generator=random)
+    tail = losses[-max(1, len(losses) // 20) :]
+    entry = {
+        "kind": "generator",
+        "space": space.name,
+        "command": shlex.join(["python", "-m", "search.pretrain", *sys.argv[1:]]),
+        "revision": git_revision(),
+        "seed": cfg.seed,
+        "torch": str(torch.__version__),
+        "cpu_seconds": round(time.process_time() - begin, 1),
+        "metrics": {**metrics, "loss": sum(tail) / len(tail)},
+    }
+    path = Path(cfg.out) / f"generator_{space.name}.safetensors"
+    save_generator(path, model, entry)
+    shown = ", ".join(f"{name} {value:.6g}" for name, value in entry["metrics"].items())
+    print(f"{path}: {shown}; {entry['cpu_seconds']} CPU-s")
+
+
+main = command(hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="pretrain"), run)
+
+if __name__ == "__main__":
+    main()
