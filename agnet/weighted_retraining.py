@@ -137,7 +137,7 @@ class WeightedRetraining(AbstractOptimizer):
         learner = self._ready(values.shape[1])
         losses = self._retrain(values, learner)
         pool, graphs = self._generate_pool()
-        self._diagnostics = {"pool_size": len(pool), **losses}
+        self._diagnostics = {"pool_size": float(len(pool)), **losses}
         chosen: list[str] = []
         if pool:
             predicted = learner.surrogate.predict(graphs.features(self.space.num_types)).double()

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
@@ -102,8 +103,9 @@ def load_generator(space: AbstractSpace, path: str | Path | None = None) -> tupl
             f"{path} was made with {settings}, {space.name} needs {expected}; choose that space's checkpoint"
         )
     try:
-        model = GraphGenerator(**settings)
-        model.load_state_dict(load_file(path))
+        with torch.device("meta"):  # no initial draws: they would move the global random state
+            model = GraphGenerator(**settings)
+        model.load_state_dict(load_file(path), assign=True)
     except (RuntimeError, TypeError, ValueError, SafetensorError) as error:
         raise CheckpointMismatch(f"{path} does not hold the generator its manifest describes: {error}") from error
     return model, entry

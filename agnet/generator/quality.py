@@ -36,7 +36,7 @@ def expected_distinct(draws: int, size: int) -> float:
 
 def assess(
     model: GraphGenerator, space: AbstractSpace, *, draws: int = 10_000, generator: torch.Generator
-) -> dict[str, float]:
+) -> dict[str, int | float]:
     """Validity, uniqueness and latent information of a generator.
 
     Args:

@@ -1,0 +1,42 @@
+import pytest
+import torch
+
+from agnet.surrogate import MLPSurrogate
+
+
+def test_parameter_count_equals_the_papers_predictor() -> None:
+    assert sum(p.numel() for p in MLPSurrogate(84, 1).parameters()) == 28_645
+
+
+def test_predictions_come_back_in_the_units_of_the_values() -> None:
+    surrogate = MLPSurrogate(5, 2)
+    values = torch.tensor([[90.0, 1.0], [92.0, 5.0], [94.0, 9.0]], dtype=torch.float64)
+    surrogate.calibrate(values)
+    targets = surrogate.targets(values)
+    assert torch.allclose(targets.mean(dim=0), torch.zeros(2), atol=1e-6)
+    assert torch.allclose(targets.std(dim=0, correction=0), torch.ones(2), atol=1e-6)
+    features = torch.rand(3, 5)
+    expected = surrogate(features) * values.std(dim=0, correction=0).float() + values.mean(dim=0).float()
+    assert torch.allclose(surrogate.predict(features), expected)
+
+
+def test_a_constant_objective_does_not_divide_by_zero() -> None:
+    surrogate = MLPSurrogate(5, 1)
+    surrogate.calibrate(torch.full((4, 1), 7.0))
+    assert surrogate.targets(torch.full((4, 1), 7.0)).tolist() == [[0.0]] * 4
+    assert surrogate.predict(torch.rand(2, 5)).flatten().tolist() == pytest.approx([7.0, 7.0])
+
+
+def test_scale_travels_with_the_weights() -> None:
+    surrogate, other = MLPSurrogate(5, 1), MLPSurrogate(5, 1)
+    surrogate.calibrate(torch.tensor([[1.0], [5.0]]))
+    other.load_state_dict(surrogate.state_dict())
+    features = torch.rand(3, 5)
+    assert other.predict(features).equal(surrogate.predict(features))
+
+
+def test_prediction_is_differentiable_in_the_graph() -> None:
+    features = torch.rand(2, 5, requires_grad=True)
+    MLPSurrogate(5, 1)(features).sum().backward()
+    assert features.grad is not None
+    assert bool(features.grad.any())
