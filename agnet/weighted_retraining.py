@@ -44,7 +44,7 @@ class Retraining:
     epochs: int = 30
     batch_size: int = 16
     learning_rate: float = 1e-3
-    betas: tuple[float, float] = (0.5, 0.999)
+    betas: Sequence[float] = (0.5, 0.999)
     k: float = 1e-2
     alpha: float = 0.9
     weight_losses: bool = False
@@ -121,7 +121,9 @@ class WeightedRetraining(AbstractOptimizer):
                 surrogate = self._build_surrogate(features, num_objectives)
             settings = self.retraining
             parameters = [*self.model.parameters(), *surrogate.parameters()]
-            self._learner = Learner(surrogate, Adam(parameters, settings.learning_rate, settings.betas, fused=True))
+            self._learner = Learner(
+                surrogate, Adam(parameters, settings.learning_rate, (settings.betas[0], settings.betas[1]), fused=True)
+            )
         return self._learner
 
     def tell(self, architectures: Sequence[str], values: Float[Tensor, "n objectives"]) -> None:

@@ -131,12 +131,14 @@ def produce(
 
     Raises:
         RunDirectoryError: if the folder holds shards of another protocol or a damaged shard.
-        ConfigurationError: if there is nothing to evaluate or ``workers`` is not positive.
+        ConfigurationError: if there is nothing to evaluate, or a number of workers or a size is not positive.
     """
-    if not architectures or workers < 1:
-        raise ConfigurationError(f"{len(architectures)} architectures and workers={workers}: both must be at least 1")
+    size, batch_size = protocol.block_size, protocol.batch_size
+    if not architectures or min(workers, size, batch_size) < 1:
+        raise ConfigurationError(
+            f"{len(architectures)} architectures, {workers=}, block_size={size}, {batch_size=}: all must be at least 1"
+        )
     _claim(folder, protocol)
-    size = protocol.block_size
     blocks = [tuple(architectures[i : i + size]) for i in range(0, len(architectures), size)]
     missing = [(i, block) for i, block in enumerate(blocks) if not _shard(folder, i, block).exists()]
     jobs = [(folder, i, block, protocol) for i, block in missing]
@@ -148,7 +150,8 @@ def produce(
     ) as bar:
         for count in _run(jobs, workers):
             bar.update(count)
-    return [row for i, block in enumerate(blocks) for row in _read_shard(_shard(folder, i, block), block)]
+    digest = protocol.digest()
+    return [row for i, block in enumerate(blocks) for row in _read_shard(_shard(folder, i, block), block, digest)]
 
 
 def _run(jobs: Sequence[tuple[Path, int, tuple[str, ...], Protocol]], workers: int) -> Iterable[int]:
@@ -178,14 +181,19 @@ def _shard(folder: Path, index: int, block: Sequence[str]) -> Path:
     return folder / "shards" / f"{index:05d}_{digest}.json"
 
 
-def _read_shard(path: Path, block: Sequence[str]) -> list[Row]:
+def _read_shard(path: Path, block: Sequence[str], digest: str) -> list[Row]:
     try:
-        rows = json.loads(path.read_text())["rows"]
-        if [row["architecture"] for row in rows] == list(block):
-            return rows
+        shard = json.loads(path.read_text())
+        rows, architectures, other = shard["rows"], [row["architecture"] for row in shard["rows"]], shard["protocol"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunDirectoryError(f"damaged shard {path}: {error}; delete it and run again") from error
-    raise RunDirectoryError(f"damaged shard {path}: other architectures than its name says; delete it and run again")
+    if architectures != list(block):
+        raise RunDirectoryError(
+            f"damaged shard {path}: other architectures than its name says; delete it and run again"
+        )
+    if other != digest:
+        raise RunDirectoryError(f"shard {path} was made under another protocol; delete it and run again")
+    return rows
 
 
 def _claim(folder: Path, protocol: Protocol) -> None:

@@ -68,7 +68,7 @@ class GroupedConvNorm(nn.Module):
         self.norm = nn.BatchNorm2d(len(names) * c_out) if norm else None
         self.bias: Tensor | None = None
 
-    def forward(self, x: Features) -> Features:
+    def forward(self, x: Features) -> Float[Tensor, "batch members c_out height_out width_out"]:
         """Apply each member's convolution to its own features."""
         y = F.conv2d(x.flatten(1, 2), self.weight, self.bias, self.stride, self.padding, groups=self.members)
         if self.norm is not None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional as F
 
+from agnet.errors import ConfigurationError
 from evaluation.data import Images
 from evaluation.stack import NetworkStack
 
@@ -39,7 +40,12 @@ def train(stack: NetworkStack, images: Images, recipe: Recipe, *, seed: int) -> 
         images: the training split.
         recipe: schedule and optimiser settings.
         seed: seed of the image order.
+
+    Raises:
+        ConfigurationError: if the batch size is not positive, or so large that there would be no step.
     """
+    if not 1 <= recipe.batch_size <= len(images):
+        raise ConfigurationError(f"recipe.batch_size={recipe.batch_size}: give 1..{len(images)}, the training images")
     generator = torch.Generator().manual_seed(seed)
     steps_per_epoch = len(images) // recipe.batch_size
     total = recipe.epochs * steps_per_epoch

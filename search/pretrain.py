@@ -26,7 +26,7 @@ def run(cfg: DictConfig) -> None:
     if cfg.seed < 0:
         raise ConfigurationError(f"seed={cfg.seed}; seeds are integers from 0")
     space: AbstractSpace = instantiate(cfg.space)
-    schedule: Schedule = instantiate(cfg.schedule)
+    schedule: Schedule = instantiate(cfg.schedule, _convert_="all")
     torch.set_num_threads(cfg.threads)
     begin = time.process_time()
     with torch.random.fork_rng(devices=[]):
@@ -40,7 +40,7 @@ def run(cfg: DictConfig) -> None:
             bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
 
         losses = pretrain(model, space, schedule, generator=random, on_step=on_step)
-    metrics = assess(model, space, generator=random)
+    metrics = assess(model, space, draws=cfg.draws, generator=random)
     tail = losses[-max(1, len(losses) // 20) :]
     entry = {
         "kind": "generator",

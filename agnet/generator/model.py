@@ -17,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from agnet.errors import ConfigurationError
 from agnet.graphs import INPUT
 
 FIXED_LOGIT = 20.0
@@ -150,13 +151,13 @@ class GraphGenerator(nn.Module):
         layers: message-passing layers per step.
 
     Raises:
-        ValueError: if ``state`` is odd or a size is too small.
+        ConfigurationError: if ``state`` is odd or a size is too small.
     """
 
     def __init__(self, num_types: int, max_nodes: int, state: int = 32, latent: int = 32, layers: int = 2) -> None:
         super().__init__()
         if state % 2 or min(state, latent, layers) < 1 or num_types < 3 or max_nodes < 3:
-            raise ValueError(
+            raise ConfigurationError(
                 f"state must be even and all sizes positive, with at least 3 types and nodes; got {state=}, {latent=}, "
                 f"{layers=}, {num_types=}, {max_nodes=}"
             )

@@ -9,7 +9,7 @@ same loss.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -35,7 +35,7 @@ class Schedule:
     steps: int = 1500
     batch_size: int = 256
     learning_rate: float = 2e-3
-    betas: tuple[float, float] = (0.5, 0.999)
+    betas: Sequence[float] = (0.5, 0.999)
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.batch_size < 1 or not self.learning_rate > 0:
@@ -62,7 +62,9 @@ def pretrain(
     Returns:
         The loss of every step, in nats per slot.
     """
-    optimizer = Adam(model.parameters(), lr=schedule.learning_rate, betas=schedule.betas, fused=True)
+    optimizer = Adam(
+        model.parameters(), lr=schedule.learning_rate, betas=(schedule.betas[0], schedule.betas[1]), fused=True
+    )
     losses = []
     for step in range(schedule.steps):
         graphs = space.encode(space.sample(schedule.batch_size, generator=generator))

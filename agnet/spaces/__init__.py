@@ -2,5 +2,6 @@
 
 from agnet.spaces.base import AbstractSpace
 from agnet.spaces.nasbench201 import NASBench201
+from agnet.spaces.subspace import Subspace
 
-__all__ = ["AbstractSpace", "NASBench201"]
+__all__ = ["AbstractSpace", "NASBench201", "Subspace"]

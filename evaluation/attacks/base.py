@@ -19,13 +19,13 @@ class AbstractAttack(abc.ABC):
         eps: L-inf radii in units of 1/255, increasing.
 
     Raises:
-        ConfigurationError: if a radius is negative, above 255, or not in increasing order.
+        ConfigurationError: if there is no radius, or one is NaN, negative, above 255, or not in increasing order.
     """
 
     name: str
 
-    def __init__(self, eps: Sequence[float]) -> None:
-        if not eps or list(eps) != sorted(set(eps)) or eps[0] < 0 or eps[-1] > 255:
+    def __init__(self, eps: Sequence[int | float]) -> None:
+        if not eps or list(eps) != sorted(set(eps)) or not all(0 <= radius <= 255 for radius in eps):
             raise ConfigurationError(f"attack {self.name}: eps={list(eps)}; give increasing values within 0..255")
         self.eps = tuple(eps)
 

@@ -79,6 +79,7 @@ class FGSM(AbstractAttack):
         *,
         generator: torch.Generator,
     ) -> Iterator[Float[Tensor, "*batch channels height width"]]:
+        """FGSM images at each radius; the generator is not used."""
         sign = gradient_sign(model, inputs, labels)
         for eps in self.eps:
             yield (inputs + eps / 255 * sign).clamp(0, 1)

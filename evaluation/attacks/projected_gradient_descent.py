@@ -64,7 +64,7 @@ class PGD(AbstractAttack):
 
     name = "pgd"
 
-    def __init__(self, eps: Sequence[float], steps: int = 40, relative_step: float = 1 / 30) -> None:
+    def __init__(self, eps: Sequence[int | float], steps: int = 40, relative_step: float = 1 / 30) -> None:
         super().__init__(eps)
         if steps < 1 or not relative_step > 0:
             raise ConfigurationError(f"attack pgd: steps={steps}, relative_step={relative_step}; both must be positive")
@@ -78,6 +78,7 @@ class PGD(AbstractAttack):
         *,
         generator: torch.Generator,
     ) -> Iterator[Float[Tensor, "*batch channels height width"]]:
+        """PGD images at each radius, from the same random start."""
         copies = inputs.ndim - 4
         start = torch.rand(len(inputs), *[1] * copies, *inputs.shape[-3:], generator=generator) * 2 - 1
         for eps in self.eps:

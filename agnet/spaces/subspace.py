@@ -1,0 +1,74 @@
+"""A space restricted to the architectures that have values."""
+
+from collections.abc import Collection, Sequence
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from agnet.errors import ConfigurationError
+from agnet.graphs import Graphs
+from agnet.spaces.base import AbstractSpace
+
+MAX_REJECTIONS = 10_000
+"""Draws per wanted architecture after which a subspace counts as too thin to be sampled by rejection."""
+
+
+class Subspace(AbstractSpace):
+    """Part of a space: what lies outside is as invalid as a malformed graph.
+
+    Args:
+        space: the whole space.
+        allowed: architectures of the part.
+
+    Raises:
+        InvalidArchitecture: if one of them is not in the space.
+        ConfigurationError: if there are none.
+    """
+
+    def __init__(self, space: AbstractSpace, allowed: Collection[str]) -> None:
+        if not allowed:
+            raise ConfigurationError(f"a subspace of {space.name} needs at least one architecture")
+        space.encode(list(allowed))
+        self.space, self.allowed = space, frozenset(allowed)
+        self.name, self.node_types, self.max_nodes = space.name, space.node_types, space.max_nodes
+        self.size = len(self.allowed)
+
+    def encode(self, architectures: Sequence[str]) -> Graphs:
+        """Graphs, as the whole space has them."""
+        return self.space.encode(architectures)
+
+    def decode(self, graphs: Graphs) -> list[str | None]:
+        """Strings; None also for what lies outside the part."""
+        return [a if a in self.allowed else None for a in self.space.decode(graphs)]
+
+    def is_valid(self, graphs: Graphs) -> Bool[Tensor, " batch"]:
+        """Which graphs are architectures of the part."""
+        return torch.tensor([a is not None for a in self.decode(graphs)], dtype=torch.bool)
+
+    def sample(self, n: int, *, generator: torch.Generator) -> list[str]:
+        """Uniform over the part, by rejection.
+
+        Raises:
+            ConfigurationError: if the part is too thin for that.
+        """
+        found: list[str] = []
+        for _ in range(MAX_REJECTIONS):
+            if len(found) >= n:
+                return found[:n]
+            found += [a for a in self.space.sample(n, generator=generator) if a in self.allowed]
+        raise ConfigurationError(
+            f"{self.size} architectures are too few of {self.space.name} to be sampled; add rows to the table"
+        )
+
+    def enumerate(self) -> Sequence[str]:
+        """The part, in the order of the whole space."""
+        return [a for a in self.space.enumerate() if a in self.allowed]
+
+    def canonical(self, architecture: str) -> str:
+        """As in the whole space; the representative may lie outside the part."""
+        return self.space.canonical(architecture)
+
+    def functional_key(self, architecture: str) -> str:
+        """As in the whole space."""
+        return self.space.functional_key(architecture)

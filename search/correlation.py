@@ -1,0 +1,72 @@
+"""Does a surrogate order its candidates as their true values do?"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from agnet.objective import Objective
+from agnet.optimizer import AbstractOptimizer
+
+Truth = Callable[[Sequence[str]], tuple[list[int], Tensor]]
+"""True values of those of the given architectures for which they cost nothing: positions, and one row for each."""
+
+
+def table_truth(objective: Objective) -> Truth:
+    """True values by table lookup; architectures without a row are left out."""
+
+    def truth(architectures: Sequence[str]) -> tuple[list[int], Tensor]:
+        positions = [i for i, a in enumerate(architectures) if a in objective.table.rows]
+        return positions, objective([architectures[i] for i in positions])
+
+    return truth
+
+
+def average_ranks(values: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+    """Ascending ranks from 1; equal values share the mean of their ranks.
+
+    Example:
+        >>> average_ranks(torch.tensor([10.0, 30.0, 10.0, 20.0]))
+        tensor([1.5000, 4.0000, 1.5000, 3.0000], dtype=torch.float64)
+    """
+    _, inverse, counts = torch.unique(values, return_inverse=True, return_counts=True)
+    means = counts.cumsum(0).double() - (counts.double() - 1) / 2
+    return means[inverse]
+
+
+def spearman(a: Float[Tensor, " n"], b: Float[Tensor, " n"]) -> float | None:
+    """Spearman's rank correlation with ties: Pearson's correlation of the average ranks.
+
+    Returns:
+        A number in [-1, 1]; None where it is undefined: fewer than two values, all equal, or not finite.
+
+    Example:
+        >>> spearman(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([10.0, 30.0, 20.0]))
+        0.5
+    """
+    if len(a) < 2 or not bool((a.isfinite() & b.isfinite()).all()):
+        return None
+    x, y = average_ranks(a), average_ranks(b)
+    x, y = x - x.mean(), y - y.mean()
+    scale = (x.square().sum() * y.square().sum()).sqrt().item()
+    return None if scale == 0 else max(-1.0, min(1.0, (x @ y).item() / scale))
+
+
+def surrogate_spearman(optimizer: AbstractOptimizer, truth: Truth) -> float | None:
+    """Rank correlation of an optimizer's predictions with the truth, over the pool of its last ``ask``.
+
+    A diagnostic: what is looked up here is no query and never reaches the optimizer.
+
+    Returns:
+        Mean over the objectives for which it is defined; None without predictions.
+    """
+    predicted = optimizer.predictions()
+    if predicted is None:
+        return None
+    positions, values = truth(optimizer.pool())
+    if not positions:
+        return None
+    shown = predicted[torch.tensor(positions)]
+    found = [r for r in map(spearman, shown.T, values.T) if r is not None]
+    return sum(found) / len(found) if found else None

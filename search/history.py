@@ -1,0 +1,157 @@
+"""What was queried: the record in memory, and ``history.jsonl``, one line per query, only ever appended to."""
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from agnet.errors import RunDirectoryError
+from search.incumbent import IncumbentTracker
+
+
+@dataclass(frozen=True)
+class Query:
+    """One evaluation of an architecture.
+
+    Attributes:
+        index: position in the search, from 0.
+        architecture: the space's string.
+        values: the objective's columns in their own units and directions.
+        round: the round that asked for it, from 0.
+        seconds: wall-clock time of the search when the round's values were known.
+    """
+
+    index: int
+    architecture: str
+    values: dict[str, float]
+    round: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Round:
+    """What is known about a round besides its queries.
+
+    Attributes:
+        queries: number of queries after the round.
+        seconds: wall-clock time of the search after the round.
+        surrogate_spearman: see :func:`search.correlation.surrogate_spearman`.
+        diagnostics: what the optimizer says about its proposal.
+    """
+
+    queries: int
+    seconds: float
+    surrogate_spearman: float | None
+    diagnostics: dict[str, float]
+
+
+class History:
+    """All queries of a search in order, and which was the best at every moment.
+
+    Args:
+        columns: the objective's columns.
+        maximized: whether a column is maximised.
+    """
+
+    def __init__(self, columns: Sequence[str], maximized: Sequence[bool]) -> None:
+        self.columns, self.maximized = tuple(columns), tuple(maximized)
+        self.queries: list[Query] = []
+        self.rounds: list[Round] = []
+        self.incumbents: list[int] = []
+        """After each query, the index of the best query so far."""
+        self._tracker = IncumbentTracker(len(self.columns))
+        self._architectures: set[str] = set()
+
+    def __len__(self) -> int:
+        return len(self.queries)
+
+    def __contains__(self, architecture: str) -> bool:
+        return architecture in self._architectures
+
+    def extend(self, queries: Iterable[Query]) -> None:
+        """Append queries."""
+        for query in queries:
+            signed = [
+                query.values[c] if up else -query.values[c] for c, up in zip(self.columns, self.maximized, strict=True)
+            ]
+            self.incumbents.append(self._tracker.add(signed))
+            self.queries.append(query)
+            self._architectures.add(query.architecture)
+
+    @property
+    def best(self) -> Query:
+        """First of :func:`agnet.pareto.rank` over all queries, the earliest of equals."""
+        return self.queries[self.incumbents[-1]]
+
+    @property
+    def front(self) -> list[Query]:
+        """Non-dominated queries, in the same order."""
+        return [self.queries[i] for i in self._tracker.front()]
+
+    @property
+    def seconds(self) -> float:
+        """Wall-clock time of the finished rounds."""
+        return self.rounds[-1].seconds if self.rounds else 0.0
+
+
+def append_queries(path: Path, queries: Iterable[Query]) -> None:
+    """Append lines to a history file and wait until the disk has them."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write("".join(json.dumps(asdict(query)) + "\n" for query in queries))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read_queries(path: Path) -> list[Query]:
+    """Queries of a history file; a last line that a kill has torn is left out, a missing file is empty.
+
+    Raises:
+        RunDirectoryError: if another line is damaged.
+    """
+    return [query for query, _ in _read(path)]
+
+
+def keep_queries(path: Path, count: int) -> list[Query]:
+    """Cut a history file after ``count`` queries and return these.
+
+    Raises:
+        RunDirectoryError: if there are fewer, or a line is damaged.
+    """
+    kept = _read(path)[:count]
+    if len(kept) < count:
+        raise RunDirectoryError(
+            f"{path} holds {len(kept)} queries, but {count} were finished; restore it, or start anew with force=true"
+        )
+    if path.exists():
+        os.truncate(path, kept[-1][1] if kept else 0)
+    return [query for query, _ in kept]
+
+
+def _read(path: Path) -> list[tuple[Query, int]]:
+    """Queries, each with the number of bytes up to the end of its line."""
+    if not path.exists():
+        return []
+    lines = path.read_bytes().split(b"\n")
+    found, end = [], 0
+    for number, line in enumerate(lines[:-1]):  # what follows the last line feed is torn or empty
+        end += len(line) + 1
+        try:
+            query = Query(**_fields(line))
+        except (ValueError, TypeError) as error:
+            if number == len(lines) - 2:
+                break
+            raise RunDirectoryError(_damaged(path, number)) from error
+        if query.index != number:
+            raise RunDirectoryError(_damaged(path, number))
+        found.append((query, end))
+    return found
+
+
+def _fields(line: bytes) -> dict[str, Any]:
+    return json.loads(line)
+
+
+def _damaged(path: Path, number: int) -> str:
+    return f"{path}: line {number + 1} is not query {number} of a search; restore it, or start anew with force=true"

@@ -1,0 +1,188 @@
+"""The search loop: ask, evaluate, tell, and leave behind what a restart needs.
+
+After every round, in this order: the queries are appended to ``history.jsonl``, the optimizer is told, and ``state.pt``
+is replaced. A kill at any moment leaves a state and at least its queries, so a restart drops what lies beyond the state
+and repeats that round with the same proposals.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from jaxtyping import Float
+from torch import Tensor
+from tqdm import tqdm
+
+from agnet.errors import ConfigurationError, InvalidArchitecture, RunDirectoryError
+from agnet.optimizer import AbstractOptimizer
+from agnet.spaces import AbstractSpace
+from search.correlation import Truth, surrogate_spearman
+from search.history import History, Query, Round, append_queries, keep_queries
+from search.state import load_state, save_state
+
+HISTORY_FILE, STATE_FILE = "history.jsonl", "state.pt"
+
+
+@runtime_checkable
+class SearchObjective(Protocol):
+    """What the loop needs of an objective; :class:`agnet.objective.Objective` is one, a live evaluation another."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Columns, in the order of the values."""
+        ...
+
+    @property
+    def maximized(self) -> tuple[bool, ...]:
+        """Whether a column is maximised."""
+        ...
+
+    def __call__(self, architectures: Sequence[str]) -> Float[Tensor, "queries objectives"]:
+        """Values as an optimizer sees them: every column to be maximised."""
+        ...
+
+    def natural(self, values: Float[Tensor, "queries objectives"]) -> list[dict[str, float]]:
+        """The same values in the columns' own units and directions."""
+        ...
+
+
+def check_schedule(*, budget: int, initial: int, batch: int) -> None:
+    """Refuse a schedule that is no search.
+
+    Raises:
+        ConfigurationError: if a number is not positive, or nothing is left after the first round.
+    """
+    for name, value in (("initial", initial), ("batch", batch)):
+        if value < 1:
+            raise ConfigurationError(f"{name}={value}: at least one architecture must be queried per round")
+    if budget <= initial:
+        raise ConfigurationError(
+            f"budget={budget} is spent by the initial={initial} random architectures; raise budget or lower initial"
+        )
+
+
+def run_search(
+    space: AbstractSpace,
+    objective: SearchObjective,
+    optimizer: AbstractOptimizer,
+    *,
+    budget: int,
+    initial: int = 16,
+    batch: int = 16,
+    run_directory: Path | None = None,
+    truth: Truth | None = None,
+    observer: Callable[[History], None] | None = None,
+    progress: bool = False,
+) -> History:
+    """Query architectures until the budget is spent or the space is exhausted.
+
+    A query is one evaluation of an architecture that was not queried before; the loop counts, whatever the optimizer.
+
+    Args:
+        space: where the architectures come from.
+        objective: evaluates architectures.
+        optimizer: proposes them; fresh, or built with the arguments it had when the run was interrupted.
+        budget: number of queries.
+        initial: queries of the first round.
+        batch: queries of every other round; the last one may be smaller.
+        run_directory: existing folder of ``history.jsonl`` and ``state.pt``, from which the search continues; None
+            keeps everything in memory.
+        truth: looks up what the surrogate's predictions are compared with; None for objectives where that costs.
+        observer: called after every round, and once with what an interrupted run left.
+        progress: show a bar on a terminal.
+
+    Raises:
+        ConfigurationError: see :func:`check_schedule`.
+        RunDirectoryError: if the folder's files belong together with neither each other nor the objective.
+        RuntimeError: if the optimizer proposes what it must not, or a value is not finite: a defect of either.
+    """
+    check_schedule(budget=budget, initial=initial, batch=batch)
+    history = History(objective.names, objective.maximized)
+    if run_directory is not None:
+        _resume(history, optimizer, run_directory, truth)
+    if history.queries and observer is not None:
+        observer(history)
+    started = time.perf_counter() - history.seconds
+    disable = None if progress else True  # None: off when not a terminal
+    with tqdm(total=budget, initial=len(history), desc="search", unit="query", disable=disable) as bar:
+        while len(history) < budget:
+            wanted = min(batch if history.queries else initial, budget - len(history))
+            proposed = optimizer.ask(wanted)
+            _check_proposals(proposed, wanted, history, space)
+            if not proposed:
+                break
+            diagnostics = dict(optimizer.diagnostics())
+            correlation = None if truth is None else surrogate_spearman(optimizer, truth)
+            values = objective(proposed)
+            if not bool(values.isfinite().all()):
+                raise RuntimeError(f"the objective gave values that are not finite for {proposed}: {values.tolist()}")
+            seconds = round(time.perf_counter() - started, 3)
+            queries = [
+                Query(len(history) + i, architecture, natural, len(history.rounds), seconds)
+                for i, (architecture, natural) in enumerate(zip(proposed, objective.natural(values), strict=True))
+            ]
+            if run_directory is not None:
+                append_queries(run_directory / HISTORY_FILE, queries)
+            optimizer.tell(proposed, values)
+            history.extend(queries)
+            seconds = round(time.perf_counter() - started, 3)
+            history.rounds.append(Round(len(history), seconds, correlation, diagnostics))
+            if run_directory is not None:
+                save_state(run_directory / STATE_FILE, history, optimizer)
+            if observer is not None:
+                observer(history)
+            bar.update(len(queries))
+            bar.set_postfix({column: f"{value:.5g}" for column, value in history.best.values.items()})
+    return history
+
+
+def _resume(history: History, optimizer: AbstractOptimizer, run_directory: Path, truth: Truth | None) -> None:
+    """Continue what lies in a run directory; what was not finished there is dropped."""
+    state, path = run_directory / STATE_FILE, run_directory / HISTORY_FILE
+    if not state.exists():
+        keep_queries(path, 0)
+        return
+    rounds, optimizer_state = load_state(state)
+    queries = keep_queries(path, rounds[-1].queries)
+    if tuple(queries[0].values) != history.columns:
+        raise RunDirectoryError(
+            f"{path} has values of {', '.join(queries[0].values)}, the objective is {', '.join(history.columns)}; "
+            "choose another run_dir, or start anew with force=true"
+        )
+    if truth is not None:
+        _check_values(queries, history, truth, path)
+    optimizer.load_state_dict(optimizer_state)
+    history.extend(queries)
+    history.rounds.extend(rounds)
+
+
+def _check_values(queries: Sequence[Query], history: History, truth: Truth, path: Path) -> None:
+    """Refuse to continue on a table that has changed since."""
+    positions, values = truth([query.architecture for query in queries])
+    signs = [1.0 if up else -1.0 for up in history.maximized]
+    for i, row in zip(positions, values.tolist(), strict=True):
+        now = {c: sign * value for c, sign, value in zip(history.columns, signs, row, strict=True)}
+        if now != queries[i].values:
+            raise RunDirectoryError(
+                f"{path}: {queries[i].architecture} was {queries[i].values} and is now {now}: the table has changed; "
+                "restore it, choose another run_dir, or start anew with force=true"
+            )
+
+
+def _check_proposals(proposed: Sequence[str], wanted: int, history: History, space: AbstractSpace) -> None:
+    """Hold an optimizer to its contract; only distinct, new and valid architectures are evaluated."""
+    repeated = sorted({a for a in proposed if a in history or proposed.count(a) > 1})
+    if repeated:
+        raise RuntimeError(f"the optimizer proposed {repeated[0]!r} again; every proposal must be new")
+    if len(proposed) > wanted:
+        raise RuntimeError(f"the optimizer proposed {len(proposed)} architectures where {wanted} were asked for")
+    try:
+        space.encode(proposed)
+    except InvalidArchitecture as error:
+        raise RuntimeError(f"the optimizer proposed what is not in the space: {error}") from None
+    if len(proposed) < wanted and space.size is not None and len(history) + len(proposed) < space.size:
+        raise RuntimeError(
+            f"the optimizer proposed {len(proposed)} architectures where {wanted} were asked for, although only "
+            f"{len(history)} of {space.size} are known"
+        )

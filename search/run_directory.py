@@ -1,0 +1,135 @@
+"""A folder that belongs to one run: claimed by its configuration, locked while a process works in it."""
+
+import fcntl
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from agnet.atomic import write_text
+from agnet.errors import RunDirectoryError
+from search.loop import HISTORY_FILE, STATE_FILE
+
+CONFIG_FILE, PLOT_FILE, RESULT_FILE = "config.yaml", "incumbent.png", "result.json"
+FILES = (CONFIG_FILE, HISTORY_FILE, STATE_FILE, PLOT_FILE, RESULT_FILE)
+
+IGNORED = frozenset({"run_dir", "logger", "progress", "force", "data_root"})
+"""Keys that do not change what a search finds (``data_root`` counts through the paths it is part of)."""
+
+
+def relevant(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a configuration that decides a search."""
+    return {key: value for key, value in config.items() if key not in IGNORED}
+
+
+class RunDirectory:
+    """The files of one run.
+
+    Args:
+        path: the folder; it need not exist.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def config(self) -> Path:
+        """The resolved configuration."""
+        return self.path / CONFIG_FILE
+
+    @property
+    def plot(self) -> Path:
+        """The incumbent's course."""
+        return self.path / PLOT_FILE
+
+    @property
+    def result(self) -> Path:
+        """The result; its existence marks a finished run."""
+        return self.path / RESULT_FILE
+
+    def check(self, config: Mapping[str, Any]) -> None:
+        """Refuse a folder of another run.
+
+        Raises:
+            RunDirectoryError: naming the settings that differ; nothing is changed.
+        """
+        remedy = "choose another run_dir, or replace that run with force=true"
+        if not self.config.exists():
+            found = [name for name in FILES if (self.path / name).exists()]
+            if found:
+                raise RunDirectoryError(f"{self.path} has {', '.join(found)} but no {CONFIG_FILE}; {remedy}")
+            return
+        try:
+            saved = OmegaConf.to_container(OmegaConf.load(self.config))
+            theirs = {str(k): v for k, v in saved.items()} if isinstance(saved, dict) else {}
+        except (YAMLError, OmegaConfBaseException, OSError) as error:
+            raise RunDirectoryError(f"{self.config} cannot be read ({error}); {remedy}") from error
+        theirs, ours = _flat(relevant(theirs)), _flat(relevant(config))
+        differences = [
+            f"{key} is {theirs.get(key, '(absent)')!r} there and {ours.get(key, '(absent)')!r} here"
+            for key in dict.fromkeys([*theirs, *ours])
+            if key not in theirs or key not in ours or theirs[key] != ours[key]
+        ]
+        if differences:
+            raise RunDirectoryError(f"{self.path} holds another run: {'; '.join(differences)}; {remedy}")
+
+    @contextmanager
+    def claimed(self, config: Mapping[str, Any], *, force: bool) -> Iterator[None]:
+        """Own the folder: it exists, holds ``config``, and no other process works in it.
+
+        Args:
+            config: resolved configuration.
+            force: delete the files of whatever run lies there; others stay.
+
+        Raises:
+            RunDirectoryError: if the folder cannot be written, is in use, or belongs to another run.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            handle = os.open(self.path, os.O_RDONLY)
+        except OSError as error:
+            raise RunDirectoryError(f"cannot use run_dir={self.path} ({error.strerror}); choose another") from error
+        try:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise RunDirectoryError(f"another process works in {self.path}; wait for it or stop it") from None
+            except OSError:
+                pass  # a file system without locks: two processes there are the user's business
+            if force:
+                self._clear()
+            self.check(config)
+            self._tidy()
+            try:
+                write_text(self.config, OmegaConf.to_yaml(OmegaConf.create(dict(config))))
+            except OSError as error:
+                raise RunDirectoryError(f"cannot write {self.config} ({error.strerror}); choose another") from error
+            yield
+        finally:
+            os.close(handle)
+
+    def _clear(self) -> None:
+        for name in FILES:
+            (self.path / name).unlink(missing_ok=True)
+
+    def _tidy(self) -> None:
+        """Remove temporary files that a kill has left."""
+        for name in FILES:
+            for stale in self.path.glob(f".{name}.*"):
+                stale.unlink(missing_ok=True)
+
+
+def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """``{"a": {"b": 1}}`` as ``{"a.b": 1}``; an empty section counts as a value."""
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        if isinstance(value, Mapping) and value:
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat

@@ -1,0 +1,40 @@
+import pytest
+import torch
+
+from agnet.errors import ConfigurationError, InvalidArchitecture
+from agnet.spaces import NASBench201, Subspace
+
+WHOLE = NASBench201()
+CELLS = WHOLE.enumerate()
+
+
+def test_only_allowed_cells_exist() -> None:
+    part = Subspace(WHOLE, set(CELLS[:3000]))
+    assert part.size == 3000
+    assert list(part.enumerate()) == list(CELLS[:3000])
+    graphs = WHOLE.encode([CELLS[0], CELLS[3000]])
+    assert part.decode(graphs) == [CELLS[0], None]
+    assert part.is_valid(graphs).tolist() == [True, False]
+    assert part.encode(CELLS[:5]).node_types.equal(WHOLE.encode(CELLS[:5]).node_types)
+
+
+def test_samples_are_allowed_and_uniform() -> None:
+    part = Subspace(WHOLE, CELLS[:10])
+    drawn = part.sample(300, generator=torch.Generator().manual_seed(0))
+    counts = torch.tensor([drawn.count(a) for a in CELLS[:10]])
+    assert counts.sum() == 300
+    # mean 30, standard deviation 5.2: five of them
+    assert bool(((counts - 30).abs() < 26).all())
+
+
+def test_a_part_too_thin_to_sample_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agnet.spaces.subspace.MAX_REJECTIONS", 3)
+    with pytest.raises(ConfigurationError, match="too few"):
+        Subspace(WHOLE, CELLS[:1]).sample(2, generator=torch.Generator().manual_seed(0))
+
+
+def test_foreign_cells_and_nothing_are_refused() -> None:
+    with pytest.raises(InvalidArchitecture, match="not a cell"):
+        Subspace(WHOLE, ["not a cell"])
+    with pytest.raises(ConfigurationError, match="at least one"):
+        Subspace(WHOLE, [])

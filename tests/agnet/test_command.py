@@ -1,0 +1,135 @@
+"""The frame of commands, with stand-ins for the configuration library."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from agnet.command import BAD_INPUT, INTERRUPTED, command
+from agnet.errors import AGNetError, TableError
+
+Body = Callable[[Any], None]
+
+
+def pass_configuration(job: Body) -> Callable[[], Any]:
+    """A configuration library that has nothing to say."""
+    return lambda: job({"seed": 1})
+
+
+def library_error(module: str) -> type[Exception]:
+    return type("InstantiationException", (Exception,), {"__module__": module})
+
+
+def raiser(error: BaseException, cause: BaseException | None = None) -> Body:
+    def body(_: Any) -> None:
+        raise error from cause
+
+    return body
+
+
+def run(body: Body, decorate: Callable[[Body], Callable[[], Any]] = pass_configuration) -> int | str | None:
+    with pytest.raises(SystemExit) as stop:
+        command(decorate, body)()
+    return stop.value.code
+
+
+def test_the_numbers_are_the_customary_ones() -> None:
+    assert (BAD_INPUT, INTERRUPTED) == (2, 130)
+
+
+def test_success_returns(capfd: pytest.CaptureFixture[str]) -> None:
+    seen: list[Any] = []
+    command(pass_configuration, seen.append)()
+    assert seen == [{"seed": 1}]
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_body_keeps_its_name() -> None:
+    """Hydra names a job after its function."""
+    names = []
+
+    def decorate(job: Body) -> Callable[[], Any]:
+        names.append(job.__name__)
+        return functools.partial(job, None)
+
+    def search(_: Any) -> None: ...
+
+    command(decorate, search)()
+    assert names == ["search"]
+
+
+def test_an_error_of_the_user_is_one_line(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(raiser(TableError("no column 'x' in t.parquet"))) == 2
+    assert capfd.readouterr() == ("", "error: no column 'x' in t.parquet\n")
+
+
+def test_the_remedy_is_found_behind_the_library(capfd: pytest.CaptureFixture[str]) -> None:
+    """Hydra wraps what a constructor raises, several times where objects are nested."""
+    wrapped = library_error("hydra.errors")("Error in call to target")
+    wrapped.__cause__ = AGNetError("eps=[9, 3]; give increasing values")
+    assert run(raiser(library_error("hydra.errors")("Error in call to outer target"), cause=wrapped)) == 2
+    assert capfd.readouterr().err == "error: eps=[9, 3]; give increasing values\n"
+
+
+@pytest.mark.parametrize("module", ["hydra.errors", "omegaconf.errors", "omegaconf"])
+def test_what_the_library_says_itself_is_bad_input(module: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(raiser(library_error(module)("Missing mandatory value: out\n    full_key: out"))) == 2
+    assert capfd.readouterr().err == "error: Missing mandatory value: out full_key: out\n"
+
+
+@pytest.mark.parametrize("error", [ValueError("a defect"), library_error("hydrangea")("a defect"), AssertionError()])
+def test_a_defect_keeps_its_traceback(error: Exception, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(type(error)) as caught:
+        command(pass_configuration, raiser(error))()
+    assert caught.value is error
+    assert capfd.readouterr().err == ""
+
+
+def test_an_error_merely_being_handled_is_no_remedy() -> None:
+    """A defect in an except block (context, not cause) is a defect."""
+
+    def body(_: Any) -> None:
+        try:
+            raise TableError("first")
+        except TableError:
+            raise ValueError("a defect on the way")  # noqa: B904
+
+    with pytest.raises(ValueError, match="a defect on the way"):
+        command(pass_configuration, body)()
+
+
+def test_ctrl_c(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(raiser(KeyboardInterrupt())) == 130
+    assert capfd.readouterr().err == "interrupted; the same command continues\n"
+
+
+@pytest.mark.parametrize(("said", "code"), [(1, 2), (0, 0), (None, None), (3, 3)])
+def test_the_library_refuses_before_the_body_starts(said: int | None, code: int | None) -> None:
+    def refuse(_: Body) -> Callable[[], Any]:
+        def stop() -> None:
+            raise SystemExit(said)
+
+        return stop
+
+    assert run(lambda _: None, refuse) == code
+
+
+@pytest.mark.parametrize("code", [0, 1, 2, 7])
+def test_a_status_of_the_body_is_kept(code: int) -> None:
+    assert run(raiser(SystemExit(code))) == code
+
+
+def test_a_defect_the_library_reports_is_no_bad_input() -> None:
+    """Hydra prints the traceback of a defect and exits with 1: that stays 1."""
+
+    def report(job: Body) -> Callable[[], Any]:
+        def main() -> None:
+            try:
+                job(None)
+            except RuntimeError:
+                raise SystemExit(1) from None
+
+        return main
+
+    assert run(raiser(RuntimeError("a defect")), report) == 1

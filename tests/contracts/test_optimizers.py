@@ -1,0 +1,144 @@
+"""What every optimizer in ``conf/optimizer`` must keep."""
+
+import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+from torch import Tensor
+
+from agnet.objective import Objective, Report, read_objective
+from agnet.optimizer import AbstractOptimizer
+from agnet.paths import CONF_DIR
+from agnet.spaces import AbstractSpace
+from agnet.tables import write_table
+from search.loop import run_search
+
+OPTIMIZERS = sorted(p.stem for p in (CONF_DIR / "optimizer").glob("*.yaml"))
+Make = Callable[..., AbstractOptimizer]
+
+
+@pytest.fixture(scope="module")
+def space(build: Callable[..., Any]) -> AbstractSpace:
+    return build("space", "nasbench201")
+
+
+@pytest.fixture(scope="module", params=OPTIMIZERS)
+def make(request: pytest.FixtureRequest, build: Callable[..., Any], space: AbstractSpace) -> Make:
+    """A fresh optimizer with the given seed, as the command builds it."""
+
+    def made(seed: int = 0, initial: int = 8) -> AbstractOptimizer:
+        return build("optimizer", request.param, space=space, seed=seed, initial=initial)
+
+    return made
+
+
+def two_values(architectures: Sequence[str]) -> Tensor:
+    """Two objectives that disagree, with ties."""
+    counts = [[a.count(op) for op in ("3x3~", "1x1~", "pool", "skip")] for a in architectures]
+    return torch.tensor(counts, dtype=torch.float64) @ torch.tensor([[3.0, -2], [2, -1], [0, 1], [1, 2]]).double()
+
+
+def one_value(architectures: Sequence[str]) -> Tensor:
+    return two_values(architectures)[:, :1]
+
+
+def rounds(optimizer: AbstractOptimizer, num: int, values: Callable[[Sequence[str]], Tensor] = one_value) -> list[str]:
+    """Ask 8 and tell them, ``num`` times."""
+    asked: list[str] = []
+    for _ in range(num):
+        batch = optimizer.ask(8)
+        optimizer.tell(batch, values(batch))
+        asked += batch
+    return asked
+
+
+@pytest.mark.parametrize("values", [one_value, two_values])
+def test_proposals_are_valid_distinct_and_new(
+    make: Make, space: AbstractSpace, values: Callable[[Sequence[str]], Tensor]
+) -> None:
+    optimizer = make()
+    asked = [*rounds(optimizer, 2, values), *optimizer.ask(8)]
+    assert len(asked) == len(set(asked)) == 24
+    assert space.decode(space.encode(asked)) == asked
+    pool, predicted = optimizer.pool(), optimizer.predictions()
+    assert len(set(pool)) == len(pool)
+    assert space.decode(space.encode(pool)) == pool
+    if predicted is not None:
+        assert predicted.shape == (len(pool), values(asked).shape[1])
+        assert bool(predicted.isfinite().all())
+    assert all(isinstance(value, float | int) for value in optimizer.diagnostics().values())
+
+
+def test_the_seed_decides_and_nothing_else(make: Make) -> None:
+    first = rounds(make(seed=3), 2)
+    torch.manual_seed(99)
+    np.random.seed(99)  # noqa: NPY002 - the global state is meant
+    state = torch.get_rng_state()
+    assert rounds(make(seed=3), 2) == first
+    assert torch.equal(torch.get_rng_state(), state)
+    other = rounds(make(seed=4), 2)
+    assert other[:8] != first[:8]
+    assert set(other[8:]) != set(first[8:])
+
+
+@pytest.mark.parametrize("before", [0, 1, 2])
+def test_a_saved_state_continues_identically(make: Make, before: int) -> None:
+    whole = make()
+    rounds(whole, before)
+    file = io.BytesIO()
+    torch.save(whole.state_dict(), file)
+    expected = rounds(whole, 1)
+    file.seek(0)
+    restored = make()
+    restored.load_state_dict(torch.load(file, weights_only=True))
+    assert rounds(restored, 1) == expected
+
+
+@pytest.mark.parametrize("before", [0, 1])
+def test_told_architectures_are_never_asked(make: Make, before: int) -> None:
+    """They need not stem from its own ``ask``: here a twin gives away what it would have asked next."""
+    twin, optimizer = make(), make()
+    rounds(twin, before)
+    rounds(optimizer, before)
+    told = twin.ask(24)
+    optimizer.tell(told, one_value(told))
+    asked = optimizer.ask(8)
+    assert len(set(asked)) == 8
+    assert not set(asked) & set(told)
+
+
+@pytest.mark.parametrize("n", [1, 40])
+def test_any_number_can_be_asked(make: Make, n: int) -> None:
+    optimizer = make()
+    for _ in range(2):
+        asked = optimizer.ask(n)
+        assert len(set(asked)) == n
+        optimizer.tell(asked, one_value(asked))
+
+
+def test_equal_values_are_no_obstacle(make: Make) -> None:
+    constant = rounds(make(), 2, lambda architectures: torch.zeros(len(architectures), 1, dtype=torch.float64))
+    assert len(set(constant)) == 16
+
+
+def test_reports_cannot_reach_an_optimizer(make: Make, space: AbstractSpace, tmp_path: Path) -> None:
+    """Two tables that differ in what is reported give the same search; the objective holds nothing else to see."""
+    architectures = list(space.enumerate())
+    valid = one_value(architectures)[:, 0].numpy()
+    histories = []
+    for name, test in (("honest", valid), ("shuffled", np.random.default_rng(0).permutation(valid))):
+        path = tmp_path / f"{name}.parquet"
+        write_table(path, pa.table({"architecture": architectures, "x_valid": valid, "x_test": test}), {})
+        objective, report = read_objective([path], maximize=["x_valid"], report=["x_test"])
+        assert isinstance(objective, Objective)
+        assert isinstance(report, Report)
+        assert objective.table.columns == ("x_valid",)
+        assert objective.table.values.shape == (space.size, 1)
+        history = run_search(space, objective, make(), budget=16, initial=8, batch=8)
+        histories.append([(query.architecture, query.values) for query in history.queries])
+    assert histories[0] == histories[1]

@@ -1,0 +1,94 @@
+"""What every space in ``conf/space`` must keep."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from agnet.errors import InvalidArchitecture
+from agnet.graphs import INPUT, OUTPUT, Graphs
+from agnet.paths import CONF_DIR
+from agnet.spaces import AbstractSpace
+
+NUM = 500
+
+
+@pytest.fixture(scope="module", params=sorted(p.stem for p in (CONF_DIR / "space").glob("*.yaml")))
+def space(request: pytest.FixtureRequest, build: Callable[..., Any]) -> AbstractSpace:
+    return build("space", request.param)
+
+
+@pytest.fixture(scope="module")
+def drawn(space: AbstractSpace) -> list[str]:
+    return space.sample(NUM, generator=torch.Generator().manual_seed(0))
+
+
+def test_samples_follow_the_generator(space: AbstractSpace, drawn: list[str]) -> None:
+    assert len(drawn) == NUM
+    assert space.sample(NUM, generator=torch.Generator().manual_seed(0)) == drawn
+    assert space.sample(NUM, generator=torch.Generator().manual_seed(1)) != drawn
+    assert len(set(drawn)) > NUM / 2
+    assert space.sample(0, generator=torch.Generator()) == []
+
+
+def test_decode_inverts_encode(space: AbstractSpace, drawn: list[str]) -> None:
+    graphs = space.encode(drawn)
+    assert len(graphs) == NUM
+    assert graphs.node_types.shape == (NUM, space.max_nodes)
+    assert graphs.edges.shape == (NUM, space.num_slots)
+    assert space.decode(graphs) == drawn
+    assert bool(space.is_valid(graphs).all())
+    assert space.decode(space.encode([])) == []
+
+
+def test_graphs_keep_the_layout(space: AbstractSpace, drawn: list[str]) -> None:
+    types = space.encode(drawn).node_types
+    assert int(types.min()) >= 0
+    assert int(types.max()) < space.num_types
+    assert bool((types[:, 0] == INPUT).all())
+    assert bool((types == OUTPUT).any(dim=1).all())
+    assert bool(((types == INPUT).sum(dim=1) == 1).all())
+
+
+def test_torch_geometric_and_back(space: AbstractSpace, drawn: list[str]) -> None:
+    graphs = space.encode(drawn)
+    for form in (graphs.to_batch(), graphs.to_data_list()):
+        assert space.decode(Graphs.from_data(form, max_nodes=space.max_nodes)) == drawn
+
+
+def test_valid_is_what_decodes(space: AbstractSpace, drawn: list[str]) -> None:
+    """Random graphs, and drawn ones with one node or one edge changed."""
+    random = torch.Generator().manual_seed(1)
+    types, edges = (t.clone() for t in (space.encode(drawn).node_types, space.encode(drawn).edges))
+    rows = torch.arange(NUM)
+    types[rows[::2], torch.randint(space.max_nodes, (NUM,), generator=random)[::2]] = OUTPUT
+    edges[rows[1::2], torch.randint(space.num_slots, (NUM,), generator=random)[1::2]] ^= True
+    noise = Graphs(torch.randint(space.num_types, types.shape, generator=random), edges)
+    for graphs in (Graphs(types, edges), noise):
+        decoded, valid = space.decode(graphs), space.is_valid(graphs)
+        assert [a is not None for a in decoded] == valid.tolist()
+        kept = [a for a in decoded if a is not None]
+        assert space.decode(space.encode(kept)) == kept
+
+
+@pytest.mark.parametrize("text", ["", "nonsense", "|", "|none~0|"])
+def test_other_texts_are_refused(space: AbstractSpace, drawn: list[str], text: str) -> None:
+    for architectures in ([text], [*drawn[:3], text]):
+        with pytest.raises(InvalidArchitecture):
+            space.encode(architectures)
+
+
+def test_canonical_is_idempotent_and_keeps_the_function(space: AbstractSpace, drawn: list[str]) -> None:
+    for architecture in drawn:
+        canonical = space.canonical(architecture)
+        assert space.decode(space.encode([canonical])) == [canonical]
+        assert space.canonical(canonical) == canonical
+
+
+def test_countable_spaces_hold_what_they_sample(space: AbstractSpace, drawn: list[str]) -> None:
+    if space.size is None:
+        pytest.skip("too large to enumerate")
+    everything = set(space.enumerate())
+    assert len(everything) == len(space.enumerate()) == space.size
+    assert everything.issuperset(drawn)

@@ -1,0 +1,153 @@
+"""The command, as a process where the exit status of a whole run matters, else in this process."""
+
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from agnet.paths import ROOT
+from agnet.spaces import NASBench201
+from agnet.tables import read_metadata, read_table
+from evaluation.produce import representatives
+from evaluation.run import main
+
+SMALL = [
+    "num_architectures=3",
+    "block_size=2",
+    "dataset.num_valid=40",
+    "dataset.num_test=30",
+    "network.channels=2",
+    "recipe.epochs=1",
+    "attack.fgsm.eps=[16]",
+    "attack.pgd.eps=[8,24]",
+    "attack.pgd.steps=1",
+]
+COLUMNS = [f"digits_{part}{attack}" for part in ("valid", "test") for attack in ("", "_fgsm_eps16", "_pgd_eps24")]
+
+
+def as_process(*overrides: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "evaluation.run", *overrides]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+
+
+def here(monkeypatch: pytest.MonkeyPatch, *overrides: str) -> int | str | None:
+    """Exit status of the command, run in this process."""
+    monkeypatch.setattr(sys, "argv", ["evaluation/run.py", *overrides])
+    try:
+        main()
+    except SystemExit as stop:
+        return stop.code
+    return 0
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    out = tmp_path_factory.mktemp("run") / "digits"
+    return out, as_process(*SMALL, f"out={out}")
+
+
+def test_a_run_leaves_a_table(finished: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    out, done = finished
+    assert done.returncode == 0, done.stderr
+    path = out / "nasbench201_digits.parquet"
+    space = NASBench201()
+    chosen = representatives(space)[:3]
+    table = read_table([path], [*COLUMNS, "digits_cpu_latency_ms", "parameters", "macs"])
+    members = Counter(space.canonical(a) for a in table.rows)
+    assert sorted(members) == sorted(chosen)
+    assert f"{path}: {members.total()} architectures, 3 evaluated" in done.stdout
+    values = table.lookup(chosen)
+    assert bool((values[:, : len(COLUMNS)] >= 0).all())
+    assert bool((values[:, : len(COLUMNS)] <= 100).all())
+    assert bool((values[:, len(COLUMNS) :] > 0).all())
+    metadata = read_metadata(path)
+    assert metadata["command"].startswith("python -m evaluation.run num_architectures=3 ")
+    assert metadata["revision"]
+    assert not list(ROOT.glob(".hydra")), "the configuration library leaves nothing in the current folder"
+
+
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_workers_do_not_change_the_numbers(
+    finished: tuple[Path, subprocess.CompletedProcess[str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    workers: int,
+) -> None:
+    """Nor does another process. ``table=`` says where the table goes."""
+    path = tmp_path / "mine.parquet"
+    assert here(monkeypatch, *SMALL, f"out={tmp_path / 'shards'}", f"table={path}", f"workers={workers}") == 0
+    assert list((tmp_path / "shards").glob("*.parquet")) == []
+    chosen = representatives(NASBench201())[:3]
+    ours, theirs = (read_table([p], COLUMNS).lookup(chosen) for p in (path, finished[0] / "nasbench201_digits.parquet"))
+    assert ours.tolist() == theirs.tolist()
+
+
+def test_the_same_command_again_is_a_no_op(
+    finished: tuple[Path, subprocess.CompletedProcess[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Latencies included, which a second evaluation would change."""
+    out, _ = finished
+    table = out / "nasbench201_digits.parquet"
+    before = read_metadata(table)["content_sha256"]
+    shards = {path: path.stat().st_mtime_ns for path in (out / "shards").iterdir()}
+    assert here(monkeypatch, *SMALL, f"out={out}") == 0
+    assert read_metadata(table)["content_sha256"] == before
+    assert {path: path.stat().st_mtime_ns for path in (out / "shards").iterdir()} == shards
+
+
+def test_a_folder_of_another_protocol(
+    finished: tuple[Path, subprocess.CompletedProcess[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    assert here(monkeypatch, *SMALL, f"out={finished[0]}", "seed=1") == 2
+    error = capfd.readouterr().err
+    assert "differs in seed" in error
+    assert "out=" in error
+    assert "Traceback" not in error
+
+
+def test_a_wrong_choice_names_the_choices(tmp_path: Path) -> None:
+    done = as_process("dataset=mnist", f"out={tmp_path}")
+    assert done.returncode == 2
+    said = done.stdout + done.stderr
+    assert "Could not find 'dataset/mnist'" in said
+    assert "Available options in 'dataset':\n\tdigits" in said
+    assert "Traceback" not in said
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("recipe=adam", "Available options in 'recipe':\n\tsgd"),
+        ("attack=[fgsm,deepfool]", "attack/deepfool"),
+        ("netwrok.channels=2", "netwrok"),
+        ("attack.fgsm.epsilon=[1]", "epsilon"),
+        ("+attack.fgsm.epsilon=[1]", "epsilon"),
+        ("attack.fgsm.eps=[9,3]", "eps=[9, 3]; give increasing values within 0..255"),
+        ("attack.pgd.eps=[nan]", "eps=[nan]; give increasing values within 0..255"),
+        ("attack.pgd.steps=0", "steps=0"),
+        ("recipe.batch_size=5000", "recipe.batch_size=5000: give 1..1197"),
+        ("num_architectures=0", "0 architectures"),
+        ("workers=0", "workers=0"),
+        ("block_size=0", "block_size=0"),
+        ("dataset.num_test=5000", "5000"),
+    ],
+)
+def test_bad_input(
+    override: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Exit status 2 and a text that names the culprit, without a traceback."""
+    assert here(monkeypatch, "num_architectures=1", f"out={tmp_path / 'out'}", override) == 2
+    captured = capfd.readouterr()
+    assert said in captured.out + captured.err
+    assert "Traceback" not in captured.out + captured.err
+    assert not list(tmp_path.rglob("*.parquet"))
+
+
+def test_no_output_folder(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    assert here(monkeypatch, "num_architectures=1") == 2
+    assert "out" in capfd.readouterr().err

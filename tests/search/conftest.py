@@ -1,0 +1,51 @@
+"""A made-up table of all NAS-Bench-201 cells, with ties."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from agnet.objective import Objective, Report, read_objective
+from agnet.spaces import NASBench201
+from agnet.tables import write_table
+
+
+@pytest.fixture(scope="session")
+def space() -> NASBench201:
+    return NASBench201()
+
+
+@pytest.fixture(scope="session")
+def table(space: NASBench201, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """With the names of the bundled table's columns; the numbers follow the operations, rounded to whole steps."""
+    graphs = space.encode(space.enumerate())
+    counts = np.stack([(space.operations(graphs) == k).sum(dim=1).numpy() for k in range(5)], axis=1)
+    noise = np.random.default_rng(0).normal(size=(len(counts), 2))
+    valid = np.round(60 + counts @ [4, 6, 1, 2, -5] + noise[:, 0])
+    robust = np.round(40 + counts @ [2, 1, 6, 4, -6] + noise[:, 1])
+    columns = {
+        "architecture": list(space.enumerate()),
+        "digits_valid": valid,
+        "digits_valid_pgd_eps16": robust,
+        "digits_test": valid - 1,
+        "digits_test_pgd_eps16": robust - 1,
+        "digits_test_fgsm_eps16": robust + 2,
+        "parameters": 1000 * counts[:, 0] + 9000 * counts[:, 1],
+        "digits_cpu_latency_ms": 0.1 + counts @ [0.1, 0.3, 0.2, 0.0, 0.0],
+    }
+    path = tmp_path_factory.mktemp("tables") / "digits.parquet"
+    write_table(path, pa.table(columns), {"space": "nasbench201"})
+    return path
+
+
+@pytest.fixture
+def one(table: Path) -> tuple[Objective, Report]:
+    """One objective."""
+    return read_objective([table], maximize=["digits_valid"], report=["digits_test"])
+
+
+@pytest.fixture
+def two(table: Path) -> tuple[Objective, Report]:
+    """One objective up, one down."""
+    return read_objective([table], ["digits_valid"], ["digits_cpu_latency_ms"], ["digits_test", "parameters"])

@@ -1,0 +1,36 @@
+"""Figures can be drawn for every kind of history; what they show was looked at by a person."""
+
+from pathlib import Path
+
+import matplotlib.image
+import numpy as np
+import pytest
+
+from search.history import History, Query
+from search.plot import plot_history
+
+COLUMNS = ("a_valid", "b_latency_ms", "parameters")
+
+
+def draw(path: Path, values: np.ndarray) -> np.ndarray:
+    columns = COLUMNS[: values.shape[1]]
+    history = History(columns, [not column.endswith("_ms") for column in columns])
+    rows = [dict(zip(columns, row, strict=True)) for row in values.tolist()]
+    history.extend(Query(i, f"|cell_{i}~0|", row, 0, 0.0) for i, row in enumerate(rows))
+    plot_history(path, history, heading="random_search on nasbench201, seed 0")
+    return matplotlib.image.imread(path)
+
+
+@pytest.mark.parametrize("num_objectives", [1, 2, 3])
+def test_every_number_of_objectives(tmp_path: Path, num_objectives: int) -> None:
+    path = tmp_path / "incumbent.png"
+    image = draw(path, np.random.default_rng(0).normal(80, 5, size=(40, num_objectives)))
+    assert path.read_bytes().startswith(b"\x89PNG")
+    assert min(image.shape[:2]) >= 400
+    assert image[..., :3].std() > 0.01
+    assert list(tmp_path.iterdir()) == [path]  # no temporary file
+
+
+@pytest.mark.parametrize("values", [np.full((1, 1), 50.0), np.full((5, 2), 50.0)])
+def test_histories_without_a_range(tmp_path: Path, values: np.ndarray) -> None:
+    assert draw(tmp_path / "incumbent.png", values)[..., :3].std() > 0.01

@@ -1,0 +1,230 @@
+"""The command, in this process and, where the exit status counts, as a user starts it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from agnet.paths import ROOT
+from search import run as command
+from search.history import read_queries
+from search.run import main
+
+FILES = ["config.yaml", "history.jsonl", "incumbent.png", "result.json", "state.pt"]
+
+
+@pytest.fixture
+def call(table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Run the command with random search on the made-up table; the result file's content."""
+
+    def called(*overrides: str) -> dict[str, Any]:
+        settings = [
+            "optimizer=random_search",
+            f"objective.tables=[{table}]",
+            "budget=40",
+            f"run_dir={tmp_path / 'run'}",
+        ]
+        keys = {override.split("=")[0] for override in overrides}
+        kept = [setting for setting in settings if setting.split("=")[0] not in keys]
+        monkeypatch.setattr(sys, "argv", ["search/run.py", *kept, *overrides])
+        main()
+        found = [override.removeprefix("run_dir=") for override in overrides if override.startswith("run_dir=")]
+        return json.loads((Path(found[0] if found else tmp_path / "run") / "result.json").read_text())
+
+    return called
+
+
+@pytest.fixture
+def refused(call: Any, capfd: pytest.CaptureFixture[str]) -> Any:
+    """Run the command, which refuses with status 2; what it says."""
+
+    def refused_call(*overrides: str) -> str:
+        with pytest.raises(SystemExit) as stop:
+            call(*overrides)
+        assert stop.value.code == 2
+        said = capfd.readouterr().err
+        assert "Traceback" not in said
+        return said
+
+    return refused_call
+
+
+def times(folder: Path) -> dict[str, int]:
+    return {p.name: p.stat().st_mtime_ns for p in folder.iterdir()}
+
+
+def test_a_run_of_the_default_objective(call: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    result = call("seed=5")
+    assert list(result) == [
+        *("space", "optimizer", "seed", "budget", "queries", "wall_seconds"),
+        *("best", "pareto", "surrogate_spearman", "pretrained"),
+    ]
+    assert (result["space"], result["optimizer"], result["seed"]) == ("nasbench201", "random_search", 5)
+    assert (result["budget"], result["queries"], len(result["surrogate_spearman"])) == (40, 40, 3)
+    assert list(result["best"]["objective"]) == ["digits_valid", "digits_valid_pgd_eps16"]
+    assert result["best"] in result["pareto"]
+    assert len(result["best"]["report"]) == 5
+    said = capfd.readouterr()
+    assert result["best"]["architecture"] in said.out
+    assert str(tmp_path / "run") in said.out
+    assert said.err == ""  # no bar where there is no terminal
+    assert sorted(p.name for p in (tmp_path / "run").iterdir()) == FILES
+    saved = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
+    assert (saved["seed"], saved["optimizer"]["_target_"].rsplit(".")[-1]) == (5, "RandomSearch")
+
+
+def test_objective_and_report_are_replaced_on_the_command_line(call: Any, table: Path) -> None:
+    result = call("objective.maximize=[digits_valid]", "objective.report=[digits_test]")
+    assert list(result["best"]["objective"]) == ["digits_valid"]
+    assert list(result["best"]["report"]) == ["digits_test"]
+
+
+def test_another_objective_group(call: Any, table: Path) -> None:
+    minimize = ["objective=table", f"objective.tables=[{table}]", "objective.minimize=[parameters]"]
+    result = call(*minimize, "objective.maximize=[digits_valid]")
+    assert list(result["best"]["objective"]) == ["digits_valid", "parameters"]
+    assert result["best"]["report"] == {}
+
+
+def test_what_is_reported_cannot_change_a_search(call: Any, tmp_path: Path) -> None:
+    asked = []
+    for report in ("digits_test", "parameters"):
+        folder = tmp_path / report
+        call("objective.maximize=[digits_valid]", f"objective.report=[{report}]", f"run_dir={folder}")
+        asked.append([query.architecture for query in read_queries(folder / "history.jsonl")])
+    assert asked[0] == asked[1]
+
+
+def test_the_same_command_again_does_nothing(
+    call: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, said, before = call(), capfd.readouterr().out, times(tmp_path / "run")
+    monkeypatch.setattr(command, "run_search", None)
+    assert call() == first
+    assert capfd.readouterr().out == said
+    assert times(tmp_path / "run") == before
+    assert call("progress=false", "data_root=elsewhere") == first
+
+
+def test_an_interrupted_run_continues(call: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = call(f"run_dir={tmp_path / 'whole'}")
+
+    def interrupted(*args: Any, **settings: Any) -> None:
+        raise KeyboardInterrupt
+
+    for name in ("plot_history", "write_result"):
+        with monkeypatch.context() as patch:
+            patch.setattr(command, name, interrupted)
+            with pytest.raises(SystemExit) as stop:
+                call()
+        assert stop.value.code == 130
+        assert not (tmp_path / "run" / "result.json").exists()
+    times = {"wall_seconds": 0}
+    assert call() | times == expected | times
+
+
+def test_force_starts_anew(call: Any, tmp_path: Path) -> None:
+    first = call("seed=1")
+    (tmp_path / "run" / "notes.txt").write_text("mine")
+    again = call("seed=2", "force=true")
+    assert again["seed"] == 2
+    assert again["best"] != first["best"] or again["pareto"] != first["pareto"]
+    assert (tmp_path / "run" / "notes.txt").read_text() == "mine"
+    assert call("seed=2") == again
+
+
+def test_another_configuration_is_refused(call: Any, refused: Any, tmp_path: Path) -> None:
+    call()
+    before = times(tmp_path / "run")
+    said = refused("seed=1", "objective.report=[digits_test]")
+    assert "seed is 0 there and 1 here" in said
+    assert "objective.report" in said
+    assert "force=true" in said
+    assert times(tmp_path / "run") == before
+
+
+def test_a_table_of_some_architectures_restricts_the_space(call: Any, table: Path, tmp_path: Path) -> None:
+    some = pq.read_table(table).slice(100, 400)
+    pq.write_table(some, tmp_path / "some.parquet")
+    result = call(f"objective.tables=[{tmp_path / 'some.parquet'}]", "budget=400")
+    assert result["queries"] == 400
+    queried = {query.architecture for query in read_queries(tmp_path / "run" / "history.jsonl")}
+    assert queried == set(some["architecture"].to_pylist())
+
+
+def test_a_table_of_another_space_is_refused(refused: Any, tmp_path: Path) -> None:
+    columns = {"architecture": [f"cell {i}" for i in range(99)], "digits_valid": [float(i) for i in range(99)]}
+    pq.write_table(pa.table(columns), tmp_path / "other.parquet")
+    tables = f"objective.tables=[{tmp_path / 'other.parquet'}]"
+    assert "'cell 0'" in refused(tables, "objective.maximize=[digits_valid]", "objective.report=[]")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (["budget=16"], ["budget=16", "initial=16", "raise budget"]),
+        (["budget=15626"], ["budget=15626", "15625 architectures", "lower budget"]),
+        (["budget=many"], ["budget=many", "whole number"]),
+        (["budget=20.5"], ["budget=20.5", "whole number"]),
+        (["batch=0"], ["batch=0"]),
+        (["seed=-1"], ["seed=-1", "from 0"]),
+        (["seed=4294967296"], ["seed=4294967296"]),
+        (["threads=0"], ["threads=0"]),
+        (["force=perhaps"], ["force=perhaps", "true or false"]),
+        (["objective.tables=[nowhere.parquet]"], ["nowhere.parquet", "objective.tables"]),
+        (["objective.tables=[]"], ["objective.tables=[]", "[mine.parquet]"]),
+        (["objective.tables=mine.parquet"], ["objective.tables=mine.parquet", "[mine.parquet]"]),
+        (["objective.maximize=[digits_vaild]"], ["digits_vaild", "digits_valid"]),
+        (["objective.maximize=[]"], ["nothing to optimise"]),
+        (["optimizer=annealing"], ["annealing", "random_search"]),
+        (["optimizer.temperature=3"], ["temperature"]),
+        (["budgit=40"], ["budgit"]),
+        (["logger=wandb", "logger.mode=loud"], ["logger.mode=loud", "offline"]),
+    ],
+)
+def test_what_the_user_can_mend_is_said_in_words(
+    refused: Any, tmp_path: Path, overrides: list[str], expected: list[str]
+) -> None:
+    said = refused(*overrides)
+    assert [part for part in expected if part not in said] == []
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_default_folder_names_what_was_chosen(
+    call: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    call("run_dir=runs/nasbench201_random_search_seed0")
+    monkeypatch.setattr(sys, "argv", [a for a in sys.argv if not a.startswith("run_dir=")])
+    capfd.readouterr()
+    main()  # finds the finished run
+    assert "files in runs/nasbench201_random_search_seed0" in capfd.readouterr().out
+
+
+def test_bundled_tables_are_found_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    checkout = tmp_path / "checkout"
+    (checkout / "checkpoints").mkdir(parents=True)
+    (checkout / "checkpoints" / "bundled.parquet").touch()
+    monkeypatch.setattr(command, "ROOT", checkout)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.parquet").touch()
+    tables = ["checkpoints/bundled.parquet", "mine.parquet", "nowhere.parquet"]
+    found = command._table_paths({"objective": {"tables": tables}})["tables"]
+    assert found == [str(checkout / "checkpoints" / "bundled.parquet"), "mine.parquet", "nowhere.parquet"]
+
+
+def test_the_command_from_a_shell(table: Path, tmp_path: Path) -> None:
+    """As in the contract, and quiet."""
+    settings = ["space=nasbench201", "optimizer=random_search", "seed=0", "budget=192", "logger=none"]
+    objective = [f"objective.tables=[{table}]", "objective.maximize=[digits_valid]", "objective.report=[digits_test]"]
+    arguments = [sys.executable, "-m", "search.run", *settings, f"run_dir={tmp_path / 'run'}", *objective]
+    done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads((tmp_path / "run" / "result.json").read_text())["queries"] == 192
+    assert sorted(p.name for p in (tmp_path / "run").iterdir()) == FILES
