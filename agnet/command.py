@@ -54,6 +54,7 @@ def command(
             decorate(job)()
         except SystemExit as stop:
             if not started and stop.code == 1:  # the configuration library has said what is wrong
+                _say("--help lists the groups, their choices and all keys")
                 raise SystemExit(BAD_INPUT) from None
             raise
 

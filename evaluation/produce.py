@@ -8,6 +8,7 @@ blocks and the same numbers.
 import dataclasses
 import hashlib
 import json
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -167,12 +168,19 @@ def _evaluate_shard(job: tuple[Path, int, tuple[str, ...], Protocol]) -> int:
     folder, index, block, protocol = job
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
+    begin = time.process_time()
     try:
         rows = evaluate_block(block, protocol)
     finally:
         torch.set_num_threads(threads)
-    write_text(_shard(folder, index, block), json.dumps({"protocol": protocol.digest(), "rows": rows}))
+    shard = {"protocol": protocol.digest(), "cpu_seconds": time.process_time() - begin, "rows": rows}
+    write_text(_shard(folder, index, block), json.dumps(shard))
     return len(block)
+
+
+def cpu_seconds(folder: Path) -> float:
+    """CPU seconds spent on the finished shards of a folder."""
+    return sum(json.loads(path.read_text()).get("cpu_seconds", 0.0) for path in (folder / "shards").glob("*.json"))
 
 
 def _shard(folder: Path, index: int, block: Sequence[str]) -> Path:

@@ -5,13 +5,16 @@ import sys
 from pathlib import Path
 
 import hydra
+import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from agnet.command import command
+from agnet.errors import ConfigurationError
 from agnet.paths import CONF_DIR, git_revision
 from agnet.spaces import NASBench201
-from evaluation.produce import Protocol, merge, produce, representatives
+from agnet.weights import record
+from evaluation.produce import Protocol, cpu_seconds, merge, produce, representatives
 
 
 def run(cfg: DictConfig) -> None:
@@ -28,11 +31,20 @@ def run(cfg: DictConfig) -> None:
         batch_size=cfg.batch_size,
     )
     out = Path(cfg.out)
-    chosen = representatives(space)[: cfg.num_architectures]
+    chosen = representatives(space)
+    if cfg.num_architectures is not None:
+        if not 1 <= cfg.num_architectures <= len(chosen):
+            raise ConfigurationError(
+                f"num_architectures={cfg.num_architectures}; give 1..{len(chosen)} classes, or null for all"
+            )
+        chosen = chosen[: cfg.num_architectures]
     rows = produce(protocol, chosen, out, workers=cfg.workers)
     path = Path(cfg.table or out / f"{space.name}_{protocol.images.name}.parquet")
     metadata = {"command": shlex.join(["python", "-m", "evaluation.run", *sys.argv[1:]]), "revision": git_revision()}
     count = merge(rows, protocol, space, path, metadata)
+    entry = {"kind": "table", "space": space.name, **metadata, "seed": cfg.seed, "torch": str(torch.__version__)}
+    found = {"architectures": count, "classes": len(rows), "protocol_digest": protocol.digest()}
+    record(path, {**entry, "cpu_seconds": round(cpu_seconds(out)), "metrics": found})
     print(f"{path}: {count} architectures, {len(rows)} evaluated")
 
 

@@ -44,7 +44,7 @@ def test_a_changed_byte_is_noticed(saved: Path) -> None:
 
 
 def test_missing_file_entry_or_manifest_are_named(saved: Path) -> None:
-    with pytest.raises(CheckpointMismatch, match="search.pretrain"):
+    with pytest.raises(CheckpointMismatch, match=r"search\.pretrain"):
         verify(saved.parent / "absent.safetensors")
     manifest = saved.parent / MANIFEST
     manifest.write_text("{}")

@@ -89,6 +89,20 @@ def test_values_are_in_natural_directions(space: NASBench201, two: Pair) -> None
         assert query.values["digits_cpu_latency_ms"] > 0
 
 
+def test_the_optimizer_is_told_values_to_maximise(space: NASBench201, two: Pair) -> None:
+    told: dict[str, list[float]] = {}
+
+    class Listener(RandomSearch):
+        def tell(self, architectures: Sequence[str], values: Tensor) -> None:
+            super().tell(architectures, values)
+            told.update(zip(architectures, values.tolist(), strict=True))
+
+    history = run_search(space, two[0], Listener(space, seed=0), budget=40)
+    assert told == {
+        q.architecture: [q.values["digits_valid"], -q.values["digits_cpu_latency_ms"]] for q in history.queries
+    }
+
+
 def test_the_surrogate_is_judged_without_queries(space: NASBench201, one: Pair) -> None:
     judged, unjudged = search(space, one), search(space, one, truth=None)
     assert judged.rounds[0].surrogate_spearman is None  # the first round has no predictions

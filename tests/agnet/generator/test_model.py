@@ -6,7 +6,9 @@ from agnet.generator import Decoded, GraphGenerator
 from agnet.generator.model import EDGE_THRESHOLD, FIXED_LOGIT, Propagation
 
 
-def build(*, num_types: int = 7, max_nodes: int = 8, seed: int = 0, layers: int = 2, scale: float = 3.0) -> GraphGenerator:
+def build(
+    *, num_types: int = 7, max_nodes: int = 8, seed: int = 0, layers: int = 2, scale: float = 3.0
+) -> GraphGenerator:
     """A generator whose weights are large enough that edges appear and vanish while graphs grow."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -21,7 +23,9 @@ def latent(n: int, seed: int = 1) -> Tensor:
     return torch.randn(n, 32, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-@pytest.mark.parametrize(("num_types", "layers", "count"), [(7, 2, 42_474), (5, 2, 42_344), (11, 4, 56_558), (9, 2, 42_604)])
+@pytest.mark.parametrize(
+    ("num_types", "layers", "count"), [(7, 2, 42_474), (5, 2, 42_344), (11, 4, 56_558), (9, 2, 42_604)]
+)
 def test_parameter_count_equals_the_published_networks(num_types: int, layers: int, count: int) -> None:
     model = GraphGenerator(num_types, 8, layers=layers)
     assert sum(p.numel() for p in model.parameters()) == count

@@ -2,8 +2,7 @@ import math
 
 import torch
 
-from agnet.generator import Decoded, GraphGenerator, generate, sample_graphs
-from agnet.generator import sampling
+from agnet.generator import Decoded, GraphGenerator, generate, sample_graphs, sampling
 from agnet.graphs import INPUT, OUTPUT, slot_index
 
 
@@ -14,9 +13,7 @@ def seeded(seed: int = 0) -> torch.Generator:
 def test_types_and_edges_follow_their_probabilities() -> None:
     n, p_edge = 40_000, 0.3
     types = torch.tensor([0.0, 0.0, 0.2, 0.3, 0.5])
-    decoded = Decoded(
-        types.clamp(min=1e-12).log().expand(n, 4, 5), torch.full((n, 6), math.log(p_edge / (1 - p_edge)))
-    )
+    decoded = Decoded(types.clamp(min=1e-12).log().expand(n, 4, 5), torch.full((n, 6), math.log(p_edge / (1 - p_edge))))
     graphs = sample_graphs(decoded, generator=seeded())
     drawn = torch.bincount(graphs.node_types[:, 1:3].flatten(), minlength=5) / (2 * n)
     # five standard deviations of a frequency
