@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from agnet.atomic import replacing
 from search.columns import label, quantity
@@ -29,7 +30,9 @@ def plot_history(path: Path, history: History, *, heading: str) -> None:
     count = len(history.columns) + (len(history.columns) > 1)
     columns = min(count, 3)
     rows = math.ceil(count / columns)
-    figure = Figure(figsize=(7.2 if count == 1 else 4.6 * columns, 3.8 * rows + 0.9), layout="constrained")
+    figure = Figure(
+        figsize=(7.2 if count == 1 else 4.6 * columns, 3.8 * rows + 0.9), layout=ConstrainedLayoutEngine(w_pad=0.12)
+    )
     FigureCanvasAgg(figure)
     axes = list(figure.subplots(rows, columns, squeeze=False).flat)
     for axis in axes[count:]:
@@ -49,22 +52,30 @@ def _draw_course(axis: Axes, history: History, column: str) -> None:
     numbers = range(1, len(history) + 1)
     values = np.array([query.values[column] for query in history.queries])
     incumbent = values[history.incumbents]
-    up = history.maximized[history.columns.index(column)]
-    ends = [values.max(), np.quantile(values, 0.1)] if up else [values.min(), np.quantile(values, 0.9)]
-    shown = np.concatenate([incumbent, ends])
-    margin = 0.06 * np.ptp(shown) or 1.0
-    low, high = shown.min() - margin, shown.max() + margin
+    low, high = _window(history, column)
     outside = int(((values < low) | (values > high)).sum())
     name = f"queried ({outside} off scale)" if outside else "queried"
     axis.scatter(numbers, values, s=9, color=_QUERIED, alpha=0.6, linewidths=0, label=name)
     axis.step(numbers, incumbent, where="post", color=_BEST, label="incumbent")
+    up = history.maximized[history.columns.index(column)]
     axis.set_title("higher is better" if up else "lower is better", fontsize=9, loc="left")
     axis.set_xlabel("queries")
     axis.set_ylabel(label(column))
     axis.set_xlim(0, len(history) + 1)
     axis.set_ylim(low, high)
     axis.grid(alpha=0.25)
-    axis.legend(loc="best", fontsize=8)
+    _legend(axis)
+
+
+def _window(history: History, column: str) -> tuple[float, float]:
+    """Range of a column without its worst tenth, but with every incumbent and the whole front."""
+    values = np.array([query.values[column] for query in history.queries])
+    up = history.maximized[history.columns.index(column)]
+    ends = [values.max(), np.quantile(values, 0.1)] if up else [values.min(), np.quantile(values, 0.9)]
+    front = [query.values[column] for query in history.front]
+    shown = np.concatenate([values[history.incumbents], front, ends])
+    margin = 0.06 * np.ptp(shown) or 1.0
+    return shown.min() - margin, shown.max() + margin
 
 
 def _draw_front(axis: Axes, history: History) -> None:
@@ -85,5 +96,12 @@ def _draw_front(axis: Axes, history: History) -> None:
     )
     axis.set_xlabel(label(x))
     axis.set_ylabel(label(y))
+    axis.set_xlim(_window(history, x))
+    axis.set_ylim(_window(history, y))
     axis.grid(alpha=0.25)
-    axis.legend(loc="best", fontsize=8)
+    _legend(axis)
+
+
+def _legend(axis: Axes) -> None:
+    """Below the panel, where no point lies."""
+    axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3, fontsize=8, frameon=False)
