@@ -17,10 +17,9 @@ from agnet.weights import record
 from evaluation.produce import Protocol, cpu_seconds, merge, produce, representatives
 
 
-def run(cfg: DictConfig) -> None:
-    """Produce the table a configuration describes and say where it lies."""
-    space: NASBench201 = instantiate(cfg.space)
-    protocol = Protocol(
+def build_protocol(cfg: DictConfig) -> Protocol:
+    """The protocol of a configuration composed from ``conf/evaluate.yaml``."""
+    return Protocol(
         images=instantiate(cfg.dataset),
         channels=cfg.network.channels,
         cells_per_stage=cfg.network.cells_per_stage,
@@ -30,7 +29,12 @@ def run(cfg: DictConfig) -> None:
         block_size=cfg.block_size,
         batch_size=cfg.batch_size,
     )
-    out = Path(cfg.out)
+
+
+def run(cfg: DictConfig) -> None:
+    """Produce the table a configuration describes and say where it lies."""
+    space: NASBench201 = instantiate(cfg.space)
+    protocol, out = build_protocol(cfg), Path(cfg.out)
     chosen = representatives(space)
     if cfg.num_architectures is not None:
         if not 1 <= cfg.num_architectures <= len(chosen):

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
-from hydra.utils import instantiate
 
 from agnet.paths import CHECKPOINT_DIR, CONF_DIR, ROOT
 from agnet.spaces import NASBench201
 from agnet.tables import read_table
-from evaluation.produce import Protocol, evaluate_block, representatives
+from evaluation.produce import evaluate_block, representatives
+from evaluation.run import build_protocol
 from search.history import read_queries
 
 
@@ -63,17 +63,7 @@ def test_the_bundled_table_can_be_made_again() -> None:
     """
     with initialize_config_dir(version_base="1.3", config_dir=str(CONF_DIR)):
         cfg = compose("evaluate", overrides=["experiment=digits", "out=unused"])
-    protocol = Protocol(
-        images=instantiate(cfg.dataset),
-        channels=cfg.network.channels,
-        cells_per_stage=cfg.network.cells_per_stage,
-        recipe=instantiate(cfg.recipe),
-        attacks=[instantiate(attack) for attack in cfg.attack.values()],
-        seed=cfg.seed,
-        block_size=cfg.block_size,
-        batch_size=cfg.batch_size,
-    )
-    rows = evaluate_block(representatives(NASBench201())[: cfg.block_size], protocol)
+    rows = evaluate_block(representatives(NASBench201())[: cfg.block_size], build_protocol(cfg))
     columns = [c for c in rows[0] if c.startswith(("digits_valid", "digits_test"))]
     shipped = read_table([CHECKPOINT_DIR / "nasbench201_digits.parquet"], columns)
     expected = shipped.lookup([str(row["architecture"]) for row in rows]).numpy()
