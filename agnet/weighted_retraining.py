@@ -49,7 +49,7 @@ class Retraining:
     learning_rate: float = 1e-3
     betas: Sequence[float] = (0.5, 0.999)
     k: float = 1e-2
-    alpha: float = 0.0
+    alpha: float = 0.5
     weight_losses: bool = False
 
     def __post_init__(self) -> None:

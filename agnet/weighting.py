@@ -25,6 +25,7 @@ def rank_weights(ranks: Int[Tensor, " n"], *, k: float = 1e-2) -> Float[Tensor, 
         ConfigurationError: if ``k`` is not positive.
 
     Example:
+        >>> import torch
         >>> rank_weights(torch.tensor([2, 0, 1]), k=1.0)
         tensor([0.2553, 0.4255, 0.3191], dtype=torch.float64)
     """
