@@ -26,7 +26,9 @@ def main() -> None:
     with initialize_config_dir(version_base="1.3", config_dir=str(CONF_DIR)):
         schedule = instantiate(compose("pretrain", overrides=["out=unused"]).schedule)
     space, random = NASBench201(), torch.Generator().manual_seed(0)
-    model = GraphGenerator(space.num_types, space.max_nodes)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = GraphGenerator(space.num_types, space.max_nodes)
     losses: list[float] = []
     found: dict[str, float] = {}
 
