@@ -4,6 +4,7 @@ It knows nothing of the configuration library beyond its name; a command hands i
 """
 
 import functools
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from agnet.errors import AGNetError
 
 BAD_INPUT = 2
 INTERRUPTED = 128 + signal.SIGINT
+READER_GONE = 128 + signal.SIGPIPE
 
 _CONFIGURATION_LIBRARIES = ("hydra", "omegaconf")
 
@@ -43,6 +45,9 @@ def command(
             except KeyboardInterrupt:
                 _say("interrupted; the same command continues")
                 raise SystemExit(INTERRUPTED) from None
+            except BrokenPipeError:  # the reader of our output, such as head, has gone
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                raise SystemExit(READER_GONE) from None
             except Exception as error:
                 message = _remedy(error)
                 if message is None:

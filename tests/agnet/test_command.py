@@ -1,6 +1,8 @@
 """The frame of commands, with stand-ins for the configuration library."""
 
 import functools
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -8,6 +10,7 @@ import pytest
 
 from agnet.command import BAD_INPUT, INTERRUPTED, command
 from agnet.errors import AGNetError, TableError
+from agnet.paths import ROOT
 
 Body = Callable[[Any], None]
 
@@ -133,3 +136,14 @@ def test_a_defect_the_library_reports_is_no_bad_input() -> None:
         return main
 
     assert run(raiser(RuntimeError("a defect")), report) == 1
+
+
+def test_a_reader_that_has_gone_is_no_defect() -> None:
+    script = (
+        "from agnet.command import command\n"
+        "def body(_):\n    raise BrokenPipeError\n"
+        "command(lambda job: lambda: job(None), body)()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 128 + 13
+    assert done.stderr == ""
