@@ -11,7 +11,7 @@ from pathlib import Path
 
 from agnet.paths import ROOT
 from benchmarks.document import insert
-from benchmarks.search import HEADER, OPTIMA, row, search
+from benchmarks.search import HEADER, OPTIMA, require_data, row, search
 
 PLAIN = "optimizer.retraining.alpha=0.0"
 VARIANTS = {
@@ -33,6 +33,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--into", type=Path)
     options = parser.parse_args()
+    require_data(parser, options.data)
     lines: list[str] = list(HEADER)
     print("\n".join(lines), flush=True)
     with ProcessPoolExecutor(options.workers, mp_context=get_context("spawn")) as pool:

@@ -90,6 +90,12 @@ def row(optimizer: str, dataset: str, trials: list[Trial]) -> str:
     )
 
 
+def require_data(parser: argparse.ArgumentParser, data: Path) -> None:
+    """Stop with a clear message where the tables are not at hand."""
+    if not (data / "nasbench201_accuracy.parquet").is_file():
+        parser.error(f"no nasbench201_accuracy.parquet in --data {data}; README says what it holds")
+
+
 def main() -> None:
     """Run the trials and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -105,6 +111,7 @@ def main() -> None:
     )
     parser.add_argument("--name", default="search", help="NAME of the marks")
     options = parser.parse_args()
+    require_data(parser, options.data)
     lines: list[str] = list(HEADER)
     print("\n".join(lines), flush=True)
     seeds = range(options.first_seed, options.first_seed + options.seeds)
