@@ -140,7 +140,7 @@ def produce(
             f"{len(architectures)} architectures, {workers=}, block_size={size}, {batch_size=}: all must be at least 1"
         )
     _claim(folder, protocol)
-    blocks = [tuple(architectures[i : i + size]) for i in range(0, len(architectures), size)]
+    blocks = _blocks(protocol, architectures)
     missing = [(i, block) for i, block in enumerate(blocks) if not _shard(folder, i, block).exists()]
     jobs = [(folder, i, block, protocol) for i, block in missing]
     with tqdm(
@@ -178,9 +178,16 @@ def _evaluate_shard(job: tuple[Path, int, tuple[str, ...], Protocol]) -> int:
     return len(block)
 
 
-def cpu_seconds(folder: Path) -> float:
-    """CPU seconds spent on the finished shards of a folder."""
-    return sum(json.loads(path.read_text()).get("cpu_seconds", 0.0) for path in (folder / "shards").glob("*.json"))
+def cpu_seconds(protocol: Protocol, architectures: Sequence[str], folder: Path) -> float:
+    """CPU seconds that the finished shards of these architectures have cost, whenever they were made."""
+    shards = [_shard(folder, i, block) for i, block in enumerate(_blocks(protocol, architectures))]
+    return sum(json.loads(path.read_text()).get("cpu_seconds", 0.0) for path in shards)
+
+
+def _blocks(protocol: Protocol, architectures: Sequence[str]) -> list[tuple[str, ...]]:
+    """What is trained together, in order."""
+    size = protocol.block_size
+    return [tuple(architectures[i : i + size]) for i in range(0, len(architectures), size)]
 
 
 def _shard(folder: Path, index: int, block: Sequence[str]) -> Path:

@@ -48,7 +48,7 @@ def run(cfg: DictConfig) -> None:
     count = merge(rows, protocol, space, path, metadata)
     entry = {"kind": "table", "space": space.name, **metadata, "seed": cfg.seed, "torch": str(torch.__version__)}
     found = {"architectures": count, "classes": len(rows), "protocol_digest": protocol.digest()}
-    record(path, {**entry, "cpu_seconds": round(cpu_seconds(out)), "metrics": found})
+    record(path, {**entry, "cpu_seconds": round(cpu_seconds(protocol, chosen, out)), "metrics": found})
     print(f"{path}: {count} architectures, {len(rows)} evaluated")
 
 

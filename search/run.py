@@ -12,7 +12,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from agnet.command import command
-from agnet.errors import ConfigurationError
+from agnet.errors import ConfigurationError, InvalidArchitecture
 from agnet.objective import Objective
 from agnet.optimizer import AbstractOptimizer
 from agnet.paths import CONF_DIR, ROOT
@@ -125,14 +125,23 @@ def _table_paths(config: dict[str, Any]) -> dict[str, list[str]]:
 
 
 def _searchable(space: AbstractSpace, objective: Objective, budget: int) -> AbstractSpace:
-    """The part of a space that has values in the tables."""
+    """The space, or the part of it that has values.
+
+    Raises:
+        InvalidArchitecture: if a row is not in the space, however many rows there are.
+        ConfigurationError: if the budget exceeds the rows.
+    """
     rows = objective.table.rows
     if budget > len(rows):
         raise ConfigurationError(
             f"budget={budget} exceeds the {len(rows)} architectures with values of {', '.join(objective.names)}; "
             "lower budget or add rows to objective.tables"
         )
-    return space if len(rows) == space.size else Subspace(space, rows.keys())
+    try:
+        part = Subspace(space, rows)
+    except InvalidArchitecture as error:
+        raise InvalidArchitecture(f"objective.tables have a row that is {error}; correct or drop it") from None
+    return space if part.size == space.size else part
 
 
 def _run_id(config: dict[str, Any], run_directory: Path) -> str:

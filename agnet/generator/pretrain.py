@@ -32,9 +32,9 @@ class Schedule:
         betas: of Adam; the paper has (0.5, 0.999).
     """
 
-    steps: int = 1500
+    steps: int = 2500
     batch_size: int = 256
-    learning_rate: float = 2e-3
+    learning_rate: float = 4e-3
     betas: Sequence[float] = (0.5, 0.999)
 
     def __post_init__(self) -> None:

@@ -16,8 +16,9 @@ def latent_information(node_logits: Float[Tensor, "batch nodes types"]) -> Float
 
     .. math:: I(z; x_v) = H\big(E_z\, p(x_v | z)\big) - E_z\, H\big(p(x_v | z)\big)
 
-    estimated from the scores of a batch of latent vectors; biased upwards by about ``(types - 1) / (2 batch)`` at most.
-    0 for a generator that ignores z, up to ``ln types`` for one that decodes without chance.
+    estimated from the scores of a batch of latent vectors; biased downwards, since entropy is concave, by about
+    ``(types - 1) / (2 batch)`` at most. 0 for a generator that ignores z, up to ``ln types`` for one that decodes
+    without chance.
     """
     p = node_logits.double().softmax(dim=2)
     conditional = torch.special.entr(p).sum(dim=2).mean(dim=0)

@@ -16,7 +16,7 @@ from evaluation import produce as module
 from evaluation.attacks import FGSM, PGD
 from evaluation.data import Images, ImageSplits
 from evaluation.network import count_macs, count_parameters
-from evaluation.produce import Protocol, Row, evaluate_block, merge, produce, representatives
+from evaluation.produce import Protocol, Row, cpu_seconds, evaluate_block, merge, produce, representatives
 from evaluation.train import Recipe
 
 LATENCY = "tiny_cpu_latency_ms"
@@ -188,6 +188,12 @@ def test_what_a_kill_left_behind_is_ignored(
     rows = produce(protocol, cells, folder, workers=1, progress=False)
     assert without_latency(rows) == without_latency(finished[1])
     assert evaluated == [tuple(cells[2:4])]
+
+
+def test_cost_is_of_the_shards_that_were_asked_for(folder: Path, protocol: Protocol, cells: list[str]) -> None:
+    (folder / "shards" / "99999_of_another_run.json").write_text("{")
+    size = protocol.block_size
+    assert 0 < cpu_seconds(protocol, cells[:size], folder) < cpu_seconds(protocol, cells, folder)
 
 
 def test_threads_are_given_back(protocol: Protocol, cells: list[str], tmp_path: Path) -> None:

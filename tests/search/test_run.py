@@ -165,6 +165,18 @@ def test_a_table_of_another_space_is_refused(refused: Any, tmp_path: Path) -> No
     assert "'cell 0'" in refused(tables, "objective.maximize=[digits_valid]", "objective.report=[]")
 
 
+def test_a_malformed_row_is_named_even_where_the_count_is_right(refused: Any, table: Path, tmp_path: Path) -> None:
+    rows = pq.read_table(table)
+    cells = rows["architecture"].to_pylist()
+    cells[7] = "|nor_conv_9x9~0|"
+    changed = rows.set_column(rows.column_names.index("architecture"), "architecture", pa.array(cells))
+    pq.write_table(changed, tmp_path / "malformed.parquet")
+    said = refused(f"objective.tables=[{tmp_path / 'malformed.parquet'}]")
+    assert "'|nor_conv_9x9~0|'" in said
+    assert "correct or drop" in said
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize(
     ("overrides", "expected"),
     [
