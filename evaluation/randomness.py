@@ -64,7 +64,7 @@ def code(value: Float[Tensor, " n"]) -> Int[Tensor, " n"]:
 
 def bits(
     keys: Int[Tensor, " n"], shape: Sequence[int], *, stream: int | Int[Tensor, " n"] = 0
-) -> Int[Tensor, "n *shape"]:
+) -> Int[Tensor, " n *shape"]:
     """64 random bits for every key and position.
 
     Args:
@@ -79,14 +79,14 @@ def bits(
 
 def uniform(
     keys: Int[Tensor, " n"], shape: Sequence[int], *, stream: int | Int[Tensor, " n"] = 0
-) -> Float[Tensor, "n *shape"]:
+) -> Float[Tensor, " n *shape"]:
     """Float32 numbers uniform in [0, 1), multiples of 2^-24; see :func:`bits`."""
     return _logical_shift(bits(keys, shape, stream=stream), 40).float() * 2.0**-24
 
 
 def integers(
     keys: Int[Tensor, " n"], shape: Sequence[int], high: int | Int[Tensor, " n"], *, stream: int | Int[Tensor, " n"] = 0
-) -> Int[Tensor, "n *shape"]:
+) -> Int[Tensor, " n *shape"]:
     """Integers uniform in ``0..high - 1`` (``high`` up to 2^24; one for all keys or one per key); see :func:`bits`."""
     high = torch.as_tensor(high, device=keys.device)
     high = high if high.ndim == 0 else high.view(-1, *[1] * len(shape))
@@ -95,14 +95,14 @@ def integers(
 
 def signs(
     keys: Int[Tensor, " n"], shape: Sequence[int], *, stream: int | Int[Tensor, " n"] = 0
-) -> Float[Tensor, "n *shape"]:
+) -> Float[Tensor, " n *shape"]:
     """-1 or 1 with equal chance; see :func:`bits`."""
     return (bits(keys, shape, stream=stream) < 0).float() * 2 - 1
 
 
 def normal(
     keys: Int[Tensor, " n"], shape: Sequence[int], *, stream: int | Int[Tensor, " n"] = 0
-) -> Float[Tensor, "n *shape"]:
+) -> Float[Tensor, " n *shape"]:
     """Standard normal float32 numbers by Box and Muller's transform; see :func:`bits`."""
     word = bits(keys, shape, stream=stream)
     radius = torch.sqrt(-2 * torch.log((_logical_shift(word, 40).float() + 0.5) * 2.0**-24))
