@@ -7,12 +7,14 @@ normalisation of the pixels is part of the network, so that attacks measure eps 
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from agnet.errors import ConfigurationError
 from agnet.spaces.nasbench201 import EDGES, parse
 
 KERNELS = {"nor_conv_1x1": 1, "nor_conv_3x3": 3}
@@ -27,21 +29,50 @@ class NetworkShape:
         in_channels: channels of the images.
         channels: ``C``, channels of the stem and of the first stage.
         cells_per_stage: ``N``.
-        mean: pixel mean subtracted inside the network, for all channels.
-        std: pixel standard deviation divided by inside the network.
+        mean: pixel mean subtracted inside the network, one for all channels or one for each.
+        std: pixel standard deviation divided by inside the network, likewise.
+
+    Raises:
+        ConfigurationError: if there are neither one nor ``in_channels`` means or deviations.
     """
 
     num_classes: int = 10
     in_channels: int = 3
     channels: int = 16
     cells_per_stage: int = 5
-    mean: float = 0.0
-    std: float = 1.0
+    mean: float | tuple[float, ...] = 0.0
+    std: float | tuple[float, ...] = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("mean", "std"):
+            value = getattr(self, name)
+            if isinstance(value, tuple) and len(value) != self.in_channels:
+                raise ConfigurationError(
+                    f"{name}={value}: give one number, or one for each of {self.in_channels} channels"
+                )
 
     @property
     def widths(self) -> tuple[int, int, int]:
         """Channels of the three stages."""
         return self.channels, 2 * self.channels, 4 * self.channels
+
+
+def normalize(
+    x: Float[Tensor, "*batch channels height width"], shape: NetworkShape
+) -> Float[Tensor, "*batch channels height width"]:
+    """Subtract the shape's mean and divide by its standard deviation."""
+    return (x - _constant(shape.mean, x.dtype, x.device)) / _constant(shape.std, x.dtype, x.device)
+
+
+@lru_cache
+def _constant(
+    value: float | tuple[float, ...], dtype: torch.dtype, device: torch.device
+) -> float | Float[Tensor, "channels 1 1"]:
+    """A number as it is, one per channel as a tensor that is copied to its device once."""
+    if not isinstance(value, tuple):
+        return value
+    with torch.inference_mode(False):  # the first caller's mode must not decide what later callers may differentiate
+        return torch.tensor(value, dtype=dtype, device=device)[:, None, None]
 
 
 class ReLUConvNorm(nn.Sequential):
@@ -60,7 +91,7 @@ class Cell(nn.Module):
 
     def __init__(self, operations: tuple[str, ...], channels: int) -> None:
         super().__init__()
-        self.operations = operations
+        self.operations, self.channels = operations, channels
         self.edges = nn.ModuleList(
             ReLUConvNorm(channels, channels, KERNELS[op]) if op in KERNELS else nn.Identity() for op in operations
         )
@@ -119,7 +150,7 @@ class CellNetwork(nn.Module):
 
     def forward(self, x: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch classes"]:
         """Logits of images with pixels in [0, 1]."""
-        x = self.stem((x - self.shape.mean) / self.shape.std)
+        x = self.stem(normalize(x, self.shape))
         for index, stage in enumerate(self.stages):
             for cell in stage:  # pyright: ignore[reportGeneralTypeIssues]
                 x = cell(x)

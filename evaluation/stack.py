@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from agnet.spaces.nasbench201 import EDGES, parse
-from evaluation.network import KERNELS, NetworkShape
+from evaluation.network import KERNELS, CellNetwork, NetworkShape, normalize
 
 Features = Float[Tensor, "batch members channels height width"]
 
@@ -34,6 +34,15 @@ def named_uniform(shape: Sequence[int], bound: float, *, seed: int, name: str) -
     digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
     generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
     return torch.empty(*shape).uniform_(-bound, bound, generator=generator)
+
+
+def initialize(network: CellNetwork, *, seed: int) -> None:
+    """Draw a network's weights as a stack would: by name, from the framework's default distribution; in place."""
+    for name, parameter in network.named_parameters():
+        if parameter.ndim == 4 or name.startswith("classifier"):
+            fan_in = parameter[0].numel() if parameter.ndim == 4 else network.classifier.in_features
+            with torch.no_grad():
+                parameter.copy_(named_uniform(parameter.shape, 1 / math.sqrt(fan_in), seed=seed, name=name))
 
 
 class GroupedConvNorm(nn.Module):
@@ -61,7 +70,7 @@ class GroupedConvNorm(nn.Module):
         norm: bool = True,
     ) -> None:
         super().__init__()
-        self.members, self.stride, self.padding = len(names), stride, kernel // 2
+        self.names, self.members, self.stride, self.padding = tuple(names), len(names), stride, kernel // 2
         bound = 1 / math.sqrt(c_in * kernel**2)
         shape = (c_out, c_in, kernel, kernel)
         self.weight = nn.Parameter(torch.cat([named_uniform(shape, bound, seed=seed, name=name) for name in names]))
@@ -88,6 +97,24 @@ class GroupedConvNorm(nn.Module):
             self.weight.mul_(scale[:, None, None, None])
         self.norm = None
 
+    def copy_to(self, network: CellNetwork, position: int) -> None:
+        """Copy one member's convolution and normalisation into the network it belongs to."""
+        prefix, index = self.names[position].removesuffix(".weight").rsplit(".", 1)
+        block = network.get_submodule(prefix) if self.norm is not None else network
+        with torch.no_grad():
+            network.get_parameter(self.names[position]).copy_(self.weight.chunk(self.members)[position])
+            if self.norm is not None:
+                copy_norm(self.norm, block.get_submodule(str(int(index) + 1)), position, self.members)
+
+
+def copy_norm(norm: nn.BatchNorm2d, plain: nn.Module, position: int, members: int) -> None:
+    """Copy one member's share of a normalisation over all members."""
+    assert isinstance(plain, nn.BatchNorm2d)
+    state = {
+        name: tensor.chunk(members)[position] if tensor.ndim else tensor for name, tensor in norm.state_dict().items()
+    }
+    plain.load_state_dict(state)
+
 
 class StackedCell(nn.Module):
     """The cells of all architectures at one depth.
@@ -105,14 +132,14 @@ class StackedCell(nn.Module):
             names: dict[str, list[str]] = {}
             for edge, (source, end) in enumerate(EDGES):
                 for a, ops in enumerate(operations):
-                    if end == target and ops[edge] != "none" and _reaches_output(ops, target):
+                    if end == target and ops[edge] != "none" and reaches_output(ops, target):
                         node.setdefault(ops[edge], []).append((a, source))
                         names.setdefault(ops[edge], []).append(f"{prefix}.edges.{edge}.1.weight")
             self.plan.append(node)
-            for op in KERNELS.keys() & node.keys():
-                self.convolutions[f"{target}_{op}"] = GroupedConvNorm(
-                    names[op], channels, channels, KERNELS[op], seed=seed
-                )
+            for op, kernel in KERNELS.items():
+                if op in node:
+                    convolution = GroupedConvNorm(names[op], channels, channels, kernel, seed=seed)
+                    self.convolutions[f"{target}_{op}"] = convolution
 
     def forward(self, x: Features) -> Features:
         """Output nodes of the cells."""
@@ -154,12 +181,12 @@ def _band(size: int) -> Float[Tensor, "size size"]:
     return band / band.sum(dim=1, keepdim=True)
 
 
-def _reaches_output(operations: tuple[str, ...], node: int) -> bool:
+def reaches_output(operations: tuple[str, ...], node: int) -> bool:
     """Whether a cell node feeds the output node through non-zero operations."""
     if node == 3:
         return True
     return any(
-        operations[edge] != "none" and _reaches_output(operations, target)
+        operations[edge] != "none" and reaches_output(operations, target)
         for edge, (source, target) in enumerate(EDGES)
         if source == node
     )
@@ -176,7 +203,7 @@ class NetworkStack(nn.Module):
 
     def __init__(self, architectures: Sequence[str], shape: NetworkShape, *, seed: int) -> None:
         super().__init__()
-        self.architectures, self.shape = tuple(architectures), shape
+        self.architectures, self.shape, self.seed = tuple(architectures), shape, seed
         operations = [parse(a) for a in architectures]
         n = len(operations)
         c0, c1, c2 = shape.widths
@@ -216,7 +243,7 @@ class NetworkStack(nn.Module):
         self, x: Float[Tensor, "batch members channels height width"]
     ) -> Float[Tensor, "batch members classes"]:
         """Logits of every architecture on its own copy of the images (pixels in [0, 1])."""
-        x = self.stem((x - self.shape.mean) / self.shape.std)
+        x = self.stem(normalize(x, self.shape))
         for index, stage in enumerate(self.stages):
             for cell in stage:  # pyright: ignore[reportGeneralTypeIssues]
                 x = cell(x)
@@ -227,6 +254,34 @@ class NetworkStack(nn.Module):
                 x = block["shortcut"](pooled) + main  # pyright: ignore
         features = F.relu(self.norm(x.flatten(1, 2))).mean(dim=(2, 3)).unflatten(1, (len(self), -1))
         return torch.einsum("bac,akc->bak", features, self.classifier_weight) + self.classifier_bias
+
+    def network(self, member: int) -> CellNetwork:
+        """A copy of one network on its own, on the stack's device, in the stack's mode.
+
+        Edges that the stack leaves out have their initial weights.
+
+        Raises:
+            ValueError: if the stack is frozen: its normalisations are gone.
+        """
+        if self.stem.norm is None:
+            raise ValueError("take networks from a stack before it is frozen")
+        network = CellNetwork(self.architectures[member], self.shape)
+        initialize(network, seed=self.seed)
+        network.to(self.classifier_weight).train(self.training)
+        for module in self.modules():
+            if isinstance(module, StackedCell):
+                for key, convolution in module.convolutions.items():
+                    target, op = key.split("_", 1)
+                    for position, (owner, _) in enumerate(module.plan[int(target) - 1][op]):
+                        if owner == member:
+                            convolution.copy_to(network, position)  # pyright: ignore[reportCallIssue]
+            elif isinstance(module, GroupedConvNorm) and ".edges." not in module.names[0]:
+                module.copy_to(network, member)
+        copy_norm(self.norm, network.norm, member, len(self))
+        with torch.no_grad():
+            network.classifier.weight.copy_(self.classifier_weight[member])
+            network.classifier.bias.copy_(self.classifier_bias[member])
+        return network
 
     def freeze(self) -> "NetworkStack":
         """Turn the trained stack into an evaluation stack: normalisations folded, parameters frozen; in place."""

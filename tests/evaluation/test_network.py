@@ -5,10 +5,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from agnet.errors import InvalidArchitecture
+from agnet.errors import ConfigurationError, InvalidArchitecture
 from agnet.spaces import NASBench201
 from agnet.spaces.nasbench201 import OPERATIONS, parse, to_string
-from evaluation.network import Cell, CellNetwork, NetworkShape, Reduction, count_macs, count_parameters
+from evaluation.network import Cell, CellNetwork, NetworkShape, Reduction, count_macs, count_parameters, normalize
 
 CIFAR10 = NetworkShape()
 SMALL = NetworkShape(num_classes=10, in_channels=1, channels=2, cells_per_stage=1, mean=0.3, std=0.4)
@@ -170,3 +170,34 @@ def test_depth_and_widths_follow_the_shape() -> None:
     assert network.classifier.in_features == 12
     features = network.stem(torch.rand(2, 3, 16, 16))
     assert features.shape == (2, 3, 16, 16)
+
+
+def test_channels_are_normalised_each_by_its_own() -> None:
+    mean, std = (0.1, 0.2, 0.3), (0.4, 0.5, 0.6)
+    inside = CellNetwork(RESNET, NetworkShape(10, 3, 2, 1, mean, std)).double().eval()
+    outside = CellNetwork(RESNET, NetworkShape(10, 3, 2, 1)).double().eval()
+    outside.load_state_dict(inside.state_dict())
+    x = torch.rand(4, 3, 8, 8, dtype=torch.float64)
+    by_hand = torch.stack([(x[:, c] - mean[c]) / std[c] for c in range(3)], dim=1)
+    torch.testing.assert_close(inside(x), outside(by_hand), rtol=1e-12, atol=1e-12)
+
+
+def test_equal_channels_are_one_number() -> None:
+    x = torch.rand(4, 3, 8, 8)
+    apart, one = NetworkShape(10, 3, 2, 1, (0.25,) * 3, (0.5,) * 3), NetworkShape(10, 3, 2, 1, 0.25, 0.5)
+    assert torch.equal(normalize(x, apart), normalize(x, one))
+
+
+def test_normalisation_first_met_in_inference_mode_is_differentiable() -> None:
+    shape = NetworkShape(10, 3, 2, 1, (0.11, 0.12, 0.13), (0.21, 0.22, 0.23))
+    x = torch.rand(2, 3, 4, 4)
+    with torch.inference_mode():
+        normalize(x, shape)
+    normalize(x.requires_grad_(), shape).sum().backward()
+    assert x.grad is not None
+
+
+@pytest.mark.parametrize("name", ["mean", "std"])
+def test_as_many_constants_as_channels(name: str) -> None:
+    with pytest.raises(ConfigurationError, match=rf"{name}=\(0\.1, 0\.2\): give one number, or one for each of 3"):
+        NetworkShape(10, 3, 2, 1, **{name: (0.1, 0.2)})

@@ -1,14 +1,18 @@
+import dataclasses
 import math
+from typing import Any
 
 import pytest
 import torch
 from torch.nn import functional as F
 
 from agnet.errors import ConfigurationError
+from evaluation.augment import augment
 from evaluation.data import Images, ImageSplits, digits
+from evaluation.fused import FusedNetwork
 from evaluation.network import CellNetwork, NetworkShape
-from evaluation.stack import NetworkStack, named_uniform
-from evaluation.train import Recipe, train
+from evaluation.stack import NetworkStack, initialize, named_uniform
+from evaluation.train import STACKED_VALUES, Recipe, fit, train
 
 RESNET = "|nor_conv_3x3~0|+|none~0|nor_conv_3x3~1|+|skip_connect~0|none~1|skip_connect~2|"
 MIXED = "|nor_conv_1x1~0|+|skip_connect~0|nor_conv_3x3~1|+|nor_conv_3x3~0|skip_connect~1|nor_conv_1x1~2|"
@@ -101,3 +105,150 @@ def test_a_batch_size_without_a_step_is_refused(tiny: ImageSplits, batch_size: i
     """Otherwise a table of untrained networks would come out."""
     with pytest.raises(ConfigurationError, match=rf"batch_size={batch_size}: give 1\.\.96"):
         trained([RESNET], tiny.train, Recipe(batch_size=batch_size))
+
+
+# ------------------------------------------------------------------------------------------------------- many networks
+
+COLOUR = NetworkShape(
+    num_classes=10, in_channels=3, channels=3, cells_per_stage=1, mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.2)
+)
+POOLED = "|nor_conv_1x1~0|+|avg_pool_3x3~0|none~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_3x3~2|"
+FULL = Recipe(
+    epochs=2,
+    batch_size=8,
+    learning_rate=0.05,
+    momentum=0.8,
+    weight_decay=1e-2,
+    flip=True,
+    crop_padding=2,
+    anneal="epoch",
+)
+
+
+def coloured(n: int = 20, size: int = 8) -> Images:
+    generator = torch.Generator().manual_seed(0)
+    pixels = torch.rand(n, 3, size, size, generator=generator, dtype=torch.float64)
+    return Images(pixels, torch.randint(10, (n,), generator=generator))
+
+
+def plainly(architecture: str, images: Images, recipe: Recipe, *, seed: int) -> tuple[CellNetwork, list[float]]:
+    """A plain eager network and the framework's own optimiser; the network and the loss of every step."""
+    network = CellNetwork(architecture, COLOUR)
+    initialize(network, seed=seed)
+    network.to(images.pixels.dtype).train()
+    optimizer = torch.optim.SGD(
+        network.parameters(), lr=1.0, momentum=recipe.momentum, weight_decay=recipe.weight_decay, nesterov=True
+    )
+    generator, losses = torch.Generator().manual_seed(seed), []
+    for epoch in range(recipe.epochs):
+        order = torch.randperm(len(images), generator=generator)
+        for first in range(0, len(images) - recipe.batch_size + 1, recipe.batch_size):
+            rows = order[first : first + recipe.batch_size]
+            pixels = augment(
+                images.pixels[rows], rows, flip=recipe.flip, padding=recipe.crop_padding, seed=seed, epoch=epoch
+            )
+            loss = F.cross_entropy(network(pixels), images.labels[rows])
+            optimizer.param_groups[0]["lr"] = recipe.learning_rate * (1 + math.cos(math.pi * epoch / recipe.epochs)) / 2
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+    return network.eval(), losses
+
+
+def test_networks_that_take_turns_are_plain_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Losses, weights and running statistics of the benchmark's recipe, to 1e-10, in double precision."""
+    architectures, images = [RESNET, MIXED, POOLED], coloured()
+    networks = [FusedNetwork(a, COLOUR, seed=3).double() for a in architectures]
+    losses: list[float] = []
+    cross_entropy = F.cross_entropy
+
+    def listening(*args, **kwargs):
+        losses.append(cross_entropy(*args).item())
+        return cross_entropy(*args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(F, "cross_entropy", listening)
+        train(networks, images, FULL, seed=3)
+    for i, (architecture, fused) in enumerate(zip(architectures, networks, strict=True)):
+        plain, expected = plainly(architecture, images, FULL, seed=3)
+        assert losses[i :: len(networks)] == pytest.approx(expected, rel=1e-10)
+        wanted = plain.state_dict()
+        for name, tensor in fused.network.state_dict().items():
+            torch.testing.assert_close(tensor, wanted[name], rtol=1e-10, atol=1e-13, msg=f"{architecture} {name}")
+
+
+def test_a_stack_is_plain_networks_too() -> None:
+    """The pool of small maps is a product with a single-precision matrix, so cells without a pool."""
+    images = coloured()
+    stack = NetworkStack([RESNET, MIXED], COLOUR, seed=3).double()
+    train(stack, images, FULL, seed=3)
+    for i, architecture in enumerate((RESNET, MIXED)):
+        plain, _ = plainly(architecture, images, FULL, seed=3)
+        wanted = plain.state_dict()
+        for name, tensor in stack.network(i).state_dict().items():
+            torch.testing.assert_close(tensor, wanted[name], rtol=1e-10, atol=1e-13, msg=f"{architecture} {name}")
+
+
+@pytest.mark.parametrize("size", [8, 32], ids=["as a stack", "taking turns"])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_fit_hands_over_trained_networks(size: int, precision: str) -> None:
+    """The seed decides and nothing else, for either way; the networks see bytes as they see pixels."""
+    assert (COLOUR.channels * size**2 <= STACKED_VALUES) == (size == 8)
+    pixels = coloured(size=size)
+    images = Images((pixels.stored * 255).to(torch.uint8), pixels.labels)
+    recipe = dataclasses.replace(FULL, precision=precision)
+
+    def made(seed: int, images: Images = images) -> list[CellNetwork]:
+        return fit([RESNET, POOLED], COLOUR, images, recipe, seed=seed)
+
+    first, other = made(0), made(1)
+    torch.manual_seed(99)
+    for again in (made(0), made(0, Images(images.pixels, images.labels))):
+        for network, same, different in zip(first, again, other, strict=True):
+            assert isinstance(network, CellNetwork)
+            assert not network.training
+            state = same.state_dict()
+            assert all(torch.equal(tensor, state[name]) for name, tensor in network.state_dict().items())
+            assert not torch.equal(network.classifier.weight, different.classifier.weight)
+    assert all(p.dtype == torch.float32 for p in first[0].parameters())
+
+
+def test_the_two_ways_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = Images(coloured().stored.float(), coloured().labels)
+    stacked = fit([RESNET, MIXED], COLOUR, images, FULL, seed=0)
+    monkeypatch.setattr("evaluation.train.STACKED_VALUES", 0)
+    for mine, theirs in zip(fit([RESNET, MIXED], COLOUR, images, FULL, seed=0), stacked, strict=True):
+        torch.testing.assert_close(mine(images.pixels), theirs(images.pixels), rtol=1e-3, atol=1e-3)
+
+
+def test_rates() -> None:
+    """The benchmark's cosine moves between epochs, ours by default between steps; both begin alike."""
+    steps, epochs = Recipe(epochs=4, learning_rate=2.0), Recipe(epochs=4, learning_rate=2.0, anneal="epoch")
+    assert [epochs.rate(e, 3, 10) for e in range(4)] == pytest.approx([1 + math.cos(math.pi * e / 4) for e in range(4)])
+    assert [steps.rate(e, 5, 10) for e in range(4)] == pytest.approx(
+        [1 + math.cos(math.pi * (e + 0.5) / 4) for e in range(4)]
+    )
+    assert steps.rate(0, 0, 10) == epochs.rate(0, 9, 10) == 2.0
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"anneal": "never"}, "recipe.anneal=never: give step or epoch"),
+        ({"precision": "float16"}, "recipe.precision=float16: give float32 or bfloat16"),
+        ({"crop_padding": -1}, "recipe.crop_padding=-1: neither may be negative"),
+        ({"epochs": -1}, "recipe.epochs=-1"),
+    ],
+)
+def test_impossible_recipes_are_refused(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        Recipe(**change)
+
+
+@pytest.mark.gpu
+def test_training_on_a_gpu_is_training_here() -> None:
+    images = Images(coloured().stored.float(), coloured().labels)
+    here, there = (fit([RESNET, MIXED], COLOUR, images, FULL, seed=0, device=device) for device in ("cpu", "cuda"))
+    for mine, theirs in zip(here, there, strict=True):
+        torch.testing.assert_close(mine(images.pixels), theirs.cpu()(images.pixels), rtol=1e-2, atol=1e-2)

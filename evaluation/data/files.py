@@ -1,0 +1,189 @@
+"""Reading image files of others: official python batches, ``.npz`` batches, lossless WebP sprites.
+
+A batch is one file of images with labels, found in a folder under its official name (``data_batch_1``) in one of three
+forms, tried in this order:
+
+- ``NAME``: the official pickle, a dictionary with ``data`` (bytes ``[images, channels * height * width]``, channel by
+  channel) and ``labels`` or ``fine_labels``. Pickles can run code, so only arrays, numbers, text and containers are
+  rebuilt and anything else is refused;
+- ``NAME.npz``: arrays under the same keys, ``data`` optionally as ``[images, height, width, channels]``;
+- ``NAME.webp``: a sprite, the images row by row in a near-square grid, with the labels of all batches in
+  ``<set>_labels.npz`` under the batches' names.
+"""
+
+import io
+import pickle
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+from PIL import Image
+
+from agnet.errors import ConfigurationError
+
+Batch = tuple[np.ndarray, np.ndarray]
+"""Bytes ``[images, channels, height, width]`` and int64 labels ``[images]``."""
+
+
+def _latin1(text: str, encoding: str) -> bytes:
+    """Python 2 byte strings come as ``codecs.encode(text, "latin1")``; no other codec has any business here."""
+    if encoding not in ("latin1", "latin-1"):
+        raise pickle.UnpicklingError(f"codecs.encode to {encoding!r}")
+    return text.encode("latin1")
+
+
+_ARRAY: Any = np.empty(1)
+_NUMBER: Any = np.float64(0)
+_ALLOWED: dict[tuple[str, str], Callable[..., Any]] = {
+    ("numpy", "ndarray"): np.ndarray,
+    ("numpy", "dtype"): np.dtype,
+    ("_codecs", "encode"): _latin1,
+    # numpy moved these between versions; the functions themselves are taken from an array's own pickle
+    **{(f"numpy.{core}.multiarray", "_reconstruct"): _ARRAY.__reduce__()[0] for core in ("core", "_core")},
+    **{(f"numpy.{core}.numeric", "_frombuffer"): _ARRAY.__reduce_ex__(5)[0] for core in ("core", "_core")},
+    **{(f"numpy.{core}.multiarray", "scalar"): _NUMBER.__reduce__()[0] for core in ("core", "_core")},
+}
+
+
+class ArrayUnpickler(pickle.Unpickler):
+    """Rebuilds numpy arrays, numbers, text and containers, and refuses every other global.
+
+    Byte strings of Python 2 become text, as the official batches need for their keys.
+
+    Raises:
+        UnpicklingError: naming the global that was refused.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(io.BytesIO(data), encoding="latin1")
+
+    def find_class(self, module: str, name: str) -> Callable[..., Any]:
+        """The few functions an array's pickle calls."""
+        if (module, name) not in _ALLOWED:
+            raise pickle.UnpicklingError(f"it wants to call {module}.{name}")
+        return _ALLOWED[module, name]
+
+    def persistent_load(self, pid: Any) -> NoReturn:
+        """References to things outside the file."""
+        raise pickle.UnpicklingError("it refers to something outside the file")
+
+
+def read_batches(
+    folder: Path, names: Sequence[str], *, prefix: str, size: int, labels: str, num_labels: int, first_label: int = 0
+) -> Batch:
+    """Batches of a folder, one after the other.
+
+    Args:
+        folder: where the files are.
+        names: the batches' official names.
+        prefix: beginning of the names of sprites and of their labels file, e.g. ``cifar10``.
+        size: height and width of the images in pixels; they have three channels.
+        labels: key of the labels.
+        num_labels: how many different labels there may be.
+        first_label: the smallest label in the files; it becomes 0.
+
+    Raises:
+        ConfigurationError: if a file is missing, damaged, refused, or holds other shapes or labels.
+    """
+    batches = []
+    for name in names:
+        path, data, target = _read(folder, name, prefix, labels)
+        images = _images(path, data, size)
+        target = np.asarray(target)
+        if target.shape != (len(images),) or target.dtype.kind not in "iu":
+            raise ConfigurationError(
+                f"{path}: {labels} is {target.dtype}{list(target.shape)} for {len(images)} images; give an integer each"
+            )
+        target = target.astype(np.int64) - first_label
+        if len(target) and not 0 <= int(target.min()) <= int(target.max()) < num_labels:
+            low, high = int(target.min()) + first_label, int(target.max()) + first_label
+            raise ConfigurationError(
+                f"{path}: labels {low}..{high}, expected {first_label}..{first_label + num_labels - 1}; "
+                "is it another data set?"
+            )
+        batches.append((images, target))
+    return np.concatenate([images for images, _ in batches]), np.concatenate([target for _, target in batches])
+
+
+def _read(folder: Path, name: str, prefix: str, labels: str) -> tuple[Path, Any, Any]:
+    pickled, zipped, sprite = folder / name, folder / f"{name}.npz", folder / f"{prefix}_{_sprite_name(name)}.webp"
+    if pickled.is_file():
+        content = _unpickle(pickled)
+    elif zipped.is_file():
+        content = _unzip(zipped)
+    elif sprite.is_file():
+        table = folder / f"{prefix}_labels.npz"
+        if not table.is_file():
+            raise ConfigurationError(f"{table} is missing: it holds the labels of {sprite.name}")
+        return sprite, _sprite(sprite), _entry(table, _unzip(table), _sprite_name(name))
+    else:
+        raise ConfigurationError(
+            f"{folder} has none of {pickled.name}, {zipped.name}, {sprite.name}; give path=, the folder of the data set"
+        )
+    path = pickled if pickled.is_file() else zipped
+    return path, _entry(path, content, "data"), _entry(path, content, labels)
+
+
+def _sprite_name(name: str) -> str:
+    """``data_batch_3`` -> ``train_3``, ``test_batch`` -> ``test``; other names as they are."""
+    return name.replace("data_batch", "train").replace("test_batch", "test")
+
+
+def _unpickle(path: Path) -> dict[Any, Any]:
+    try:
+        content = ArrayUnpickler(path.read_bytes()).load()
+    except pickle.UnpicklingError as error:
+        raise ConfigurationError(f"{path} is no batch of images: {error}; download the official file again") from error
+    except Exception as error:  # a damaged pickle can raise almost anything
+        raise ConfigurationError(
+            f"{path} is damaged ({type(error).__name__}: {error}); download the official file again"
+        ) from error
+    if not isinstance(content, dict):
+        raise ConfigurationError(f"{path} holds a {type(content).__name__}, not a dictionary; is it the official file?")
+    return {key.decode("latin1") if isinstance(key, bytes) else key: value for key, value in content.items()}
+
+
+def _unzip(path: Path) -> dict[str, np.ndarray]:
+    """All arrays of an ``.npz`` file, pickled ones refused."""
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return dict(arrays)
+    except Exception as error:  # zipfile, zlib and numpy each have their own
+        raise ConfigurationError(
+            f"{path} cannot be read ({type(error).__name__}: {error}); write it with numpy.savez, without objects"
+        ) from error
+
+
+def _entry(path: Path, content: dict[Any, Any], key: str) -> Any:
+    if key not in content:
+        raise ConfigurationError(f"{path} has no {key!r}, only {sorted(map(str, content))}; is it another data set?")
+    return content[key]
+
+
+def _sprite(path: Path) -> np.ndarray:
+    try:
+        with Image.open(path) as image:
+            return np.asarray(image.convert("RGB"))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ConfigurationError(f"{path} cannot be read ({error}); fetch it again") from error
+
+
+def _images(path: Path, data: Any, size: int) -> np.ndarray:
+    """Bytes ``[images, 3, size, size]`` from any of the layouts in the module's docstring."""
+    data = np.asarray(data)
+    if data.dtype == np.uint8:
+        if data.ndim == 2 and data.shape[1] == 3 * size * size:
+            return data.reshape(-1, 3, size, size)
+        if data.ndim == 4 and data.shape[1:] == (size, size, 3):
+            return np.ascontiguousarray(data.transpose(0, 3, 1, 2))
+        if data.ndim == 4 and data.shape[1:] == (3, size, size):
+            return data
+        if path.suffix == ".webp" and data.shape[2:] == (3,) and not data.shape[0] % size and not data.shape[1] % size:
+            rows, columns = data.shape[0] // size, data.shape[1] // size
+            grid = data.reshape(rows, size, columns, size, 3).transpose(0, 2, 4, 1, 3)
+            return np.ascontiguousarray(grid).reshape(-1, 3, size, size)
+    raise ConfigurationError(
+        f"{path}: data is {data.dtype}{list(data.shape)}, expected uint8 images of 3x{size}x{size}; "
+        "is it another data set or resolution?"
+    )

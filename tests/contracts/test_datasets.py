@@ -1,0 +1,78 @@
+"""What every image set in ``conf/dataset`` and every recipe in ``conf/recipe`` must keep."""
+
+import inspect
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.errors import InstantiationException
+from hydra.utils import get_method, instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from agnet.errors import ConfigurationError
+from agnet.paths import CONF_DIR, ROOT
+from evaluation.data import ImageSplits
+from evaluation.train import Recipe
+
+DATASETS = sorted(p.stem for p in (CONF_DIR / "dataset").glob("*.yaml"))
+
+
+def composed(*overrides: str) -> DictConfig:
+    """``conf/evaluate.yaml`` with overrides."""
+    with initialize_config_dir(version_base="1.3", config_dir=str(CONF_DIR)):
+        return compose("evaluate", overrides=list(overrides))
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_the_yaml_is_the_signature(name: str) -> None:
+    """Every argument is listed, with the loader's own default."""
+    options = OmegaConf.to_container(composed(f"dataset={name}", "data_root=DATA").dataset, resolve=True)
+    assert isinstance(options, dict)
+    parameters = inspect.signature(get_method(options.pop("_target_"))).parameters
+    assert list(options) == list(parameters)
+    defaults = {key: p.default for key, p in parameters.items() if p.default is not inspect.Parameter.empty}
+    assert {key: value for key, value in options.items() if key in defaults} == defaults
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_absent_files_are_named(name: str, tmp_path: Path) -> None:
+    config = composed(f"dataset={name}", f"data_root={tmp_path}").dataset
+    if "path" not in config:
+        pytest.skip("bundled")
+    with pytest.raises(InstantiationException, match=str(tmp_path)) as caught:
+        instantiate(config)
+    assert isinstance(caught.value.__cause__, ConfigurationError)
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", DATASETS)
+def test_splits(name: str) -> None:
+    """Labels, shapes and names; the loaders decide the rest."""
+    config = composed(f"dataset={name}", f"data_root={ROOT.parent / 'shared' / 'data'}").dataset
+    try:
+        splits = instantiate(config)
+    except InstantiationException as error:
+        if not isinstance(error.__cause__, ConfigurationError):
+            raise
+        pytest.skip(str(error.__cause__))
+    assert isinstance(splits, ImageSplits)
+    assert splits.name == name
+    for part in (splits.train, splits.valid, splits.test):
+        assert len(part) > 0
+        assert part.size == splits.image_size
+        assert part.labels.bincount().shape == (splits.num_classes,)
+        assert int(part.labels.bincount().min()) > 0
+        pixels, _ = part.batch(slice(0, 100))
+        assert 0 <= float(pixels.min()) < float(pixels.max()) <= 1
+
+
+@pytest.mark.parametrize("name", sorted(p.stem for p in (CONF_DIR / "recipe").glob("*.yaml")))
+def test_recipes_name_every_setting(name: str) -> None:
+    config = composed(f"recipe={name}").recipe
+    recipe = instantiate(config)
+    assert isinstance(recipe, Recipe)
+    assert {key for key in config if key != "_target_"} == set(vars(recipe))
+
+
+def test_the_benchmarks_recipe() -> None:
+    assert instantiate(composed("recipe=nasbench201").recipe) == Recipe(200, 256, 0.1, 0.9, 5e-4, True, 4, "epoch")
