@@ -27,3 +27,7 @@ class RunDirectoryError(AGNetError):
 
 class ConfigurationError(AGNetError):
     """A setting outside its range, or settings that contradict each other."""
+
+
+class InvalidInput(AGNetError):
+    """Images, labels or a model that cannot be evaluated."""

@@ -11,7 +11,7 @@ import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -26,12 +26,14 @@ from agnet.spaces.nasbench201 import parse, to_string
 from agnet.tables import write_table
 from evaluation.attacks import AbstractAttack
 from evaluation.data import ImageSplits
-from evaluation.measure import accuracies, latency_ms
+from evaluation.evaluator import evaluate
+from evaluation.latency import latency_ms
 from evaluation.network import NetworkShape, count_macs, count_parameters
-from evaluation.stack import NetworkStack
-from evaluation.train import Recipe, train
+from evaluation.train import Recipe, fit
 
 Row = dict[str, str | int | float]
+Details = dict[str, dict[str, list[dict[str, object]]]]
+PARTS = ("valid", "test")
 
 
 @dataclass(frozen=True)
@@ -45,9 +47,10 @@ class Protocol:
         recipe: training recipe.
         attacks: attacks with their radii.
         seed: seed of initial weights, image order and random starts.
-        block_size: architectures trained as one stack; it is part of the protocol because rounding, which training
+        block_size: architectures trained together; it is part of the protocol because rounding, which training
             amplifies, may depend on it.
-        batch_size: images judged at a time.
+        mode: ``"published"`` or ``"worst_case"``, see :func:`evaluation.evaluate`.
+        precision: of the attacks' search; outcomes are judged in float32 in any case.
     """
 
     images: ImageSplits
@@ -57,7 +60,8 @@ class Protocol:
     attacks: Sequence[AbstractAttack]
     seed: int
     block_size: int = 16
-    batch_size: int = 100
+    mode: str = "published"
+    precision: str = "float32"
 
     @property
     def shape(self) -> NetworkShape:
@@ -70,7 +74,7 @@ class Protocol:
     @property
     def image_size(self) -> int:
         """Height and width of the images in pixels."""
-        return self.images.train.pixels.shape[-1]
+        return self.images.train.size
 
     def describe(self) -> dict[str, object]:
         """The protocol as plain values, for the table's metadata and the shard folder."""
@@ -80,43 +84,65 @@ class Protocol:
             "images": {part: len(getattr(images, part)) for part in ("train", "valid", "test")},
             "shape": dataclasses.asdict(self.shape),
             "recipe": dataclasses.asdict(self.recipe),
-            "attacks": {a.name: vars(a) for a in self.attacks},
-            "mode": "published: every eps independent, all images attacked, judged at the last iterate",
+            "attacks": {a.name: a.describe() for a in self.attacks},
+            "mode": self.mode,
+            "precision": self.precision,
             "seed": self.seed,
             "block_size": self.block_size,
-            "batch_size": self.batch_size,
         }
 
+    @cached_property
     def digest(self) -> str:
         """Hash of the protocol and of the images themselves."""
         sha = hashlib.sha256(json.dumps(self.describe(), sort_keys=True).encode())
         for images in (self.images.train, self.images.valid, self.images.test):
-            sha.update(images.pixels.numpy().tobytes() + images.labels.numpy().tobytes())
+            sha.update(images.stored.numpy().tobytes() + images.labels.numpy().tobytes())
         return sha.hexdigest()[:16]
 
 
-def evaluate_block(architectures: Sequence[str], protocol: Protocol) -> list[Row]:
-    """Train and attack a block of architectures; one row each, accuracies in percent."""
+Job = tuple[Path, int, tuple[str, ...], Protocol, str]  # folder, position, block, protocol, device
+
+
+def evaluate_block(architectures: Sequence[str], protocol: Protocol, device: str = "cpu") -> tuple[list[Row], Details]:
+    """Train and attack a block of architectures; latency is measured on the CPU in any case.
+
+    Returns:
+        One row each, accuracies in percent; and for each architecture and split what else is known of every outcome:
+        confidences, cost, confusion matrix, the bit of every image.
+    """
     name, seed, shape = protocol.images.name, protocol.seed, protocol.shape
-    stack = NetworkStack(architectures, shape, seed=seed)
-    train(stack, protocol.images.train, protocol.recipe, seed=seed)
-    stack.freeze()
-    columns: dict[str, list[float]] = {}
-    for part in ("valid", "test"):
-        images = getattr(protocol.images, part)
-        found = accuracies(stack, images, protocol.attacks, seed=seed, batch_size=protocol.batch_size)
-        for key, values in found.items():
-            suffix = "" if key == "clean" else f"_{key}"
-            columns[f"{name}_{part}{suffix}"] = values.tolist()
-    columns[f"{name}_cpu_latency_ms"] = [latency_ms(a, shape, protocol.image_size) for a in architectures]
-    return [
-        {"architecture": a} | {column: values[i] for column, values in columns.items()}
-        for i, a in enumerate(architectures)
-    ]
+    networks = fit(architectures, shape, protocol.images.train, protocol.recipe, seed=seed, device=device)
+    splits = {part: getattr(protocol.images, part).to(device) for part in PARTS}
+    rows, details = [], {}
+    for architecture, network in zip(architectures, networks, strict=True):
+        row: Row = {"architecture": architecture}
+        details[architecture] = {}
+        for part, images in splits.items():
+            found = evaluate(
+                network,
+                images.stored,
+                images.labels,
+                protocol.attacks,
+                mode=protocol.mode,
+                seed=seed,
+                precision=protocol.precision,
+            )
+            for column, accuracy in found.accuracies.items():
+                row[f"{name}_{part}" if column == "clean" else f"{name}_{part}_{column}"] = accuracy
+            details[architecture][part] = found.details()
+        row[f"{name}_cpu_latency_ms"] = latency_ms(architecture, shape, protocol.image_size)
+        rows.append(row)
+    return rows, details
 
 
 def produce(
-    protocol: Protocol, architectures: Sequence[str], folder: Path, *, workers: int, progress: bool = True
+    protocol: Protocol,
+    architectures: Sequence[str],
+    folder: Path,
+    *,
+    workers: int,
+    device: str = "cpu",
+    progress: bool = True,
 ) -> list[Row]:
     """Evaluate architectures, resuming what lies in ``folder``.
 
@@ -125,6 +151,7 @@ def produce(
         architectures: distinct strings; their order decides the blocks.
         folder: where shards are kept.
         workers: processes, one thread each.
+        device: where networks are trained and attacked; numbers agree between devices to rounding.
         progress: show a progress bar.
 
     Returns:
@@ -134,15 +161,17 @@ def produce(
         RunDirectoryError: if the folder holds shards of another protocol or a damaged shard.
         ConfigurationError: if there is nothing to evaluate, or a number of workers or a size is not positive.
     """
-    size, batch_size = protocol.block_size, protocol.batch_size
-    if not architectures or min(workers, size, batch_size) < 1:
+    size = protocol.block_size
+    if not architectures or min(workers, size) < 1:
         raise ConfigurationError(
-            f"{len(architectures)} architectures, {workers=}, block_size={size}, {batch_size=}: all must be at least 1"
+            f"{len(architectures)} architectures, {workers=}, block_size={size}: all must be at least 1"
         )
+    if not min(len(getattr(protocol.images, part)) for part in PARTS):
+        raise ConfigurationError("the data set has no validation or no test images; give num_valid, num_test >= 1")
     _claim(folder, protocol)
     blocks = _blocks(protocol, architectures)
     missing = [(i, block) for i, block in enumerate(blocks) if not _shard(folder, i, block).exists()]
-    jobs = [(folder, i, block, protocol) for i, block in missing]
+    jobs = [(folder, i, block, protocol, device) for i, block in missing]
     with tqdm(
         total=len(architectures),
         initial=len(architectures) - sum(len(block) for _, block in missing),
@@ -151,11 +180,11 @@ def produce(
     ) as bar:
         for count in _run(jobs, workers):
             bar.update(count)
-    digest = protocol.digest()
+    digest = protocol.digest
     return [row for i, block in enumerate(blocks) for row in _read_shard(_shard(folder, i, block), block, digest)]
 
 
-def _run(jobs: Sequence[tuple[Path, int, tuple[str, ...], Protocol]], workers: int) -> Iterable[int]:
+def _run(jobs: Sequence[Job], workers: int) -> Iterable[int]:
     if workers == 1 or len(jobs) <= 1:
         yield from map(_evaluate_shard, jobs)
         return
@@ -164,16 +193,17 @@ def _run(jobs: Sequence[tuple[Path, int, tuple[str, ...], Protocol]], workers: i
         yield from pool.imap_unordered(_evaluate_shard, jobs)
 
 
-def _evaluate_shard(job: tuple[Path, int, tuple[str, ...], Protocol]) -> int:
-    folder, index, block, protocol = job
+def _evaluate_shard(job: Job) -> int:
+    folder, index, block, protocol, device = job
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     begin = time.process_time()
     try:
-        rows = evaluate_block(block, protocol)
+        rows, details = evaluate_block(block, protocol, device)
     finally:
         torch.set_num_threads(threads)
-    shard = {"protocol": protocol.digest(), "cpu_seconds": time.process_time() - begin, "rows": rows}
+    seconds = time.process_time() - begin
+    shard = {"protocol": protocol.digest, "cpu_seconds": seconds, "rows": rows, "details": details}
     write_text(_shard(folder, index, block), json.dumps(shard))
     return len(block)
 
@@ -214,7 +244,7 @@ def _read_shard(path: Path, block: Sequence[str], digest: str) -> list[Row]:
 def _claim(folder: Path, protocol: Protocol) -> None:
     """Write the protocol into a new folder, or refuse a folder of another protocol."""
     path = folder / "protocol.json"
-    mine = {"digest": protocol.digest(), **protocol.describe()}
+    mine = {"digest": protocol.digest, **protocol.describe()}
     if path.exists():
         try:
             theirs = json.loads(path.read_text())
@@ -274,7 +304,7 @@ def merge(rows: Sequence[Row], protocol: Protocol, space: NASBench201, path: Pat
         "space": space.name,
         "dataset": protocol.images.name,
         "protocol": json.dumps(protocol.describe(), sort_keys=True),
-        "protocol_digest": protocol.digest(),
+        "protocol_digest": protocol.digest,
         "seeds": json.dumps([protocol.seed]),
         "torch": str(torch.__version__),
     }

@@ -24,15 +24,18 @@ def build_protocol(cfg: DictConfig) -> Protocol:
         channels=cfg.network.channels,
         cells_per_stage=cfg.network.cells_per_stage,
         recipe=instantiate(cfg.recipe),
-        attacks=[instantiate(attack) for attack in cfg.attack.values()],
+        attacks=[instantiate(attack) for attack in (cfg.get("attack") or {}).values()],
         seed=cfg.seed,
         block_size=cfg.block_size,
-        batch_size=cfg.batch_size,
+        mode=cfg.mode,
+        precision=cfg.precision,
     )
 
 
 def run(cfg: DictConfig) -> None:
     """Produce the table a configuration describes and say where it lies."""
+    if cfg.device != "cpu" and not (cfg.device == "cuda" and torch.cuda.is_available()):
+        raise ConfigurationError(f"device={cfg.device}; give cpu, or cuda where there is one")
     space: NASBench201 = instantiate(cfg.space)
     protocol, out = build_protocol(cfg), Path(cfg.out)
     chosen = representatives(space)
@@ -42,12 +45,12 @@ def run(cfg: DictConfig) -> None:
                 f"num_architectures={cfg.num_architectures}; give 1..{len(chosen)} classes, or null for all"
             )
         chosen = chosen[: cfg.num_architectures]
-    rows = produce(protocol, chosen, out, workers=cfg.workers)
+    rows = produce(protocol, chosen, out, workers=cfg.workers, device=cfg.device)
     path = Path(cfg.table or out / f"{space.name}_{protocol.images.name}.parquet")
     metadata = {"command": shlex.join(["python", "-m", "evaluation.run", *sys.argv[1:]]), "revision": git_revision()}
     count = merge(rows, protocol, space, path, metadata)
     entry = {"kind": "table", "space": space.name, **metadata, "seed": cfg.seed, "torch": str(torch.__version__)}
-    found = {"architectures": count, "classes": len(rows), "protocol_digest": protocol.digest()}
+    found = {"architectures": count, "classes": len(rows), "protocol_digest": protocol.digest}
     record(path, {**entry, "cpu_seconds": round(cpu_seconds(protocol, chosen, out)), "metrics": found})
     print(f"{path}: {count} architectures, {len(rows)} evaluated")
 

@@ -58,12 +58,12 @@ def test_every_command_of_the_readme_names_an_existing_module_and_experiment() -
 def test_the_bundled_table_can_be_made_again() -> None:
     """The first block of the protocol, against the shipped numbers.
 
-    On the processor that made the table they are equal; rounding of another one, amplified by training, moves single
-    images: allow two points on average over the block.
+    On the processor that made the table they are equal, but for PGD's random starts (deviation 27); rounding of another
+    one, amplified by training, moves single images: allow two points on average over the block.
     """
     with initialize_config_dir(version_base="1.3", config_dir=str(CONF_DIR)):
         cfg = compose("evaluate", overrides=["experiment=digits", "out=unused"])
-    rows = evaluate_block(representatives(NASBench201())[: cfg.block_size], build_protocol(cfg))
+    rows, _ = evaluate_block(representatives(NASBench201())[: cfg.block_size], build_protocol(cfg))
     columns = [c for c in rows[0] if c.startswith(("digits_valid", "digits_test"))]
     shipped = read_table([CHECKPOINT_DIR / "nasbench201_digits.parquet"], columns)
     expected = shipped.lookup([str(row["architecture"]) for row in rows]).numpy()

@@ -1,49 +1,171 @@
-"""What a robustness table needs of an attack."""
+"""What an attack is: settings, radii and, for iterative ones, a state machine over slots.
+
+A *slot* is one row of a batch: an image attacked at a radius. The engine evaluates the model at every slot's ``point``
+and hands logits and gradients to :meth:`SteppedAttack.update`, which says where to evaluate next. Slots of one batch
+may be at different steps and radii; nothing an attack does for one slot may depend on another.
+"""
 
 import abc
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from typing import ClassVar, Literal
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from agnet.errors import ConfigurationError
 
 Model = Callable[[Tensor], Tensor]
+Norm = Literal["linf", "l2"]
+Slots = dict[str, Tensor]
+Pixels = Float[Tensor, "slots channels height width"]
+
+PUBLISHED_EPS = (0.1, 0.5, 1, 2, 3, 4, 8)  # of the published dataset's PGD, APGD and Square, in units of 1/255
 
 
-class AbstractAttack(abc.ABC):
+class AbstractAttack(abc.ABC):  # noqa: B024 (its two kinds have nothing in common but these settings)
     """An attack at several radii: one column of the table for each.
 
     Args:
-        eps: L-inf radii in units of 1/255, increasing.
+        name: prefix of the columns.
+        eps: radii in units of 1/255, increasing.
+        norm: the ball: ``"linf"`` bounds every pixel value, ``"l2"`` the Euclidean length of the perturbation.
 
     Raises:
-        ConfigurationError: if there is no radius, or one is NaN, negative, above 255, or not in increasing order.
+        ConfigurationError: if there is no radius, or one is NaN, negative, infinite, above 255 in L-inf, or not in
+            increasing order; if two share a column, which shows six digits; or if the norm is unknown.
     """
 
-    name: str
+    def __init__(self, name: str, eps: Sequence[int | float], norm: str = "linf") -> None:
+        highest = 255 if norm == "linf" else 1e6
+        if not eps or list(eps) != sorted(set(eps)) or not all(0 <= radius <= highest for radius in eps):
+            raise ConfigurationError(f"attack {name}: eps={list(eps)}; give increasing values within 0..{highest:g}")
+        if len({f"{radius:g}" for radius in eps}) < len(eps):
+            raise ConfigurationError(f"attack {name}: eps={list(eps)}; give values that differ within six digits")
+        if norm not in ("linf", "l2"):
+            raise ConfigurationError(f"attack {name}: norm={norm}; give linf or l2")
+        self.name, self.eps, self.norm = name, tuple(eps), norm
 
-    def __init__(self, eps: Sequence[int | float]) -> None:
-        if not eps or list(eps) != sorted(set(eps)) or not all(0 <= radius <= 255 for radius in eps):
-            raise ConfigurationError(f"attack {self.name}: eps={list(eps)}; give increasing values within 0..255")
-        self.eps = tuple(eps)
+    def describe(self) -> dict[str, object]:
+        """Settings as plain values, for metadata."""
+        return {"attack": type(self).__name__, **{k: v for k, v in vars(self).items() if not k.startswith("_")}}
+
+
+class BatchAttack(AbstractAttack):
+    """An attack given as one function over a batch: any other library's.
+
+    Args:
+        function: ``(model, inputs, labels, *, eps, norm, seed, **settings) -> adversarial inputs``; eps is in pixel
+            units.
+        name: prefix of the columns.
+        eps: radii in units of 1/255, increasing.
+        norm: the ball.
+        settings: further arguments of the function.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Tensor],
+        name: str,
+        eps: Sequence[int | float] = PUBLISHED_EPS,
+        norm: str = "linf",
+        **settings: object,
+    ) -> None:
+        super().__init__(name, eps, norm)
+        self.function, self.settings = function, settings
+
+    def perturb(self, model: Model, inputs: Pixels, labels: Int[Tensor, " slots"], *, eps: float, seed: int) -> Pixels:
+        """Adversarial images at one radius in pixel units."""
+        points = self.function(model, inputs, labels, eps=eps, norm=self.norm, seed=seed, **self.settings)
+        return points.detach()
+
+    def describe(self) -> dict[str, object]:
+        """Settings as plain values; the function by its name."""
+        name = getattr(self.function, "__qualname__", type(self.function).__qualname__)
+        return {**super().describe(), "function": f"{self.function.__module__}.{name}"}
+
+
+class SteppedAttack(AbstractAttack):
+    """An attack as a state machine over slots.
+
+    Attributes:
+        needs_gradient: whether :meth:`update` reads the gradient of :meth:`loss`.
+        needs_clean_gradient: whether :meth:`start` reads the sign of the cross-entropy's gradient at the clean image.
+        attacks_misclassified: whether the published protocol attacks images that are misclassified from the start.
+        stops_when_fooled: whether any misclassified point is a success; otherwise only the last point is judged.
+        attempts: independent runs (restarts, targets) that a slot may need.
+        shares_draws: whether all images of a radius share their random draws.
+        evaluations: model evaluations of one run; with 0, the starting point is the result.
+    """
+
+    needs_gradient: ClassVar[bool] = True
+    needs_clean_gradient: ClassVar[bool] = False
+    attacks_misclassified: ClassVar[bool] = False
+    stops_when_fooled: ClassVar[bool] = True
+    attempts: int = 1
+    shares_draws: bool = False
+
+    @property
+    @abc.abstractmethod
+    def evaluations(self) -> int:
+        """Model evaluations of one run."""
 
     @abc.abstractmethod
-    def sweep(
+    def start(
         self,
-        model: Model,
-        inputs: Float[Tensor, "*batch channels height width"],
-        labels: Int[Tensor, "*batch"],
+        inputs: Pixels,
+        labels: Int[Tensor, " slots"],
+        eps: Float[Tensor, " slots"],
+        keys: Int[Tensor, " slots"],
         *,
-        generator: torch.Generator,
-    ) -> Iterator[Float[Tensor, "*batch channels height width"]]:
-        """Adversarial images at each radius in turn, every radius independent of the others.
+        attempt: Int[Tensor, " slots"],
+        clean_logits: Float[Tensor, "slots classes"],
+        clean_sign: Pixels | None,
+    ) -> Slots:
+        """State of new slots; its entry ``point`` is evaluated first.
 
         Args:
-            model: logits of images with pixels in [0, 1].
-            inputs: clean images; dimension 0 counts images, further batch dimensions hold copies of them (the members
-                of a stack), which share their random draws.
+            inputs: clean images.
             labels: true classes.
-            generator: source of random starts.
+            eps: radii in pixel units.
+            keys: see :mod:`evaluation.randomness`; they differ between attempts.
+            attempt: which run this is, from 0.
+            clean_logits: logits of the clean images.
+            clean_sign: sign of the clean gradient, if the attack asked for it.
         """
+
+    def loss(self, logits: Float[Tensor, "slots classes"], slots: Slots) -> Float[Tensor, " slots"]:
+        """What the attack increases."""
+        raise NotImplementedError
+
+    def update(self, slots: Slots, loss: Float[Tensor, " slots"], gradient: Pixels | None) -> Slots:
+        """Changed entries after an evaluation at ``point``; ``slots["step"]`` counts the evaluations before it."""
+        raise NotImplementedError
+
+    def final(self, slots: Slots) -> Pixels | None:
+        """Images to judge when a run has ended without success; None reports the clean image as not fooled."""
+        return slots["point"]
+
+
+def broadcast(values: Shaped[Tensor, " slots"]) -> Shaped[Tensor, "slots 1 1 1"]:
+    """One value per slot, shaped to meet its pixels."""
+    return values[:, None, None, None]
+
+
+def norm_l2(x: Pixels) -> Float[Tensor, "slots 1 1 1"]:
+    """Euclidean length of every slot's pixels."""
+    return broadcast(x.flatten(1).norm(dim=1))
+
+
+def project(point: Pixels, inputs: Pixels, eps: Float[Tensor, "slots 1 1 1"], norm: str) -> Pixels:
+    """The point moved into the ball around the clean image, then into [0, 1]."""
+    if norm == "linf":
+        return torch.minimum(torch.maximum(point, inputs - eps), inputs + eps).clamp(0, 1)
+    delta = point - inputs
+    length = norm_l2(delta)
+    return (inputs + delta * torch.clamp(eps / (length + 1e-12), max=1.0)).clamp(0, 1)
+
+
+def ascent(gradient: Pixels, norm: str) -> Pixels:
+    """Steepest ascent direction of unit size in the norm; zero where the gradient is."""
+    return gradient.sign() if norm == "linf" else gradient / (norm_l2(gradient) + 1e-12)

@@ -16,7 +16,7 @@ from evaluation import produce as module
 from evaluation.attacks import FGSM, PGD
 from evaluation.data import Images, ImageSplits
 from evaluation.network import count_macs, count_parameters
-from evaluation.produce import Protocol, Row, cpu_seconds, evaluate_block, merge, produce, representatives
+from evaluation.produce import Details, Protocol, Row, cpu_seconds, evaluate_block, merge, produce, representatives
 from evaluation.train import Recipe
 
 LATENCY = "tiny_cpu_latency_ms"
@@ -39,7 +39,6 @@ def protocol(tiny: ImageSplits) -> Protocol:
         attacks=[FGSM([8]), PGD([16], steps=2, relative_step=0.5)],
         seed=0,
         block_size=2,
-        batch_size=20,
     )
 
 
@@ -66,7 +65,7 @@ def evaluated(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
     """The blocks that are evaluated, in order."""
     blocks: list[tuple[str, ...]] = []
 
-    def spy(architectures: Sequence[str], protocol: Protocol) -> list[Row]:
+    def spy(architectures: Sequence[str], protocol: Protocol, device: str) -> tuple[list[Row], Details]:
         blocks.append(tuple(architectures))
         return evaluate_block(architectures, protocol)
 
@@ -142,7 +141,7 @@ def test_a_run_that_dies_continues(
     """Ctrl-C in the second block, then the same call again."""
     calls = 0
 
-    def dying(architectures: Sequence[str], protocol: Protocol) -> list[Row]:
+    def dying(architectures: Sequence[str], protocol: Protocol, device: str) -> tuple[list[Row], Details]:
         nonlocal calls
         calls += 1
         if calls == 2:
@@ -214,7 +213,8 @@ def test_threads_are_given_back(protocol: Protocol, cells: list[str], tmp_path: 
         ({"channels": 3}, "shape"),
         ({"recipe": Recipe(epochs=2, batch_size=32)}, "recipe"),
         ({"attacks": [FGSM([8])]}, "attacks"),
-        ({"block_size": 3, "batch_size": 21}, "batch_size, block_size"),
+        ({"block_size": 3, "mode": "worst_case"}, "block_size, mode"),
+        ({"precision": "bfloat16"}, "precision"),
     ],
 )
 def test_another_protocol_is_refused(
@@ -284,9 +284,7 @@ def test_a_damaged_protocol_file_is_named(folder: Path, protocol: Protocol, cell
         produce(protocol, cells, folder, workers=1, progress=False)
 
 
-@pytest.mark.parametrize(
-    ("count", "workers", "change"), [(0, 1, {}), (1, 0, {}), (1, 1, {"block_size": 0}), (1, 1, {"batch_size": 0})]
-)
+@pytest.mark.parametrize(("count", "workers", "change"), [(0, 1, {}), (1, 0, {}), (1, 1, {"block_size": 0})])
 def test_nothing_to_do_is_an_error(
     protocol: Protocol, cells: list[str], tmp_path: Path, count: int, workers: int, change: dict[str, int]
 ) -> None:
@@ -298,12 +296,13 @@ def test_nothing_to_do_is_an_error(
 
 def test_the_protocol_is_plain_values(protocol: Protocol) -> None:
     described = json.loads(json.dumps(protocol.describe()))
-    assert described["attacks"] == {"fgsm": {"eps": [8]}, "pgd": {"eps": [16], "steps": 2, "relative_step": 0.5}}
+    assert described["attacks"]["fgsm"] == {"attack": "FGSM", "name": "fgsm", "eps": [8], "norm": "linf"}
+    assert described["attacks"]["pgd"].items() >= {"eps": [16], "steps": 2, "relative_step": 0.5}.items()
     assert described["images"] == {"train": 96, "valid": 30, "test": 25}
     assert described["shape"]["channels"] == 2
     assert described["recipe"]["epochs"] == 1
-    assert protocol.digest() == dataclasses.replace(protocol).digest()
-    assert protocol.digest() == pickle.loads(pickle.dumps(protocol)).digest(), "workers get a copy"
+    assert protocol.digest == dataclasses.replace(protocol).digest
+    assert protocol.digest == pickle.loads(pickle.dumps(protocol)).digest, "workers get a copy"
 
 
 # -------------------------------------------------------------------------------------------------------- merging
@@ -378,7 +377,7 @@ def test_a_table_says_where_it_comes_from(table_path: Path, protocol: Protocol) 
     assert metadata["command"] == "python -m evaluation.run"
     assert metadata["revision"] == "abc"
     assert metadata["torch"] == torch.__version__
-    assert metadata["protocol_digest"] == protocol.digest()
+    assert metadata["protocol_digest"] == protocol.digest
     assert json.loads(metadata["protocol"]) == json.loads(json.dumps(protocol.describe()))
     assert "published" in json.loads(metadata["protocol"])["mode"]
 

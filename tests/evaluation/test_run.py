@@ -114,7 +114,7 @@ def test_a_wrong_choice_names_the_choices(tmp_path: Path) -> None:
     assert done.returncode == 2
     said = done.stdout + done.stderr
     assert "Could not find 'dataset/mnist'" in said
-    assert "Available options in 'dataset':\n\tdigits" in said
+    assert "Available options in 'dataset':\n\tcifar10" in said
     assert "Traceback" not in said
     assert list(tmp_path.iterdir()) == []
 
@@ -122,7 +122,7 @@ def test_a_wrong_choice_names_the_choices(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("override", "said"),
     [
-        ("recipe=adam", "Available options in 'recipe':\n\tsgd"),
+        ("recipe=adam", "Available options in 'recipe':\n\tnasbench201"),
         ("attack=[fgsm,deepfool]", "attack/deepfool"),
         ("netwrok.channels=2", "netwrok"),
         ("attack.fgsm.epsilon=[1]", "epsilon"),

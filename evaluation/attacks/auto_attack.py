@@ -1,0 +1,57 @@
+"""AutoAttack's standard ensemble: APGD-CE, APGD-T, FAB-T and Square, each on the images that are still robust.
+
+Source: Croce & Hein, 2020, https://arxiv.org/abs/2003.01690, table 2.
+"""
+
+from collections.abc import Sequence
+
+from agnet.errors import ConfigurationError
+from evaluation.attacks.auto_projected_gradient_descent import APGD
+from evaluation.attacks.base import PUBLISHED_EPS, AbstractAttack, BatchAttack, SteppedAttack
+from evaluation.attacks.fast_adaptive_boundary import FABT
+from evaluation.attacks.square import Square
+
+
+class Ensemble(AbstractAttack):
+    """Attacks run one after another, each on what the ones before have left.
+
+    Args:
+        members: attacks with the same radii and norm.
+        name: prefix of the columns.
+
+    Raises:
+        ConfigurationError: if there is none, or their radii or norms differ.
+    """
+
+    def __init__(self, members: Sequence[SteppedAttack | BatchAttack], *, name: str = "ensemble") -> None:
+        if len({(member.eps, member.norm) for member in members}) != 1:
+            given = ", ".join(f"{m.name}: eps={list(m.eps)} norm={m.norm}" for m in members) or "none"
+            raise ConfigurationError(f"attack {name}: members {given}; give at least one, all with one eps and norm")
+        super().__init__(name, members[0].eps, members[0].norm)
+        self.members = tuple(members)
+
+    def describe(self) -> dict[str, object]:
+        """Settings of all members."""
+        return {**super().describe(), "members": [member.describe() for member in self.members]}
+
+
+class AutoAttack(Ensemble):
+    """The standard version, with 100 iterations, 9 targets and 5,000 queries.
+
+    Args:
+        eps: radii in units of 1/255, increasing.
+        targets: target classes of APGD-T and FAB-T, at most the number of classes less one.
+        steps: iterations of APGD and FAB.
+        queries: proposals of Square.
+    """
+
+    def __init__(
+        self, eps: Sequence[int | float] = PUBLISHED_EPS, *, targets: int = 9, steps: int = 100, queries: int = 5000
+    ) -> None:
+        members = (
+            APGD(eps, "ce", steps),
+            APGD(eps, "targeted_dlr", steps, targets=targets),
+            FABT(eps, targets, steps),
+            Square(eps, queries),
+        )
+        super().__init__(members, name="autoattack")

@@ -1,0 +1,242 @@
+"""Each attack as a pure function of a batch: ``(model, inputs, labels, *, eps, ...) -> adversarial inputs``."""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional as F
+
+from agnet.errors import InvalidInput
+from evaluation.attacks.auto_projected_gradient_descent import APGD
+from evaluation.attacks.base import Model, SteppedAttack
+from evaluation.attacks.fast_gradient_sign import FGSM
+from evaluation.attacks.projected_gradient_descent import PGD
+from evaluation.attacks.square import Square
+from evaluation.checks import check_differentiable, check_finite, check_images, check_logits, check_model
+from evaluation.randomness import code, keys
+
+Batch = Float[Tensor, "batch channels height width"]
+Labels = Int[Tensor, " batch"]
+Eps = int | float | Float[Tensor, "*#batch"]
+
+
+def fgsm(model: Model, inputs: Batch, labels: Labels, *, eps: Eps) -> Batch:
+    """Fast gradient sign method: ``clip(x + eps sign(grad))``.
+
+    Args:
+        model: logits of images; a module must be in evaluation mode.
+        inputs: images in [0, 1].
+        labels: true classes.
+        eps: L-inf radius in pixel units, one number or one per sample.
+
+    Raises:
+        InvalidInput: if model, inputs, labels or eps are not usable.
+    """
+    return perturb(FGSM(), model, inputs, labels, eps=eps)
+
+
+def pgd(
+    model: Model,
+    inputs: Batch,
+    labels: Labels,
+    *,
+    eps: Eps,
+    steps: int = 40,
+    relative_step: int | float = 1 / 30,
+    random_start: bool = True,
+    norm: str = "linf",
+    seed: int = 0,
+    indices: Labels | None = None,
+) -> Batch:
+    """Projected gradient descent; returns the last iterate.
+
+    Args:
+        model: logits of images; a module must be in evaluation mode.
+        inputs: images in [0, 1].
+        labels: true classes.
+        eps: radius in pixel units, one number or one per sample.
+        steps: gradient steps.
+        relative_step: step length as a share of eps.
+        random_start: start at a uniform draw from the ball, or at the image.
+        norm: ``"linf"`` or ``"l2"``.
+        seed: seed of the start.
+        indices: what the draws belong to besides seed and eps; 0, 1, ... by default.
+
+    Raises:
+        InvalidInput: if model, inputs, labels or eps are not usable.
+        ConfigurationError: if a setting is out of range.
+    """
+    attack = PGD(steps=steps, relative_step=relative_step, random_start=random_start, norm=norm)
+    return perturb(attack, model, inputs, labels, eps=eps, seed=seed, indices=indices)
+
+
+def apgd(
+    model: Model,
+    inputs: Batch,
+    labels: Labels,
+    *,
+    eps: Eps,
+    loss: str = "ce",
+    steps: int = 100,
+    restarts: int = 1,
+    targets: int = 9,
+    norm: str = "linf",
+    unfooled: str = "clean",
+    seed: int = 0,
+    indices: Labels | None = None,
+) -> Batch:
+    """Auto-PGD; returns the first misclassified iterate of each image, misclassified images as they are.
+
+    Args:
+        model: logits of images; a module must be in evaluation mode.
+        inputs: images in [0, 1].
+        labels: true classes.
+        eps: radius in pixel units, one number or one per sample.
+        loss: ``"ce"``, ``"dlr"`` or ``"targeted_dlr"``.
+        steps: iterations of a run.
+        restarts: runs (for every target).
+        targets: target classes of ``"targeted_dlr"``.
+        norm: ``"linf"`` or ``"l2"``.
+        unfooled: what to return of an image that is never fooled: the ``"clean"`` image or the iterate of the
+            ``"best"`` loss.
+        seed: seed of the starts.
+        indices: what the draws belong to besides seed and eps; 0, 1, ... by default.
+
+    Raises:
+        InvalidInput: if model, inputs, labels or eps are not usable.
+        ConfigurationError: if a setting is out of range, or the loss needs more classes.
+    """
+    attack = APGD(loss=loss, steps=steps, restarts=restarts, targets=targets, norm=norm, unfooled=unfooled)
+    return perturb(attack, model, inputs, labels, eps=eps, seed=seed, indices=indices)
+
+
+def square(
+    model: Model,
+    inputs: Batch,
+    labels: Labels,
+    *,
+    eps: Eps,
+    queries: int = 5000,
+    rescale: bool = False,
+    windows: str = "per_sample",
+    unfooled: str = "clean",
+    seed: int = 0,
+    indices: Labels | None = None,
+) -> Batch:
+    """Square attack; returns the first misclassified proposal of each image, misclassified images as they are.
+
+    Args:
+        model: logits of images; a module must be in evaluation mode.
+        inputs: images in [0, 1].
+        labels: true classes.
+        eps: L-inf radius in pixel units, one number or one per sample.
+        queries: proposals.
+        rescale: stretch the window schedule to ``queries``.
+        windows: ``"per_sample"`` or ``"shared"``, see :class:`~evaluation.attacks.Square`.
+        unfooled: what to return of an image that is never fooled: the ``"clean"`` image or the ``"best"`` found.
+        seed: seed of the proposals.
+        indices: what the draws belong to besides seed and eps; 0, 1, ... by default.
+
+    Raises:
+        InvalidInput: if model, inputs, labels or eps are not usable.
+        ConfigurationError: if a setting is out of range.
+    """
+    attack = Square(queries=queries, rescale=rescale, windows=windows, unfooled=unfooled)
+    return perturb(attack, model, inputs, labels, eps=eps, seed=seed, indices=indices)
+
+
+@torch.enable_grad()
+def perturb(
+    attack: SteppedAttack,
+    model: Model,
+    inputs: Batch,
+    labels: Labels,
+    *,
+    eps: Eps,
+    seed: int = 0,
+    indices: Labels | None = None,
+) -> Batch:
+    """Run an attack's state machine on one batch; its own radii are not used.
+
+    Args:
+        attack: the attack.
+        model: logits of images; a module must be in evaluation mode.
+        inputs: images in [0, 1].
+        labels: true classes.
+        eps: radius in pixel units, one number or one per sample.
+        seed: seed of all draws.
+        indices: what the draws belong to besides seed and eps; 0, 1, ... by default.
+
+    Returns:
+        Adversarial images, within the ball and [0, 1].
+
+    Raises:
+        InvalidInput: if model, inputs, labels or eps are not usable.
+    """
+    check_images(inputs, labels)
+    check_model(model)
+    radius = torch.as_tensor(eps, dtype=inputs.dtype, device=inputs.device).expand(len(inputs))
+    if not bool(((radius >= 0) & radius.isfinite()).all()):
+        raise InvalidInput(f"eps must be finite and >= 0 (pixel units, e.g. 8 / 255), got {eps}")
+    labels = labels.long()
+    indices = torch.arange(len(inputs)) if indices is None else indices
+    clean = inputs.detach().clone().requires_grad_()
+    clean_logits = model(clean)
+    check_logits(clean_logits, labels)
+    if attack.needs_gradient or attack.needs_clean_gradient:
+        check_differentiable(clean_logits)
+    sign = None
+    if attack.needs_clean_gradient:
+        sign = _gradient(F.cross_entropy(clean_logits, labels, reduction="sum"), clean).sign()
+    clean, clean_logits = clean.detach(), clean_logits.detach()
+    result, decided = clean.clone(), torch.zeros_like(labels, dtype=torch.bool)
+    if attack.stops_when_fooled:
+        decided = clean_logits.argmax(dim=1) != labels
+    radius_code = code(radius.double().cpu() * 255)
+    for attempt in range(attack.attempts):
+        rows = (~decided).nonzero().squeeze(1)
+        if not len(rows):
+            break
+        here = rows.cpu()
+        which = torch.full_like(here, attempt)
+        items = (radius_code[here], which) if attack.shares_draws else (indices.cpu()[here], radius_code[here], which)
+        slots = {
+            "inputs": clean[rows],
+            "labels": labels[rows],
+            "eps": radius[rows],
+            "keys": keys(seed, attack.name, *items).to(inputs.device),
+            "step": torch.zeros_like(rows),
+        }
+        slots |= attack.start(
+            slots["inputs"],
+            slots["labels"],
+            slots["eps"],
+            slots["keys"],
+            attempt=which.to(inputs.device),
+            clean_logits=clean_logits[rows],
+            clean_sign=None if sign is None else sign[rows],
+        )
+        fooled = torch.zeros_like(rows, dtype=torch.bool)
+        found = slots["point"]
+        for _ in range(attack.evaluations):
+            point = slots["point"].detach().requires_grad_(attack.needs_gradient)
+            logits = model(point)
+            check_finite(logits.isfinite())
+            loss = attack.loss(logits, slots)
+            gradient = _gradient(loss.sum(), point) if attack.needs_gradient else None
+            if attack.stops_when_fooled:
+                new = (logits.argmax(dim=1) != slots["labels"]) & ~fooled
+                found, fooled = torch.where(new[:, None, None, None], point.detach(), found), fooled | new
+                if bool(fooled.all()):
+                    break
+            slots |= attack.update(slots, loss.detach(), gradient) | {"step": slots["step"] + 1}
+        final = attack.final(slots)
+        result[rows] = torch.where(fooled[:, None, None, None], found, slots["inputs"] if final is None else final)
+        decided[rows] = fooled
+    return result.detach()
+
+
+def _gradient(loss: Tensor, point: Tensor) -> Tensor:
+    """Gradient of a loss, zero if it does not depend on the point (a constant network)."""
+    gradient = torch.autograd.grad(loss, point)[0] if loss.requires_grad else torch.zeros_like(point)
+    check_finite(~gradient.isnan())  # the sign of NaN is 0, which would pass for a flat loss
+    return gradient
