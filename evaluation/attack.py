@@ -7,6 +7,7 @@ import os
 import sys
 import warnings
 from pathlib import Path
+from zipfile import BadZipFile
 
 import hydra
 import numpy as np
@@ -81,7 +82,7 @@ def load_images(cfg: DictConfig) -> tuple[Tensor, Tensor]:
         try:
             with np.load(cfg.images, allow_pickle=False) as file:
                 images, labels = torch.from_numpy(file["images"]), torch.from_numpy(file["labels"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, BadZipFile) as error:
             raise ConfigurationError(f"images={cfg.images}: {error}; give an .npz of images and labels") from error
     count = cfg.num_images
     if count is not None and not 1 <= count <= len(labels):

@@ -7,15 +7,16 @@ constant of batch size 1, weights lie in channels_last order and need no gradien
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from agnet.errors import InvalidInput
 from agnet.spaces.nasbench201 import EDGES
-from evaluation.network import KERNELS, Cell, CellNetwork, Reduction
+from evaluation.network import KERNELS, Cell, CellNetwork, Reduction, edges_to_output
+from evaluation.pool import average_pool_3x3
 
 MIN_BATCH = 16  # smaller batches are padded: on CPU they take other matrix and convolution routines and round otherwise
 
@@ -56,28 +57,6 @@ def fold(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
     return weight.to(convolution.weight).detach(), bias.to(convolution.weight).detach()
 
 
-class Edge(NamedTuple):
-    """A live edge of a cell: ``operation`` applied to node ``source``, added to node ``target``."""
-
-    source: int
-    target: int
-    operation: str
-
-
-def live_edges(operations: tuple[str, ...]) -> list[tuple[int, Edge]]:
-    """Edges on a path to the output node, with their position in the architecture string."""
-    reaching = {3}
-    for source in (2, 1, 0):
-        ends = {end for op, (begin, end) in zip(operations, EDGES, strict=True) if begin == source and op != "none"}
-        if ends & reaching:
-            reaching.add(source)
-    return [
-        (i, Edge(source, target, op))
-        for i, (op, (source, target)) in enumerate(zip(operations, EDGES, strict=True))
-        if op != "none" and target in reaching
-    ]
-
-
 class CompiledCell(nn.Module):
     """A cell without its dead edges.
 
@@ -89,17 +68,18 @@ class CompiledCell(nn.Module):
     def __init__(self, cell: Cell, *, parallel: bool) -> None:
         super().__init__()
         self.channels = cell.channels
-        self.plain: list[Edge] = []  # skips and pools
+        self.plain: list[tuple[int, int, str]] = []  # skips and pools: source, target, operation
         groups: dict[tuple[int, ...], list[int]] = {}
         folded: dict[int, tuple[Tensor, Tensor]] = {}
-        for i, edge in live_edges(cell.operations):
-            if edge.operation in KERNELS:
+        for i, source, target in edges_to_output(cell.operations):
+            operation = cell.operations[i]
+            if operation in KERNELS:
                 block: nn.Sequential = cell.edges[i]  # pyright: ignore[reportAssignmentType]
                 folded[i] = fold(block[1], block[2])  # pyright: ignore[reportArgumentType]
-                key = (edge.source, KERNELS[edge.operation]) if parallel else (edge.source, i)
+                key = (source, KERNELS[operation]) if parallel else (source, i)
                 groups.setdefault(key, []).append(i)
             else:
-                self.plain.append(edge)
+                self.plain.append((source, target, operation))
         self.groups = [(key[0], [EDGES[i][1] for i in members]) for key, members in groups.items()]
         self.convolutions = nn.ModuleList(
             Convolution(torch.cat([folded[i][0] for i in members]), torch.cat([folded[i][1] for i in members]))
@@ -122,10 +102,10 @@ class CompiledCell(nn.Module):
 
         for source in range(3):
             node = nodes[source]
-            for edge in self.plain:
-                if edge.source == source and node is not None:
-                    skip = edge.operation == "skip_connect"
-                    add(edge.target, node if skip else average_pool_3x3(node), fresh=not skip)
+            for begin, target, operation in self.plain:
+                if begin == source and node is not None:
+                    skip = operation == "skip_connect"
+                    add(target, node if skip else average_pool_3x3(node), fresh=not skip)
             rectified = None
             for (begin, targets), convolution in zip(self.groups, self.convolutions, strict=True):
                 if begin != source:
@@ -139,11 +119,6 @@ class CompiledCell(nn.Module):
                 for target, value in zip(targets, parts, strict=True):
                     add(target, value, fresh=len(targets) == 1 and node is not None)
         return nodes[3] if nodes[3] is not None else torch.zeros_like(x[:1])
-
-
-def average_pool_3x3(x: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch channels height width"]:
-    """3x3 average over the valid neighbours, stride 1: the pool of NAS-Bench-201."""
-    return F.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)
 
 
 class CompiledReduction(nn.Module):
@@ -173,7 +148,7 @@ class CompiledNetwork(nn.Module):
             searching perturbations that a float32 network then judges.
 
     Raises:
-        ValueError: if the network is in training mode: its logits would depend on the batch.
+        InvalidInput: if the network is in training mode: its logits would depend on the batch.
     """
 
     mean: Tensor
@@ -186,7 +161,7 @@ class CompiledNetwork(nn.Module):
     def __init__(self, network: CellNetwork, dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
         if network.training:
-            raise ValueError("the network is in training mode; call .eval() first")
+            raise InvalidInput("the network is in training mode; call .eval() first")
         self.dtype = dtype
         self.stem = Convolution(*fold(network.stem[0], network.stem[1]))  # pyright: ignore
         # a launch less pays on accelerators; on CPU the wider convolution is the slower one

@@ -13,10 +13,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from evaluation.attacks.base import BatchAttack, Model, Slots, SteppedAttack
+from evaluation.attacks.base import BatchAttack, Model, Slots, SteppedAttack, radius_code
 from evaluation.checks import check_finite
 from evaluation.data.images import in_unit_interval
-from evaluation.randomness import code, keys
+from evaluation.randomness import keys
 
 Job = tuple[int, int, int]  # image, radius, attempt
 
@@ -154,7 +154,7 @@ class _Run:
         self.stops = attack.stops_when_fooled or worst_case
         self.device = target.images.device
         self.radii = torch.tensor([eps / 255 for eps in attack.eps], dtype=torch.float64)
-        self.codes = code(torch.tensor(attack.eps, dtype=torch.float64))
+        self.codes = radius_code(self.radii)
         self.todo = todo.cpu()
         pairs = self.todo.nonzero().tolist()  # small radii, whose pairs last longest, come first
         if worst_case:  # the larger radii of an image follow when the smaller have failed
@@ -182,9 +182,7 @@ class _Run:
         image, radius, attempt = jobs.unbind(dim=1)
         attack, target = self.attack, self.target
         inputs = in_unit_interval(target.images[image.to(self.device)])
-        items = (self.codes[radius], attempt)
-        if not attack.shares_draws:
-            items = (target.indices[image.to(target.indices.device)].cpu(), *items)
+        index = target.indices[image.to(target.indices.device)].cpu()
         device = self.device
         slots: Slots = {
             "image": image.to(device),
@@ -193,7 +191,8 @@ class _Run:
             "inputs": inputs,
             "labels": target.labels[image.to(self.device)],
             "eps": self.radii[radius].to(inputs),
-            "keys": keys(target.seed, attack.name, *items).to(device),
+            "keys": keys(target.seed, attack.name, index, self.codes[radius], attempt).to(device),
+            "shared_keys": keys(target.seed, attack.name, self.codes[radius], attempt).to(device),
             "step": torch.zeros(len(jobs), dtype=torch.int64, device=device),
             "spent": torch.zeros(len(jobs), dtype=torch.int64, device=device),
             "paused": torch.full((len(jobs),), attack.evaluations == 0, device=device),

@@ -96,6 +96,9 @@ def evaluate(
         with_sign=any(isinstance(m, SteppedAttack) and m.needs_clean_gradient for m in members),
         with_gradient=any(isinstance(m, SteppedAttack) and m.needs_gradient for m in members),
     )
+    for member in members:
+        if isinstance(member, SteppedAttack):
+            member.check_classes(target.clean_logits.shape[1])
     clean = Ledger(target, 1)
     outcomes = [_outcome("clean", "", 0.0, mode, clean, 0)]
     adversarial: dict[str, Tensor] = {}

@@ -6,17 +6,15 @@ convolutions, sums are formed in place and the pool is a depthwise convolution. 
 rounding. The parameters stay in a plain network, so there is nothing to convert after training.
 """
 
-from functools import lru_cache
-from typing import Any
-
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from agnet.spaces.nasbench201 import EDGES, parse
-from evaluation.network import KERNELS, Cell, CellNetwork, NetworkShape, normalize
-from evaluation.stack import initialize, reaches_output
+from agnet.spaces.nasbench201 import parse
+from evaluation.network import KERNELS, Cell, CellNetwork, NetworkShape, edges_to_output, normalize
+from evaluation.pool import average_pool_3x3
+from evaluation.stack import initialize
 
 Features = Float[Tensor, "batch channels height width"]
 
@@ -51,11 +49,7 @@ class FusedNetwork(nn.Module):
 
 def fused_cell(cell: Cell, operations: tuple[str, ...], x: Features) -> Features:
     """Output of a cell's last node; ``x`` may be overwritten."""
-    edges = [
-        (edge, source, target)
-        for edge, (source, target) in enumerate(EDGES)
-        if operations[edge] != "none" and reaches_output(operations, target)
-    ]
+    edges = edges_to_output(operations)
     unrectified = {source for edge, source, _ in edges if operations[edge] not in KERNELS}
     nodes: list[Tensor | None] = [x, None, None, None]
     rectified: dict[int, Tensor] = {}
@@ -71,7 +65,7 @@ def fused_cell(cell: Cell, operations: tuple[str, ...], x: Features) -> Features
             _, convolution, norm = cell.edges[edge]  # pyright: ignore[reportGeneralTypeIssues]
             value = norm(convolution(rectified[source]))
         elif op == "avg_pool_3x3":
-            value = AveragePool.apply(value)
+            value = average_pool_3x3(value)
         assert isinstance(value, Tensor)
         total, fresh = nodes[target], op != "skip_connect"
         if total is None:
@@ -83,36 +77,3 @@ def fused_cell(cell: Cell, operations: tuple[str, ...], x: Features) -> Features
         if fresh or total is not None:
             ours.add(target)
     return torch.zeros_like(x) if nodes[3] is None else nodes[3]
-
-
-class AveragePool(torch.autograd.Function):
-    """3x3 average over the valid neighbours, stride 1, as a depthwise sum times a map of reciprocal counts."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Features) -> Features:
-        """Sum, then scale."""
-        return _neighbour_sum(x).mul_(_reciprocal_counts(*x.shape[1:], x.dtype, x.device))
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Features) -> Features:
-        """Scale, then sum: the sum over neighbours is symmetric."""
-        (gradient,) = gradients
-        return _neighbour_sum(gradient * _reciprocal_counts(*gradient.shape[1:], gradient.dtype, gradient.device))
-
-
-def _neighbour_sum(x: Features) -> Features:
-    channels = x.shape[1]
-    ones = torch.ones(channels, 1, 3, 3, dtype=x.dtype, device=x.device)
-    with torch.autocast(x.device.type, enabled=False):
-        return F.conv2d(x, ones, padding=1, groups=channels)
-
-
-@lru_cache
-def _reciprocal_counts(
-    channels: int, height: int, width: int, dtype: torch.dtype, device: torch.device
-) -> Float[Tensor, "1 channels height width"]:
-    """1 over the number of valid neighbours of each place."""
-    with torch.inference_mode(False):
-        ones = torch.ones(1, 1, height, width, dtype=torch.float64, device=device)
-        counts = F.conv2d(ones, torch.ones(1, 1, 3, 3, dtype=torch.float64, device=device), padding=1)
-        return (1 / counts).expand(1, channels, -1, -1).to(dtype).contiguous(memory_format=torch.channels_last)

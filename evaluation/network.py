@@ -75,6 +75,26 @@ def _constant(
         return torch.tensor(value, dtype=dtype, device=device)[:, None, None]
 
 
+def reaches_output(operations: tuple[str, ...], node: int) -> bool:
+    """Whether a cell node feeds the output node through non-zero operations."""
+    if node == 3:
+        return True
+    return any(
+        operations[edge] != "none" and reaches_output(operations, target)
+        for edge, (source, target) in enumerate(EDGES)
+        if source == node
+    )
+
+
+def edges_to_output(operations: tuple[str, ...]) -> list[tuple[int, int, int]]:
+    """Edges that can reach a cell's output: position in the string, source, target; in the string's order."""
+    return [
+        (edge, source, target)
+        for edge, (source, target) in enumerate(EDGES)
+        if operations[edge] != "none" and reaches_output(operations, target)
+    ]
+
+
 class ReLUConvNorm(nn.Sequential):
     """ReLU, convolution without bias, batch normalisation."""
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -184,7 +185,7 @@ def load_outcomes(path: Path) -> Evaluation:
             column = entry["attack"] if entry["attack"] == "clean" else f"{entry['attack']}_eps{entry['eps']:g}"
             values: dict[str, Any] = {name: arrays[f"{column}/{name}"] for name in PER_IMAGE}
             outcomes.append(Outcome(**entry, labels=arrays["labels"], **values))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, BadZipFile) as error:
         raise InvalidInput(f"damaged file {path}: {error}; delete it and run again") from error
     return Evaluation(tuple(outcomes), about["num_classes"], about["settings"])
 

@@ -5,8 +5,7 @@ together: features are ``[batch, A, channels, height, width]``, all 3x3 convolut
 grouped convolution over the architectures (and edges) that have one, likewise 1x1 convolutions and pools. Nothing is
 shared between architectures: each computes what :class:`~evaluation.network.CellNetwork` computes.
 
-Two liberties, neither of which changes a logit: edges that cannot reach the cell's output are left out, and after
-training the batch normalisations are folded into the convolutions.
+One liberty that changes no logit: edges that cannot reach the cell's output are left out.
 """
 
 import hashlib
@@ -20,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from agnet.spaces.nasbench201 import EDGES, parse
-from evaluation.network import KERNELS, CellNetwork, NetworkShape, normalize
+from evaluation.network import KERNELS, CellNetwork, NetworkShape, normalize, reaches_output
 
 Features = Float[Tensor, "batch members channels height width"]
 
@@ -75,27 +74,13 @@ class GroupedConvNorm(nn.Module):
         shape = (c_out, c_in, kernel, kernel)
         self.weight = nn.Parameter(torch.cat([named_uniform(shape, bound, seed=seed, name=name) for name in names]))
         self.norm = nn.BatchNorm2d(len(names) * c_out) if norm else None
-        self.bias: Tensor | None = None
 
     def forward(self, x: Features) -> Float[Tensor, "batch members c_out height_out width_out"]:
         """Apply each member's convolution to its own features."""
-        y = F.conv2d(x.flatten(1, 2), self.weight, self.bias, self.stride, self.padding, groups=self.members)
+        y = F.conv2d(x.flatten(1, 2), self.weight, None, self.stride, self.padding, groups=self.members)
         if self.norm is not None:
             y = self.norm(y)
         return y.unflatten(1, (self.members, -1))
-
-    def fold(self) -> None:
-        """Merge the running normalisation into the weights, in place."""
-        if self.norm is None:
-            return
-        norm = self.norm
-        assert norm.running_mean is not None
-        assert norm.running_var is not None
-        with torch.no_grad():
-            scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
-            self.bias = norm.bias - norm.running_mean * scale
-            self.weight.mul_(scale[:, None, None, None])
-        self.norm = None
 
     def copy_to(self, network: CellNetwork, position: int) -> None:
         """Copy one member's convolution and normalisation into the network it belongs to."""
@@ -181,17 +166,6 @@ def _band(size: int) -> Float[Tensor, "size size"]:
     return band / band.sum(dim=1, keepdim=True)
 
 
-def reaches_output(operations: tuple[str, ...], node: int) -> bool:
-    """Whether a cell node feeds the output node through non-zero operations."""
-    if node == 3:
-        return True
-    return any(
-        operations[edge] != "none" and reaches_output(operations, target)
-        for edge, (source, target) in enumerate(EDGES)
-        if source == node
-    )
-
-
 class NetworkStack(nn.Module):
     """``A`` networks of one shape and different cells, run together.
 
@@ -259,12 +233,7 @@ class NetworkStack(nn.Module):
         """A copy of one network on its own, on the stack's device, in the stack's mode.
 
         Edges that the stack leaves out have their initial weights.
-
-        Raises:
-            ValueError: if the stack is frozen: its normalisations are gone.
         """
-        if self.stem.norm is None:
-            raise ValueError("take networks from a stack before it is frozen")
         network = CellNetwork(self.architectures[member], self.shape)
         initialize(network, seed=self.seed)
         network.to(self.classifier_weight).train(self.training)
@@ -282,11 +251,3 @@ class NetworkStack(nn.Module):
             network.classifier.weight.copy_(self.classifier_weight[member])
             network.classifier.bias.copy_(self.classifier_bias[member])
         return network
-
-    def freeze(self) -> "NetworkStack":
-        """Turn the trained stack into an evaluation stack: normalisations folded, parameters frozen; in place."""
-        self.eval().requires_grad_(False)
-        for module in self.modules():
-            if isinstance(module, GroupedConvNorm):
-                module.fold()
-        return self

@@ -45,7 +45,7 @@ class APGD(SteppedAttack):
         targets: number of target classes of ``"targeted_dlr"``, at most the number of classes less one.
         norm: ``"linf"`` or ``"l2"``.
         unfooled: what is reported of an image that is never fooled: the ``"clean"`` image, as the published code does,
-            or the iterate of the ``"best"`` loss.
+            or the iterate of the ``"best"`` loss (of the last run).
         name: prefix of the columns; None gives ``apgd_ce``, ``apgd_dlr`` or ``apgd_t``, with ``_l2`` in that norm.
 
     Raises:
@@ -81,6 +81,23 @@ class APGD(SteppedAttack):
         """One gradient at the start and one after each step."""
         return self.steps + 1
 
+    def check_classes(self, num_classes: int) -> None:
+        """Refuse too few classes for the loss or for the targets.
+
+        Raises:
+            ConfigurationError: naming the remedy.
+        """
+        if num_classes < CLASSES[self.loss_name]:
+            raise ConfigurationError(
+                f"attack {self.name}: {num_classes} classes; loss={self.loss_name} needs {CLASSES[self.loss_name]}, "
+                "use ce"
+            )
+        if self.loss_name == "targeted_dlr" and self.targets >= num_classes:
+            raise ConfigurationError(
+                f"attack {self.name}: targets={self.targets}, but {num_classes} classes leave {num_classes - 1} wrong "
+                f"ones; give targets={num_classes - 1}"
+            )
+
     def start(
         self,
         inputs: Pixels,
@@ -92,21 +109,7 @@ class APGD(SteppedAttack):
         clean_logits: Float[Tensor, "slots classes"],
         clean_sign: Pixels | None,
     ) -> Slots:
-        """A random point on the ball's surface.
-
-        Raises:
-            ConfigurationError: if the loss needs more classes than there are.
-        """
-        classes = clean_logits.shape[1]
-        if classes < CLASSES[self.loss_name]:
-            raise ConfigurationError(
-                f"attack {self.name}: {classes} classes; loss={self.loss_name} needs {CLASSES[self.loss_name]}, use ce"
-            )
-        if self.loss_name == "targeted_dlr" and self.targets >= classes:
-            raise ConfigurationError(
-                f"attack {self.name}: targets={self.targets}, but {classes} classes leave {classes - 1} wrong ones; "
-                f"give targets={classes - 1}"
-            )
+        """A random point on the ball's surface."""
         shape = inputs.shape[1:]
         if self.norm == "linf":
             delta = uniform(keys, shape) * 2 - 1

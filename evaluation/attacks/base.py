@@ -13,7 +13,8 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
-from agnet.errors import ConfigurationError
+from agnet.errors import ConfigurationError, InvalidInput
+from evaluation.randomness import code
 
 Model = Callable[[Tensor], Tensor]
 Norm = Literal["linf", "l2"]
@@ -75,8 +76,22 @@ class BatchAttack(AbstractAttack):
         self.function, self.settings = function, settings
 
     def perturb(self, model: Model, inputs: Pixels, labels: Int[Tensor, " slots"], *, eps: float, seed: int) -> Pixels:
-        """Adversarial images at one radius in pixel units."""
+        """Adversarial images at one radius in pixel units.
+
+        Raises:
+            InvalidInput: if the function returns something else.
+        """
         points = self.function(model, inputs, labels, eps=eps, norm=self.norm, seed=seed, **self.settings)
+        if not isinstance(points, Tensor) or points.shape != inputs.shape:
+            raise InvalidInput(f"attack {self.name} returned no images of shape {list(inputs.shape)}")
+        delta = (points.detach() - inputs).flatten(1)
+        size = float(delta.abs().max() if self.norm == "linf" else delta.norm(dim=1).max())
+        low, high = float(points.min()), float(points.max())
+        if not (size <= eps * (1 + 1e-4) + 1e-6 and low >= 0 and high <= 1):
+            raise InvalidInput(
+                f"attack {self.name} returned pixels within [{low:g}, {high:g}] at a distance of {size:g}; "
+                f"keep them in [0, 1] and within eps={eps:g} ({self.norm})"
+            )
         return points.detach()
 
     def describe(self) -> dict[str, object]:
@@ -94,7 +109,6 @@ class SteppedAttack(AbstractAttack):
         attacks_misclassified: whether the published protocol attacks images that are misclassified from the start.
         stops_when_fooled: whether any misclassified point is a success; otherwise only the last point is judged.
         attempts: independent runs (restarts, targets) that a slot may need.
-        shares_draws: whether all images of a radius share their random draws.
         evaluations: model evaluations of one run; with 0, the starting point is the result.
     """
 
@@ -103,7 +117,6 @@ class SteppedAttack(AbstractAttack):
     attacks_misclassified: ClassVar[bool] = False
     stops_when_fooled: ClassVar[bool] = True
     attempts: int = 1
-    shares_draws: bool = False
 
     @property
     @abc.abstractmethod
@@ -134,6 +147,9 @@ class SteppedAttack(AbstractAttack):
             clean_sign: sign of the clean gradient, if the attack asked for it.
         """
 
+    def check_classes(self, num_classes: int) -> None:
+        """Raise a ConfigurationError if the attack is not defined on so few classes."""
+
     def loss(self, logits: Float[Tensor, "slots classes"], slots: Slots) -> Float[Tensor, " slots"]:
         """What the attack increases."""
         raise NotImplementedError
@@ -145,6 +161,11 @@ class SteppedAttack(AbstractAttack):
     def final(self, slots: Slots) -> Pixels | None:
         """Images to judge when a run has ended without success; None reports the clean image as not fooled."""
         return slots["point"]
+
+
+def radius_code(eps: Float[Tensor, " n"]) -> Int[Tensor, " n"]:
+    """What draws know of a radius in pixel units: equal for ``8 / 255`` in single and in double precision."""
+    return code((eps.double() * 255).round(decimals=5))
 
 
 def broadcast(values: Shaped[Tensor, " slots"]) -> Shaped[Tensor, "slots 1 1 1"]:

@@ -7,12 +7,12 @@ from torch.nn import functional as F
 
 from agnet.errors import InvalidInput
 from evaluation.attacks.auto_projected_gradient_descent import APGD
-from evaluation.attacks.base import Model, SteppedAttack
+from evaluation.attacks.base import Model, SteppedAttack, radius_code
 from evaluation.attacks.fast_gradient_sign import FGSM
 from evaluation.attacks.projected_gradient_descent import PGD
 from evaluation.attacks.square import Square
 from evaluation.checks import check_differentiable, check_finite, check_images, check_logits, check_model
-from evaluation.randomness import code, keys
+from evaluation.randomness import keys
 
 Batch = Float[Tensor, "batch channels height width"]
 Labels = Int[Tensor, " batch"]
@@ -182,6 +182,7 @@ def perturb(
     clean = inputs.detach().clone().requires_grad_()
     clean_logits = model(clean)
     check_logits(clean_logits, labels)
+    attack.check_classes(clean_logits.shape[1])
     if attack.needs_gradient or attack.needs_clean_gradient:
         check_differentiable(clean_logits)
     sign = None
@@ -191,19 +192,19 @@ def perturb(
     result, decided = clean.clone(), torch.zeros_like(labels, dtype=torch.bool)
     if attack.stops_when_fooled:
         decided = clean_logits.argmax(dim=1) != labels
-    radius_code = code(radius.double().cpu() * 255)
+    codes = radius_code(torch.as_tensor(eps, dtype=torch.float64).cpu().expand(len(inputs)))
     for attempt in range(attack.attempts):
         rows = (~decided).nonzero().squeeze(1)
         if not len(rows):
             break
         here = rows.cpu()
         which = torch.full_like(here, attempt)
-        items = (radius_code[here], which) if attack.shares_draws else (indices.cpu()[here], radius_code[here], which)
         slots = {
             "inputs": clean[rows],
             "labels": labels[rows],
             "eps": radius[rows],
-            "keys": keys(seed, attack.name, *items).to(inputs.device),
+            "keys": keys(seed, attack.name, indices.cpu()[here], codes[here], which).to(inputs.device),
+            "shared_keys": keys(seed, attack.name, codes[here], which).to(inputs.device),
             "step": torch.zeros_like(rows),
         }
         slots |= attack.start(

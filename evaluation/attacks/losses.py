@@ -18,7 +18,7 @@ def margin(logits: Logits, labels: Labels) -> Float[Tensor, " batch"]:
     """True class's logit minus the highest other: negative where misclassified. Attacks that use it decrease it."""
     true = logits.gather(1, labels[:, None])
     others = logits.scatter(1, labels[:, None], -torch.inf)
-    return (true.squeeze(1) - others.amax(dim=1)).nan_to_num(nan=torch.nan, posinf=torch.inf)
+    return true.squeeze(1) - others.amax(dim=1)
 
 
 def dlr(logits: Logits, labels: Labels) -> Float[Tensor, " batch"]:

@@ -30,7 +30,8 @@ class Square(SteppedAttack):
         initial_share: share of the image that the first windows cover.
         rescale: stretch the window schedule, which is made for 10,000 queries, to ``queries`` (AutoAttack does not).
         windows: ``"per_sample"`` draws a window and signs for every image, and signs again if nothing would change, as
-            the paper's code does; ``"shared"`` gives all images of a radius the same draws, as AutoAttack does.
+            the paper's code does; ``"shared"`` gives all images of a radius the same windows and signs after the start,
+            as AutoAttack does.
         unfooled: what is reported of an image that is never fooled: the ``"clean"`` image or the ``"best"`` found.
         name: prefix of the columns.
 
@@ -62,7 +63,6 @@ class Square(SteppedAttack):
             raise ConfigurationError(f"attack {name}: unfooled={unfooled}; give clean or best")
         self.queries, self.initial_share, self.rescale = queries, initial_share, rescale
         self.windows, self.unfooled = windows, unfooled
-        self.shares_draws = windows == "shared"
 
     @property
     def evaluations(self) -> int:
@@ -100,6 +100,8 @@ class Square(SteppedAttack):
         improved = loss > slots["best_loss"]
         best = torch.where(broadcast(improved), slots["point"], slots["best"])
         inputs, eps, keys, step = slots["inputs"], broadcast(slots["eps"]), slots["keys"], slots["step"]
+        if self.windows == "shared":
+            keys = slots["shared_keys"]
         channels, height, width = inputs.shape[1:]
         schedule = window_sides(
             self.queries, self.initial_share, self.rescale, height=height, width=width, device=step.device

@@ -111,9 +111,10 @@ def test_company_does_not_matter(cell: str, channels: int, cells_per_stage: int,
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("channels", [2, 4, 8, 16])
-@pytest.mark.parametrize("cells_per_stage", [1, 2])
-@pytest.mark.parametrize("size", [8, 16, 32])
+@pytest.mark.parametrize(
+    ("channels", "cells_per_stage", "size"),
+    [(2, 2, 8), (4, 1, 8), (8, 1, 8), (16, 2, 8), (2, 1, 16), (4, 2, 16), (8, 2, 16), (16, 1, 16), (4, 1, 32)],
+)
 def test_company_does_not_matter_to_more_networks(channels: int, cells_per_stage: int, size: int) -> None:
     for cell, mode in ((RICH, "published"), (ONES, "worst_case"), (POOLS, "published")):
         test_company_does_not_matter(cell, channels, cells_per_stage, size, mode)

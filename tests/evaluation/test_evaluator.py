@@ -284,7 +284,7 @@ def test_batch_attacks_that_return_nan() -> None:
     def broken(model: Callable, inputs: Tensor, labels: Tensor, *, eps: float, norm: str, seed: int) -> Tensor:
         return inputs * torch.nan
 
-    refused("under attack", attacks=[BatchAttack(broken, "broken", [1])])
+    refused("attack broken returned pixels within", attacks=[BatchAttack(broken, "broken", [1])])
 
 
 def test_unknown_settings() -> None:

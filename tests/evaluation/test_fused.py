@@ -8,8 +8,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from agnet.spaces.nasbench201 import OPERATIONS, to_string
-from evaluation.fused import AveragePool, FusedNetwork
+from evaluation.fused import FusedNetwork
 from evaluation.network import CellNetwork, NetworkShape
+from evaluation.pool import average_pool_3x3
 from evaluation.stack import NetworkStack
 
 SHAPE = NetworkShape(num_classes=4, in_channels=2, channels=3, cells_per_stage=2, mean=(0.4, 0.6), std=(0.3, 0.2))
@@ -70,7 +71,7 @@ def test_initial_weights_are_the_stacks() -> None:
 def test_pool_and_its_gradient(size: tuple[int, int]) -> None:
     x = torch.rand(2, 3, *size, dtype=torch.float64, requires_grad=True)
     weight = torch.rand(2, 3, *size, dtype=torch.float64)
-    mine, theirs = AveragePool.apply(x), F.avg_pool2d(x, 3, 1, 1, count_include_pad=False)
+    mine, theirs = average_pool_3x3(x), F.avg_pool2d(x, 3, 1, 1, count_include_pad=False)
     assert isinstance(mine, Tensor)
     torch.testing.assert_close(mine, theirs, rtol=1e-12, atol=0)
     gradients = [torch.autograd.grad((y * weight).sum(), x)[0] for y in (mine, theirs)]
@@ -108,9 +109,3 @@ def test_a_stack_hands_out_its_networks(training: bool) -> None:
             assert network.training == training
             tolerance = 1e-5 if "avg_pool" in architectures[i] else 1e-10
             torch.testing.assert_close(network(x), together[:, i], rtol=tolerance, atol=tolerance)
-
-
-def test_a_frozen_stack_has_no_networks() -> None:
-    stack = NetworkStack([RESNET], SHAPE, seed=0).freeze()
-    with pytest.raises(ValueError, match="before it is frozen"):
-        stack.network(0)

@@ -174,35 +174,6 @@ def test_members_do_not_touch_each_other() -> None:
         assert not bool(gradient[:, others].any())
 
 
-@pytest.mark.parametrize(("architectures", "shape"), CASES)
-def test_freezing_keeps_the_logits(architectures: list[str], shape: NetworkShape) -> None:
-    stack = stacked(architectures, shape).eval()
-    x = images(stack)
-    before = stack(x).detach()
-    frozen = stack.freeze()
-    assert frozen is stack
-    after = stack(x)
-    torch.testing.assert_close(after, before, rtol=0, atol=1e-10)
-    assert not after.requires_grad
-    assert not any(p.requires_grad for p in stack.parameters())
-    assert sum(isinstance(m, nn.BatchNorm2d) for m in stack.modules()) == 1, "only the head's has no convolution"
-    torch.testing.assert_close(stack.freeze()(x), after, rtol=0, atol=0, msg="freezing twice is freezing once")
-
-
-def test_freezing_in_single_precision() -> None:
-    stack = stacked(random_cells(8, seed=2)).eval().float()
-    x = images(stack).float()
-    before = stack(x).detach()
-    torch.testing.assert_close(stack.freeze()(x), before, rtol=1e-5, atol=1e-5)
-
-
-def test_freezing_a_trained_stack_leaves_training_mode() -> None:
-    stack = stacked([RESNET]).train()
-    x = images(stack)
-    evaluated = stack.eval()(x).detach()
-    torch.testing.assert_close(stack.train().freeze()(x), evaluated, rtol=0, atol=1e-10)
-
-
 # -------------------------------------------------------------------------------------------------- initial weights
 
 

@@ -53,8 +53,11 @@ def proposals(
     """(best, proposal, side) of every update; proposals are accepted by turns."""
     n = len(x)
     slots = {"inputs": x, "labels": torch.zeros(n, dtype=torch.int64), "eps": torch.full((n,), eps, dtype=x.dtype)}
-    items = torch.zeros(n, dtype=torch.int64) if attack.shares_draws else torch.arange(n)
-    slots |= {"keys": keys(0, "square", items), "step": torch.zeros(n, dtype=torch.int64)}
+    slots |= {
+        "keys": keys(0, "square", torch.arange(n)),
+        "shared_keys": keys(0, "square", torch.zeros(n).long()),
+        "step": torch.zeros(n, dtype=torch.int64),
+    }
     start = {"attempt": slots["step"], "clean_logits": torch.zeros(n, 2), "clean_sign": None}
     slots |= attack.start(slots["inputs"], slots["labels"], slots["eps"], slots["keys"], **start)
     sides = window_sides(attack.queries, 0.8, attack.rescale, height=x.shape[2], width=x.shape[3], device=CPU)
@@ -102,10 +105,17 @@ def test_redraws_change_something_if_anything_can_be_changed() -> None:
 
 
 def test_shared_windows_are_shared() -> None:
+    """All images change within one window, to the same side; their stripes at the start are their own."""
     x = torch.full((6, 3, 8, 8), 0.5)
-    for best, proposal, _ in proposals(Square(queries=40, windows="shared"), x, 0.1, 40):
-        assert torch.equal(proposal, proposal[:1].expand_as(proposal))
-        assert torch.equal(best, best[:1].expand_as(best))
+    found = proposals(Square(queries=40, windows="shared"), x, 0.1, 40)
+    assert len({tuple(start.flatten().tolist()) for start in found[0][0]}) == 6
+    for best, proposal, side in found:
+        change = proposal - best
+        places = change.ne(0).any(dim=0).any(dim=0).nonzero()
+        if len(places):
+            assert bool((places.amax(dim=0) - places.amin(dim=0) < side).all())
+        for channel in change.unbind(dim=1):
+            assert len(channel[channel != 0].sign().unique()) <= 1
 
 
 def test_windows_of_their_own_differ() -> None:
