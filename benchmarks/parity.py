@@ -65,31 +65,32 @@ def libraries(name: str) -> list[str]:
 
 
 def table(folder: Path, networks: list[str], attacks: list[str]) -> str:
-    """Markdown: robust accuracy at every radius, and the mean difference to the first peer."""
+    """Markdown: robust accuracy at every radius, its mean, and the largest difference to the first peer."""
     lines = []
     for network in networks:
         for name in attacks:
             grid = EPS.get(name, PUBLISHED_EPS)
-            results = {
+            found = {
                 library: [_read(_path(folder, network, name, library, eps)) for eps in grid]
                 for library in libraries(name)
             }
-            finished = {library: found for library, found in results.items() if any(found)}
-            if not finished:
+            complete = {library: [f for f in results if f] for library, results in found.items() if all(results)}
+            if not complete:
                 continue
-            count = next(f["images"] for found in finished.values() for f in found if f)
+            count = {results[0]["images"] for results in complete.values()}
             lines += [
-                f"\n**{network}, {name}**, {count} images\n",
-                "| library | " + " | ".join(f"{eps:g}" for eps in grid) + " | mean | CPU-s |",
+                f"\n**{network}, {name}**, {', '.join(map(str, sorted(count)))} images\n",
+                "| library | " + " | ".join(f"{eps:g}" for eps in grid) + " | mean | largest difference |",
                 "|---|" + "---|" * (len(grid) + 2),
             ]
-            for library, found in finished.items():
-                values = [f["robust_accuracy"] if f else None for f in found]
-                cells = [f"{v:.1f}" if v is not None else "-" for v in values]
-                complete = [v for v in values if v is not None] if None not in values else []
-                mean = f"{statistics.mean(complete):.2f}" if complete else "-"
-                seconds = sum(f["cpu_seconds"] for f in found if f)
-                lines.append(f"| {library} | {' | '.join(cells)} | {mean} | {seconds:.0f} |")
+            values = {library: [f["robust_accuracy"] for f in results] for library, results in complete.items()}
+            peer = next((library for library in values if library not in OURS), None)
+            for library, row in values.items():
+                gap = "-"
+                if peer is not None and library in OURS:
+                    gap = f"{max((a - b for a, b in zip(row, values[peer], strict=True)), key=abs):+.1f}"
+                cells = " | ".join(f"{value:.1f}" for value in row)
+                lines.append(f"| {library} | {cells} | {statistics.mean(row):.2f} | {gap} |")
     return "\n".join(lines).strip()
 
 
