@@ -200,16 +200,10 @@ class _Run:
             "denied": torch.zeros(len(jobs), dtype=torch.bool, device=device),
             "broken": torch.zeros(len(jobs), dtype=torch.bool, device=device),
         }
-        sign = target.clean_sign
-        slots |= attack.start(
-            inputs,
-            slots["labels"],
-            slots["eps"],
-            slots["keys"],
-            attempt=slots["attempt"],
-            clean_logits=target.clean_logits[slots["image"]],
-            clean_sign=None if sign is None else sign[slots["image"]].to(inputs),
-        )
+        clean: Slots = {"clean_logits": target.clean_logits[slots["image"]]}
+        if target.clean_sign is not None:
+            clean["clean_sign"] = target.clean_sign[slots["image"]].to(inputs)
+        slots |= attack.start(slots | clean)
         self.slots = {k: torch.cat([self.slots[k], v]) for k, v in slots.items()} if self.active else slots
 
     def _advance(self, slots: Slots) -> Slots:

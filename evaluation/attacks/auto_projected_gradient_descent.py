@@ -98,18 +98,9 @@ class APGD(SteppedAttack):
                 f"ones; give targets={num_classes - 1}"
             )
 
-    def start(
-        self,
-        inputs: Pixels,
-        labels: Int[Tensor, " slots"],
-        eps: Float[Tensor, " slots"],
-        keys: Int[Tensor, " slots"],
-        *,
-        attempt: Int[Tensor, " slots"],
-        clean_logits: Float[Tensor, "slots classes"],
-        clean_sign: Pixels | None,
-    ) -> Slots:
+    def start(self, slots: Slots) -> Slots:
         """A random point on the ball's surface."""
+        inputs, eps, keys = slots["inputs"], slots["eps"], slots["keys"]
         shape = inputs.shape[1:]
         if self.norm == "linf":
             delta = uniform(keys, shape) * 2 - 1
@@ -120,8 +111,8 @@ class APGD(SteppedAttack):
         point = (inputs + broadcast(eps) * delta.to(inputs)).clamp(0, 1)
         zeros = torch.zeros_like(eps)
         # the classes by falling logit, the true one among them as in the published code: a correct image's is first
-        rank = attempt // self.restarts + 1
-        target = clean_logits.argsort(dim=1, descending=True, stable=True).gather(1, rank[:, None]).squeeze(1)
+        rank = slots["attempt"] // self.restarts + 1
+        target = slots["clean_logits"].argsort(dim=1, descending=True, stable=True).gather(1, rank[:, None]).squeeze(1)
         return {
             "point": point,
             "previous": point,
@@ -132,7 +123,7 @@ class APGD(SteppedAttack):
             "best_loss": torch.full_like(eps, -torch.inf),
             "checked_loss": torch.full_like(eps, -torch.inf),
             "increases": zeros,
-            "halved": torch.ones_like(labels, dtype=torch.bool),
+            "halved": torch.ones_like(slots["labels"], dtype=torch.bool),
             "target": target,
         }
 

@@ -124,27 +124,14 @@ class SteppedAttack(AbstractAttack):
         """Model evaluations of one run."""
 
     @abc.abstractmethod
-    def start(
-        self,
-        inputs: Pixels,
-        labels: Int[Tensor, " slots"],
-        eps: Float[Tensor, " slots"],
-        keys: Int[Tensor, " slots"],
-        *,
-        attempt: Int[Tensor, " slots"],
-        clean_logits: Float[Tensor, "slots classes"],
-        clean_sign: Pixels | None,
-    ) -> Slots:
-        """State of new slots; its entry ``point`` is evaluated first.
+    def start(self, slots: Slots) -> Slots:
+        """The attack's own entries of new slots; ``point`` is evaluated first.
 
         Args:
-            inputs: clean images.
-            labels: true classes.
-            eps: radii in pixel units.
-            keys: see :mod:`evaluation.randomness`; they differ between attempts.
-            attempt: which run this is, from 0.
-            clean_logits: logits of the clean images.
-            clean_sign: sign of the clean gradient, if the attack asked for it.
+            slots: for every slot, ``inputs`` (the clean image), ``labels``, ``eps`` (in pixel units), ``attempt``
+                (which run this is, from 0), ``keys`` and ``shared_keys`` (see :mod:`evaluation.randomness`; the latter
+                are equal for all images of a radius), ``clean_logits``, and ``clean_sign`` (of the clean gradient) if
+                the attack asked for it. All but the last two stay in the slot.
         """
 
     def check_classes(self, num_classes: int) -> None:

@@ -5,10 +5,7 @@ Source: Goodfellow, Shlens & Szegedy, 2015, https://arxiv.org/abs/1412.6572.
 
 from collections.abc import Sequence
 
-from jaxtyping import Float, Int
-from torch import Tensor
-
-from evaluation.attacks.base import Pixels, Slots, SteppedAttack, broadcast
+from evaluation.attacks.base import Slots, SteppedAttack, broadcast
 
 
 class FGSM(SteppedAttack):
@@ -33,17 +30,6 @@ class FGSM(SteppedAttack):
         """None: the start is the result."""
         return 0
 
-    def start(
-        self,
-        inputs: Pixels,
-        labels: Int[Tensor, " slots"],
-        eps: Float[Tensor, " slots"],
-        keys: Int[Tensor, " slots"],
-        *,
-        attempt: Int[Tensor, " slots"],
-        clean_logits: Float[Tensor, "slots classes"],
-        clean_sign: Pixels | None,
-    ) -> Slots:
+    def start(self, slots: Slots) -> Slots:
         """The result itself: ``clip(x + eps sign(grad))``."""
-        assert clean_sign is not None
-        return {"point": (inputs + broadcast(eps) * clean_sign).clamp(0, 1)}
+        return {"point": (slots["inputs"] + broadcast(slots["eps"]) * slots["clean_sign"]).clamp(0, 1)}

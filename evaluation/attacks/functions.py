@@ -185,9 +185,9 @@ def perturb(
     attack.check_classes(clean_logits.shape[1])
     if attack.needs_gradient or attack.needs_clean_gradient:
         check_differentiable(clean_logits)
-    sign = None
+    of_clean = {"clean_logits": clean_logits.detach()}
     if attack.needs_clean_gradient:
-        sign = _gradient(F.cross_entropy(clean_logits, labels, reduction="sum"), clean).sign()
+        of_clean["clean_sign"] = _gradient(F.cross_entropy(clean_logits, labels, reduction="sum"), clean).sign()
     clean, clean_logits = clean.detach(), clean_logits.detach()
     result, decided = clean.clone(), torch.zeros_like(labels, dtype=torch.bool)
     if attack.stops_when_fooled:
@@ -205,17 +205,10 @@ def perturb(
             "eps": radius[rows],
             "keys": keys(seed, attack.name, indices.cpu()[here], codes[here], which).to(inputs.device),
             "shared_keys": keys(seed, attack.name, codes[here], which).to(inputs.device),
+            "attempt": which.to(inputs.device),
             "step": torch.zeros_like(rows),
         }
-        slots |= attack.start(
-            slots["inputs"],
-            slots["labels"],
-            slots["eps"],
-            slots["keys"],
-            attempt=which.to(inputs.device),
-            clean_logits=clean_logits[rows],
-            clean_sign=None if sign is None else sign[rows],
-        )
+        slots |= attack.start(slots | {name: values[rows] for name, values in of_clean.items()})
         fooled = torch.zeros_like(rows, dtype=torch.bool)
         found = slots["point"]
         for _ in range(attack.evaluations):

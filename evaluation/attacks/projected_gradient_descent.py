@@ -7,7 +7,7 @@ last iterate as in Foolbox 3, which the published robustness dataset used.
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from agnet.errors import ConfigurationError
@@ -63,18 +63,9 @@ class PGD(SteppedAttack):
         """One gradient a step."""
         return self.steps
 
-    def start(
-        self,
-        inputs: Pixels,
-        labels: Int[Tensor, " slots"],
-        eps: Float[Tensor, " slots"],
-        keys: Int[Tensor, " slots"],
-        *,
-        attempt: Int[Tensor, " slots"],
-        clean_logits: Float[Tensor, "slots classes"],
-        clean_sign: Pixels | None,
-    ) -> Slots:
+    def start(self, slots: Slots) -> Slots:
         """A point drawn uniformly from the ball."""
+        inputs, eps, keys = slots["inputs"], slots["eps"], slots["keys"]
         if not self.random_start:
             return {"point": inputs.clone()}
         shape = inputs.shape[1:]

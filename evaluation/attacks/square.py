@@ -69,24 +69,15 @@ class Square(SteppedAttack):
         """The start and every proposal."""
         return self.queries + 1
 
-    def start(
-        self,
-        inputs: Pixels,
-        labels: Int[Tensor, " slots"],
-        eps: Float[Tensor, " slots"],
-        keys: Int[Tensor, " slots"],
-        *,
-        attempt: Int[Tensor, " slots"],
-        clean_logits: Float[Tensor, "slots classes"],
-        clean_sign: Pixels | None,
-    ) -> Slots:
+    def start(self, slots: Slots) -> Slots:
         """Vertical stripes of +-eps."""
-        stripes = signs(keys, (inputs.shape[1], 1, inputs.shape[3]))
-        high, low = (inputs + broadcast(eps)).clamp(max=1), (inputs - broadcast(eps)).clamp(min=0)
+        inputs, eps = slots["inputs"], broadcast(slots["eps"])
+        stripes = signs(slots["keys"], (inputs.shape[1], 1, inputs.shape[3]))
+        high, low = (inputs + eps).clamp(max=1), (inputs - eps).clamp(min=0)
         return {
             "point": torch.where(stripes > 0, high, low),
             "best": inputs,
-            "best_loss": torch.full_like(eps, -torch.inf),
+            "best_loss": torch.full_like(slots["eps"], -torch.inf),
             "high": high,
             "low": low,
         }

@@ -58,8 +58,7 @@ def proposals(
         "shared_keys": keys(0, "square", torch.zeros(n).long()),
         "step": torch.zeros(n, dtype=torch.int64),
     }
-    start = {"attempt": slots["step"], "clean_logits": torch.zeros(n, 2), "clean_sign": None}
-    slots |= attack.start(slots["inputs"], slots["labels"], slots["eps"], slots["keys"], **start)
+    slots |= attack.start(slots)
     sides = window_sides(attack.queries, 0.8, attack.rescale, height=x.shape[2], width=x.shape[3], device=CPU)
     found = []
     for step in range(steps):
