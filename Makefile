@@ -21,7 +21,7 @@ search: $(VENV)/.installed  ## run the main search on the bundled table; ARGS: H
 	$(PY) -m search.run run_dir=runs/quickstart $(ARGS)
 
 test: $(VENV)/.installed-test  ## run the default test suite; ARGS: pytest options, e.g. ARGS='-m slow'
-	$(PY) -m pytest $(ARGS)
+	$(PY) -m pytest -n auto $(ARGS)
 
 lint: $(VENV)/.installed-test  ## check style, format and types
 	$(VENV)/bin/ruff check .
