@@ -1,55 +1,150 @@
-"""What a search maximises, and what it may only report.
+"""What a search wants, what it may see, and what it may only report.
 
-The two are different types. An :class:`Objective` knows the columns a search may see and nothing else; an optimizer is
-handed its values alone. A :class:`Report` knows the other columns and is read once, when a search is over. Neither
-holds a reference to the other, so no code path leads from an optimizer to a test accuracy.
+The last two are different types. An :class:`Objective` knows the columns a search may see and nothing else; an
+optimizer is handed :class:`~agnet.archive.Outcomes` alone. A :class:`Report` knows the other columns and is read once,
+when a search is over. Neither holds a reference to the other, so no code path leads from an optimizer to a test
+accuracy.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from agnet.archive import Outcomes
 from agnet.errors import ConfigurationError
-from agnet.tables import Table, read_table
+from agnet.tables import Table, column_names, read_table
+
+LEARNED, LOOKED_UP = "learned", "looked_up"
+"""Protocols of limits: a measurement is known after a query only, or of every architecture beforehand."""
+
+
+@dataclass(frozen=True)
+class Limit:
+    """One bound on a column.
+
+    Attributes:
+        column: what is bounded.
+        bound: the largest or smallest value that is allowed, itself included, in the column's unit.
+        upper: whether the bound is the largest.
+    """
+
+    column: str
+    bound: float
+    upper: bool
+
+    def slack(self, measured: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+        """How far within the bound measurements lie, as a fraction of it (of 1 for a bound of 0)."""
+        distance = self.bound - measured if self.upper else measured - self.bound
+        return distance / (abs(self.bound) or 1.0)
+
+    def __str__(self) -> str:
+        return f"{self.column} {'<=' if self.upper else '>='} {self.bound:g}"
+
+
+@dataclass(frozen=True)
+class Goal:
+    """Columns to maximise and to minimise, and limits to keep.
+
+    Attributes:
+        maximize: columns to maximise.
+        minimize: columns to minimise.
+        limits: bounds on these or on other columns.
+    """
+
+    maximize: tuple[str, ...] = ()
+    minimize: tuple[str, ...] = ()
+    limits: tuple[Limit, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Objectives, in the order of their values."""
+        return (*self.maximize, *self.minimize)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Everything a search sees: the objectives, then what is only limited."""
+        return tuple(dict.fromkeys([*self.names, *(limit.column for limit in self.limits)]))
+
+    @property
+    def signs(self) -> Float[Tensor, " objectives"]:
+        """+1 for an objective that is maximised, -1 for one that is minimised."""
+        return torch.tensor([1.0] * len(self.maximize) + [-1.0] * len(self.minimize), dtype=torch.float64)
+
+    def outcomes(self, measured: Float[Tensor, "n columns"]) -> Outcomes:
+        """What an optimizer is told of measurements.
+
+        Args:
+            measured: values of :attr:`columns`, in their own units and directions.
+        """
+        position = {column: i for i, column in enumerate(self.columns)}
+        slacks = [limit.slack(measured[:, position[limit.column]]) for limit in self.limits]
+        return Outcomes(
+            measured[:, : len(self.names)] * self.signs,
+            torch.stack(slacks, dim=1) if slacks else measured.new_zeros(len(measured), 0),
+        )
+
+    def natural(self, values: Float[Tensor, "*n objectives"]) -> Float[Tensor, "*n objectives"]:
+        """Values that are to be maximised back in the objectives' own directions, or the other way round."""
+        return values * self.signs
 
 
 @dataclass(frozen=True)
 class Objective:
-    """Columns to maximise or minimise, looked up in a table.
+    """A goal whose columns are looked up in a table.
 
     Attributes:
-        table: the objective's columns, and no others.
-        signs: +1 for a column that is maximised, -1 for one that is minimised.
+        goal: what is wanted of the columns.
+        table: the goal's columns, and no others, in its order.
+        protocol: of the limits: ``learned`` or ``looked_up``.
     """
 
+    goal: Goal
     table: Table
-    signs: Float[Tensor, " objectives"]
+    protocol: str = LEARNED
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Columns, in the order of the values."""
-        return self.table.columns
-
-    @property
-    def maximized(self) -> tuple[bool, ...]:
-        """Whether a column is maximised."""
-        return tuple((self.signs > 0).tolist())
-
-    def __call__(self, architectures: Sequence[str]) -> Float[Tensor, "queries objectives"]:
-        """Values as an optimizer sees them: every column to be maximised.
+    def __call__(self, architectures: Sequence[str]) -> Float[Tensor, "queries columns"]:
+        """Measurements of the goal's columns.
 
         Raises:
             TableError: if an architecture has no row.
         """
-        return self.table.lookup(architectures) * self.signs
+        return self.table.lookup(architectures)
 
-    def natural(self, values: Float[Tensor, "queries objectives"]) -> list[dict[str, float]]:
-        """Values of :meth:`__call__` back in the columns' own units and directions."""
-        return [dict(zip(self.names, row, strict=True)) for row in (values * self.signs).tolist()]
+    @property
+    def outcomes(self) -> Outcomes:
+        """Outcomes of all rows."""
+        return self.goal.outcomes(self.table.values)
+
+    def candidates(self) -> list[str]:
+        """Architectures that a search may ask for: those with a row and, where limits are looked up, that keep them.
+
+        Raises:
+            ConfigurationError: if there are none, naming the closest.
+        """
+        rows = list(self.table.rows)
+        if self.protocol == LEARNED:
+            return rows
+        feasible = self.outcomes.feasible.tolist()
+        kept = [architecture for architecture, keeps in zip(rows, feasible, strict=True) if keeps]
+        if not kept:
+            raise ConfigurationError(self.unattainable() + "; loosen objective.constraints")
+        return kept
+
+    def unattainable(self) -> str:
+        """That no row keeps the limits, and which comes closest."""
+        closest = int(self.outcomes.violations.argmin())
+        shown = dict(zip(self.goal.columns, self.table.values[closest].tolist(), strict=True))
+        measured = ", ".join(f"{limit.column} {shown[limit.column]:g}" for limit in self.goal.limits)
+        return (
+            f"none of the {len(self.table.rows)} architectures keeps {', '.join(map(str, self.goal.limits))}; the "
+            f"closest is {list(self.table.rows)[closest]} with {measured}"
+        )
 
 
 @dataclass(frozen=True)
@@ -59,8 +154,8 @@ class Report:
     table: Table | None
 
     def __call__(self, architecture: str) -> dict[str, float]:
-        """The reported columns of one architecture."""
-        if self.table is None:
+        """The reported columns of one architecture; empty without columns, or without a row where rows may lack."""
+        if self.table is None or architecture not in self.table.rows:
             return {}
         return dict(zip(self.table.columns, self.table.lookup([architecture])[0].tolist(), strict=True))
 
@@ -69,7 +164,10 @@ def read_objective(
     tables: Sequence[str | Path],
     maximize: Sequence[str] = (),
     minimize: Sequence[str] = (),
-    report: Sequence[str] = (),
+    report: Sequence[str] | str = (),
+    constraints: Mapping[str, Any] | None = None,
+    protocol: str = LEARNED,
+    missing: str = "error",
 ) -> tuple[Objective, Report]:
     """Objective and report from tables.
 
@@ -77,22 +175,53 @@ def read_objective(
         tables: Parquet files, joined on ``architecture``.
         maximize: columns to maximise.
         minimize: columns to minimise.
-        report: columns to read at the end for the architectures found.
+        report: columns to read at the end for the architectures found; ``all``: every column that is not searched.
+        constraints: limits, e.g. ``{"edgegpu_latency_ms": {"max": 4.0}}``; an objective may be limited too.
+        protocol: ``learned``: a limited column is known of queried architectures only; ``looked_up``: it is known
+            beforehand and for nothing, and only architectures that keep all limits are ever asked for.
+        missing: ``error`` refuses rows without a value in a column that is searched; ``drop`` leaves them out of the
+            search, e.g. cells that a device cannot run. A reported column may always have gaps where this is ``drop``.
 
     Raises:
-        ConfigurationError: if there is nothing to optimise, or a column is named twice.
+        ConfigurationError: if there is nothing to optimise, a column has two roles, or a constraint is none.
         TableError: see :func:`agnet.tables.read_table`.
     """
+    for name, value, choices in (("protocol", protocol, (LEARNED, LOOKED_UP)), ("missing", missing, ("error", "drop"))):
+        if value not in choices:
+            raise ConfigurationError(f"objective.{name}={value}; choose one of {', '.join(choices)}")
     names = [*maximize, *minimize]
     if not names:
         raise ConfigurationError("nothing to optimise: name columns in objective.maximize or objective.minimize")
-    everything = [*names, *report]
-    repeated = sorted({name for name in everything if everything.count(name) > 1})
+    limits = _limits(constraints or {})
+    searched = {*names, *(limit.column for limit in limits)}
+    if isinstance(report, str):
+        if report != "all":
+            raise ConfigurationError(f"objective.report={report}: write a list of columns, or all")
+        report = [column for column in column_names(tables) if column not in searched]
+    roles = [*names, *report, *(searched - set(names))]
+    repeated = sorted({name for name in roles if roles.count(name) > 1})
     if repeated:
         raise ConfigurationError(
-            f"column {', '.join(repeated)} appears more than once in objective.maximize, minimize and report; "
-            "give each column one role"
+            f"column {', '.join(repeated)} appears more than once in objective.maximize, minimize and report (or is "
+            "limited and only reported); give each column one role"
         )
-    signs = torch.tensor([1.0] * len(maximize) + [-1.0] * len(minimize), dtype=torch.float64)
-    seen = read_table(tables, names)
-    return Objective(seen, signs), Report(read_table(tables, report) if report else None)
+    goal = Goal(tuple(maximize), tuple(minimize), limits)
+    drop = missing == "drop"
+    seen = read_table(tables, goal.columns, drop_missing=drop)
+    return Objective(goal, seen, protocol), Report(read_table(tables, report, drop_missing=drop) if report else None)
+
+
+def _limits(constraints: Mapping[str, Any]) -> tuple[Limit, ...]:
+    """Limits from ``{column: {min: number, max: number}}``."""
+    limits = []
+    for column, bounds in constraints.items():
+        shown = f"objective.constraints: {column}: {bounds}"
+        if not isinstance(bounds, Mapping) or not bounds or set(bounds) - {"min", "max"}:
+            raise ConfigurationError(f"{shown}: write {{{column}: {{min: NUMBER, max: NUMBER}}}}, one of them or both")
+        for bound in bounds.values():
+            if isinstance(bound, bool) or not isinstance(bound, int | float) or not math.isfinite(bound):
+                raise ConfigurationError(f"{shown}: {bound!r} is not a finite number")
+        if "min" in bounds and "max" in bounds and bounds["min"] > bounds["max"]:
+            raise ConfigurationError(f"{shown}: min exceeds max, so nothing can keep it; correct one of them")
+        limits += [Limit(column, float(bounds[side]), side == "max") for side in ("min", "max") if side in bounds]
+    return tuple(limits)

@@ -7,13 +7,16 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
+from agnet.archive import Outcomes
+
 
 class AbstractOptimizer(abc.ABC):
     """Proposes architectures and learns from their values.
 
-    An optimizer sees architecture strings and a matrix of values that are all to be *maximised*; it never sees a table,
-    a column's name, or a reported column. All its randomness comes from the seed it was built with, so that the same
-    calls give the same proposals, also after :meth:`load_state_dict`.
+    An optimizer sees architecture strings and :class:`~agnet.archive.Outcomes`: values that are all to be *maximised*
+    and slacks that must not be negative. It never sees a table, a column's name, or a reported column. All its
+    randomness comes from the seed it was built with, so that the same calls give the same proposals, also after
+    :meth:`load_state_dict`.
     """
 
     @abc.abstractmethod
@@ -24,8 +27,8 @@ class AbstractOptimizer(abc.ABC):
         """
 
     @abc.abstractmethod
-    def tell(self, architectures: Sequence[str], values: Float[Tensor, "n objectives"]) -> None:
-        """Take in values of architectures, higher is better; they need not stem from :meth:`ask`."""
+    def tell(self, architectures: Sequence[str], outcomes: Outcomes) -> None:
+        """Take in what was found of architectures; they need not stem from :meth:`ask`."""
 
     @abc.abstractmethod
     def state_dict(self) -> dict[str, Any]:

@@ -1,17 +1,21 @@
-"""Which of several value vectors are better: non-dominated sorting, and one order for one or many objectives.
+"""Which of several outcomes are better: non-dominated sorting, hypervolume, and one order for one or many objectives.
 
-All values are maximised.
+All values are maximised. Outcomes that keep every limit come before those that do not, and of those the smaller
+violation comes first, whatever their values (Deb, 2000, https://doi.org/10.1016/S0045-7825(99)00389-8).
 """
 
+from collections.abc import Callable
+
+import moocore
+import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
+from agnet.archive import Outcomes
 
-def dominates(values: Float[Tensor, "n objectives"]) -> Bool[Tensor, "n n"]:
-    """Entry ``[i, j]``: ``i`` is at least as good as ``j`` everywhere and better somewhere."""
-    a, b = values[:, None], values[None]
-    return (a >= b).all(dim=2) & (a > b).any(dim=2)
+MARGIN = 0.1
+"""How far below the worst values :func:`hypervolume_rank` has its reference point, as a share of their range."""
 
 
 def front_index(values: Float[Tensor, "n objectives"]) -> Int[Tensor, " n"]:
@@ -23,15 +27,37 @@ def front_index(values: Float[Tensor, "n objectives"]) -> Int[Tensor, " n"]:
         >>> front_index(torch.tensor([[2.0, 1.0], [1.0, 2.0], [1.0, 1.0]]))
         tensor([0, 0, 1])
     """
-    better = dominates(values)
-    index = torch.full((len(values),), -1)
-    front = 0
-    while bool((index < 0).any()):
-        open_rows = index < 0
-        dominated = (better & open_rows[:, None]).any(dim=0)
-        index[open_rows & ~dominated] = front
-        front += 1
-    return index
+    if not len(values):
+        return torch.zeros(0, dtype=torch.int64)
+    return torch.from_numpy(moocore.pareto_rank(_array(values), maximise=True).astype(np.int64))
+
+
+def hypervolume(values: Float[Tensor, "n objectives"], reference: Float[Tensor, " objectives"]) -> float:
+    """Volume that is dominated by some row and dominates the reference point.
+
+    Example:
+        >>> hypervolume(torch.tensor([[2.0, 1.0], [1.0, 3.0]]), torch.zeros(2))
+        4.0
+    """
+    if not len(values):
+        return 0.0
+    return float(moocore.hypervolume(_array(values), ref=_array(reference), maximise=True))
+
+
+def contributions(
+    values: Float[Tensor, "n objectives"], reference: Float[Tensor, " objectives"]
+) -> Float[Tensor, " n"]:
+    """Hypervolume that would be lost without a row and its equals, among rows that do not dominate each other.
+
+    Example:
+        >>> contributions(torch.tensor([[2.0, 1.0], [1.0, 3.0]]), torch.zeros(2))
+        tensor([1., 2.], dtype=torch.float64)
+    """
+    if not len(values):
+        return torch.zeros(0, dtype=torch.float64)
+    distinct, inverse = torch.unique(values, dim=0, return_inverse=True)
+    lost = moocore.hv_contributions(_array(distinct), ref=_array(reference), maximise=True)
+    return torch.from_numpy(lost)[inverse]
 
 
 def competition_rank(scores: Float[Tensor, " n"]) -> Int[Tensor, " n"]:
@@ -44,24 +70,70 @@ def competition_rank(scores: Float[Tensor, " n"]) -> Int[Tensor, " n"]:
     return (scores[None, :] > scores[:, None]).sum(dim=1)
 
 
-def rank(values: Float[Tensor, "n objectives"]) -> Int[Tensor, " n"]:
-    """One order of value vectors, 0 is best, ties share a rank.
+def rank(outcomes: Outcomes) -> Int[Tensor, " n"]:
+    """One order of outcomes, 0 is best, ties share a rank: the order in which a search names its best.
 
-    With one objective this is :func:`competition_rank`. With several, fronts come in order, and within a front those
-    with the smaller mean rank over the objectives: a compromise that no rescaling of an objective changes. The best row
-    is always non-dominated.
+    With one objective this is :func:`competition_rank` of the feasible. With several, fronts come in order, and within
+    a front those with the smaller mean rank over the objectives: a compromise that no rescaling of an objective
+    changes. The best feasible row is always non-dominated.
 
     Raises:
-        ValueError: if a value is not finite.
+        ValueError: if a number is not finite.
 
     Example:
-        >>> rank(torch.tensor([[3.0, 1.0], [1.0, 2.0], [2.0, 2.0], [0.0, 0.0]]))
+        >>> rank(Outcomes.unlimited(torch.tensor([[3.0, 1.0], [1.0, 2.0], [2.0, 2.0], [0.0, 0.0]])))
         tensor([1, 2, 0, 3])
     """
-    if not bool(values.isfinite().all()):
+    return _rank(outcomes, lambda values: _mean_rank(values) / (len(values) + 1))
+
+
+def hypervolume_rank(outcomes: Outcomes) -> Int[Tensor, " n"]:
+    """Like :func:`rank`, but within a front those come first that contribute most to its hypervolume.
+
+    The order for retraining: it asks for a wide, even front. Values are scaled to their range; the reference point of a
+    front lies a little (:data:`MARGIN`) below the worst values of all feasible rows, so that the ends of a front count.
+
+    Raises:
+        ValueError: if a number is not finite.
+
+    Example:
+        >>> hypervolume_rank(Outcomes.unlimited(torch.tensor([[3.0, 1.0], [1.0, 2.0], [2.0, 2.0], [0.0, 0.0]])))
+        tensor([0, 3, 1, 4])
+    """
+
+    def badness(values: Float[Tensor, "feasible objectives"]) -> Float[Tensor, " feasible"]:
+        low, high = values.min(dim=0).values, values.max(dim=0).values
+        scaled = (values - low) / (high - low).clamp(min=torch.finfo(torch.float64).tiny)
+        reference = torch.full_like(low, -MARGIN)
+        fronts, lost = front_index(values), torch.zeros(len(values), dtype=torch.float64)
+        for front in range(int(fronts.max()) + 1):
+            lost[fronts == front] = contributions(scaled[fronts == front], reference)
+        return 1 - lost / (lost.max() + 1)
+
+    return _rank(outcomes, badness)
+
+
+def _rank(
+    outcomes: Outcomes, badness: Callable[[Float[Tensor, "feasible objectives"]], Float[Tensor, " feasible"]]
+) -> Int[Tensor, " n"]:
+    """Feasible rows by front and then by ``badness``, which is within [0, 1]; the others by violation."""
+    if not bool(outcomes.values.isfinite().all() and outcomes.slacks.isfinite().all()):
         raise ValueError("values to rank must be finite")
-    if values.shape[1] == 1:
-        return competition_rank(values[:, 0])
-    mean_rank = torch.stack([competition_rank(column) for column in values.T]).double().mean(dim=0)
-    # fronts are integers and a mean rank is below n, so one number orders by (front, mean rank)
-    return competition_rank(-(front_index(values) * float(len(values)) + mean_rank))
+    feasible, values = outcomes.feasible, outcomes.values.double()
+    order = -outcomes.violations.double()
+    if bool(feasible.any()):
+        shown = values[feasible]
+        if shown.shape[1] == 1:
+            order[feasible] = 1.0 + competition_rank(-shown[:, 0]).double()
+        else:
+            behind = 2.0 * front_index(shown) + badness(shown)
+            order[feasible] = 1.0 + behind.max() - behind
+    return competition_rank(order)
+
+
+def _mean_rank(values: Float[Tensor, "n objectives"]) -> Float[Tensor, " n"]:
+    return torch.stack([competition_rank(column) for column in values.T]).double().mean(dim=0)
+
+
+def _array(values: Tensor) -> np.ndarray:
+    return np.ascontiguousarray(values.detach().double().numpy())

@@ -92,7 +92,7 @@ class Table:
         return self.values[torch.tensor(index, dtype=torch.int64)]
 
 
-def read_table(paths: Sequence[Path | str], columns: Sequence[str]) -> Table:
+def read_table(paths: Sequence[Path | str], columns: Sequence[str], *, drop_missing: bool = False) -> Table:
     """Read the named columns from one or several tables, joined on ``architecture``.
 
     Only architectures present in every table that contributes a column are kept.
@@ -100,10 +100,11 @@ def read_table(paths: Sequence[Path | str], columns: Sequence[str]) -> Table:
     Args:
         paths: Parquet files.
         columns: columns to read, at least one; each must be in exactly one file.
+        drop_missing: leave out rows that lack a value in one of the columns, instead of refusing them.
 
     Raises:
         TableError: for a missing or unreadable file, a missing or ambiguous column, a column that is not numeric,
-            duplicate architectures, or NaN; it names file, column and remedy.
+            duplicate architectures, or missing values; it names file, column and remedy.
     """
     files = [Path(path) for path in paths]
     if not files:
@@ -125,13 +126,29 @@ def read_table(paths: Sequence[Path | str], columns: Sequence[str]) -> Table:
     joined: pa.Table | None = None
     for path, wanted in source.items():
         part = _checked(pq.read_table(path, columns=[KEY, *wanted]), path)
+        if not drop_missing:
+            _refuse_missing(part, path)
         joined = part if joined is None else joined.join(part, keys=KEY, join_type="inner")
     assert joined is not None
     if joined.num_rows == 0:
         raise TableError(f"{', '.join(map(str, source))} share no architecture; are they of one space?")
-    values = np.stack([joined[c].to_numpy().astype(np.float64) for c in columns], axis=1)
-    rows = {a: i for i, a in enumerate(joined[KEY].to_pylist())}
+    values = np.stack([_floats(joined[c]) for c in columns], axis=1)
+    present = ~np.isnan(values).any(axis=1)
+    if not present.all():
+        values = values[present]
+        if not len(values):
+            raise TableError(f"{', '.join(map(str, source))}: no row has a value in all of {', '.join(columns)}")
+    rows = {a: i for i, a in enumerate(joined[KEY].filter(pa.array(present)).to_pylist())}
     return Table(tuple(columns), torch.from_numpy(values), rows)
+
+
+def column_names(paths: Sequence[Path | str]) -> list[str]:
+    """Columns with values of one or several tables.
+
+    Raises:
+        TableError: for a missing or unreadable file.
+    """
+    return [name for path in paths for name in _column_names(Path(path)) if name != KEY]
 
 
 def _column_names(path: Path) -> list[str]:
@@ -168,11 +185,26 @@ def _checked(table: pa.Table, path: Path) -> pa.Table:
         column = table[name]
         if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
             raise TableError(f"{path}: column {name!r} has type {column.type}; columns must be numeric")
-        values = column.to_numpy().astype(np.float64)
-        if not np.isfinite(values).all():
-            row = int(np.flatnonzero(~np.isfinite(values))[0])
+        infinite = np.flatnonzero(np.isinf(_floats(column)))
+        if len(infinite):
+            row = int(infinite[0])
             raise TableError(
-                f"{path}: column {name!r} is {values[row]} for {key[row].as_py()!r} and "
-                f"{int((~np.isfinite(values)).sum()) - 1} more; drop those rows or fill them"
+                f"{path}: column {name!r} is {column[row].as_py()} for {key[row].as_py()!r} and {len(infinite) - 1} "
+                "more; drop those rows or leave the value empty"
             )
     return table.set_column(table.column_names.index(KEY), KEY, key)
+
+
+def _refuse_missing(table: pa.Table, path: Path) -> None:
+    for name in table.column_names[1:]:
+        missing = np.flatnonzero(np.isnan(_floats(table[name])))
+        if len(missing):
+            raise TableError(
+                f"{path}: column {name!r} has no value for {table[KEY][int(missing[0])].as_py()!r} and "
+                f"{len(missing) - 1} more; fill them, drop those rows, or search without them: objective.missing=drop"
+            )
+
+
+def _floats(column: pa.ChunkedArray) -> np.ndarray:
+    """A numeric column as float64, NaN where it is empty."""
+    return column.to_numpy().astype(np.float64)

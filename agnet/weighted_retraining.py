@@ -15,14 +15,15 @@ from torch.func import functional_call
 from torch.nn import functional as F
 from torch.optim import Adam
 
+from agnet.archive import Archive, Outcomes
 from agnet.errors import ConfigurationError
 from agnet.generator import Decoded, GraphGenerator, generate, reconstruction_loss
 from agnet.graphs import Graphs
 from agnet.optimizer import AbstractOptimizer
-from agnet.pareto import rank
+from agnet.pareto import hypervolume_rank
 from agnet.selection import AbstractSelection
 from agnet.spaces.base import AbstractSpace
-from agnet.surrogate import AbstractSurrogate
+from agnet.surrogate import AbstractSurrogate, DifferentiableSurrogate, FittedSurrogate
 from agnet.weighting import rank_weights
 
 
@@ -77,8 +78,8 @@ class WeightedRetraining(AbstractOptimizer):
     Args:
         space: the space searched.
         generator: gives a pretrained generator for the space, to be retrained, and its manifest entry.
-        surrogate: builds an untrained predictor from the number of features and of objectives.
-        selection: picks from the pool by predicted values.
+        surrogate: builds an untrained predictor from the number of features and of outputs: objectives, then limits.
+        selection: picks from the pool by predicted outcomes.
         retraining: schedule of the retraining.
         seed: seed of everything drawn, the surrogate's initial weights included.
         initial: architectures sampled uniformly before the first retraining.
@@ -110,18 +111,18 @@ class WeightedRetraining(AbstractOptimizer):
         self._build_surrogate = surrogate
         self._learner: Learner | None = None
         self._random = torch.Generator().manual_seed(seed)
-        self._values: dict[str, tuple[float, ...]] = {}
+        self._archive = Archive()
         self._pool: list[str] = []
         self._predictions: Tensor | None = None
         self._diagnostics: dict[str, float] = {}
 
-    def _ready(self, num_objectives: int) -> "Learner":
-        """Surrogate and optimiser moments; built when the number of objectives is known."""
+    def _ready(self, num_outputs: int) -> Learner:
+        """Surrogate and optimiser moments; built when the number of outputs is known."""
         if self._learner is None:
             features = self.space.max_nodes * self.space.num_types + self.space.num_slots
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(self.seed)
-                surrogate = self._build_surrogate(features, num_objectives)
+                surrogate = self._build_surrogate(features, num_outputs)
             settings = self.retraining
             parameters = [*self.model.parameters(), *surrogate.parameters()]
             self._learner = Learner(
@@ -129,56 +130,66 @@ class WeightedRetraining(AbstractOptimizer):
             )
         return self._learner
 
-    def tell(self, architectures: Sequence[str], values: Float[Tensor, "n objectives"]) -> None:
-        """Take in values; retraining waits until the next :meth:`ask`."""
-        self._values.update(zip(architectures, map(tuple, values.tolist()), strict=True))
+    def tell(self, architectures: Sequence[str], outcomes: Outcomes) -> None:
+        """Take in outcomes; retraining waits until the next :meth:`ask`."""
+        self._archive.add(architectures, outcomes)
 
     def ask(self, n: int) -> list[str]:
         """``n`` new architectures: uniform while fewer than ``initial`` are known, generated afterwards."""
         self._pool, self._predictions, self._diagnostics = [], None, {}
-        if len(self._values) < self.initial:
+        if len(self._archive) < self.initial:
             return self._fill([], n)
-        values = torch.tensor(list(self._values.values()), dtype=torch.float64)
-        learner = self._ready(values.shape[1])
-        losses = self._retrain(values, learner)
+        known = self._archive.outcomes
+        learner = self._ready(known.values.shape[1] + known.slacks.shape[1])
+        losses = self._retrain(known, learner)
         pool, graphs = self._generate_pool()
         self._diagnostics = {"pool_size": float(len(pool)), **losses}
         chosen: list[str] = []
         if pool:
-            predicted = learner.surrogate.predict(graphs.features(self.space.num_types)).double()
-            picks = self.selection(predicted, min(n, len(pool)), generator=self._random)
+            predicted = _outcomes(learner.surrogate.predict(graphs.features(self.space.num_types)).double(), known)
+            picks = self.selection(predicted, min(n, len(pool)), known=known, generator=self._random)
             chosen = [pool[i] for i in picks.tolist()]
-            self._pool, self._predictions = pool, predicted
+            self._pool, self._predictions = pool, predicted.values
         return self._fill(chosen, n)
 
-    def _retrain(self, values: Float[Tensor, "n objectives"], learner: "Learner") -> dict[str, float]:
+    def _retrain(self, known: Outcomes, learner: Learner) -> dict[str, float]:
         """Weighted epochs over all queried architectures; the losses of the last one."""
-        settings, surrogate, adam = self.retraining, learner.surrogate, learner.adam
-        graphs = self.space.encode(list(self._values))
-        weights = rank_weights(rank(values), k=settings.k)
-        surrogate.calibrate(values)
-        targets, features = surrogate.targets(values), graphs.features(self.space.num_types)
-        losses = torch.zeros(2)
+        settings, (surrogate, adam) = self.retraining, learner
+        graphs = self.space.encode(self._archive.architectures)
+        weights = rank_weights(hypervolume_rank(known), k=settings.k)
+        outputs, features = torch.cat([known.values, known.slacks], dim=1), graphs.features(self.space.num_types)
+        together = isinstance(surrogate, DifferentiableSurrogate)
+        if together:
+            surrogate.calibrate(outputs)
+        targets = surrogate.targets(outputs) if together else outputs
+        losses: dict[str, float] = {}
         for _ in range(settings.epochs):
-            drawn = torch.multinomial(weights, len(values), replacement=True, generator=self._random)
-            losses = torch.zeros(2)
+            drawn = torch.multinomial(weights, len(known), replacement=True, generator=self._random)
+            losses = {}
             for rows in drawn.split(settings.batch_size):
-                emphasis = weights[rows].float() * len(values) if settings.weight_losses else torch.ones(len(rows))
-                generating, predicting = self._losses(surrogate, graphs[rows], features[rows], targets[rows], emphasis)
+                emphasis = weights[rows].float() * len(known) if settings.weight_losses else torch.ones(len(rows))
+                decoded = self.model(self.model.prior(len(rows), generator=self._random))
+                parts = {"generator_loss": reconstruction_loss(decoded, graphs[rows])}
+                if together:
+                    parts = self._joint(surrogate, decoded, parts["generator_loss"], features[rows], targets[rows])
+                means = {name: (part * emphasis).mean() for name, part in parts.items()}
                 adam.zero_grad()
-                (generating + predicting).backward()
+                torch.stack(list(means.values())).sum().backward()
                 adam.step()
-                losses += torch.stack([generating.detach(), predicting.detach()]) * len(rows) / len(values)
-        return {"generator_loss": losses[0].item(), "surrogate_loss": losses[1].item()}
+                for name, mean in means.items():
+                    losses[name] = losses.get(name, 0.0) + mean.item() * len(rows) / len(known)
+        if isinstance(surrogate, FittedSurrogate):
+            surrogate.fit(features, outputs, seed=self.seed)
+        return losses
 
-    def _losses(
+    def _joint(
         self,
-        surrogate: AbstractSurrogate,
-        graphs: Graphs,
+        surrogate: DifferentiableSurrogate,
+        decoded: Decoded,
+        reconstruction: Float[Tensor, " batch"],
         features: Float[Tensor, "batch features"],
-        targets: Float[Tensor, "batch objectives"],
-        emphasis: Float[Tensor, " batch"],
-    ) -> tuple[Tensor, Tensor]:
+        targets: Float[Tensor, "batch outputs"],
+    ) -> dict[str, Float[Tensor, " batch"]]:
         """Joint loss of a batch: what the generator minimises and what the surrogate minimises.
 
         The surrogate learns from the graphs whose values are known. The generator learns to explain these graphs and,
@@ -186,14 +197,13 @@ class WeightedRetraining(AbstractOptimizer):
         could otherwise meet it by predicting a constant.
         """
         alpha = self.retraining.alpha
-        decoded = self.model(self.model.prior(len(graphs), generator=self._random))
-        generating = (1 - alpha) * reconstruction_loss(decoded, graphs)
+        generating = (1 - alpha) * reconstruction
         if alpha > 0:
             frozen = {name: p.detach() for name, p in surrogate.named_parameters()}
             guided = functional_call(surrogate, frozen, (soft_features(decoded),))
             generating = generating + alpha * F.mse_loss(guided, targets, reduction="none").mean(dim=1)
         predicting = F.mse_loss(surrogate(features), targets, reduction="none").mean(dim=1)
-        return (generating * emphasis).mean(), (predicting * emphasis).mean()
+        return {"generator_loss": generating, "surrogate_loss": predicting}
 
     def _generate_pool(self) -> tuple[list[str], Graphs]:
         """Distinct valid architectures that were not queried yet, and their graphs."""
@@ -204,7 +214,7 @@ class WeightedRetraining(AbstractOptimizer):
             z = self.model.prior(count, generator=self._random)
             graphs, _ = generate(self.model, z, generator=self._random)
             for architecture in self.space.decode(graphs):
-                if architecture is not None and architecture not in self._values:
+                if architecture is not None and architecture not in self._archive:
                     pool.setdefault(architecture)
             drawn += count
         candidates = list(pool)[: self.pool_size]
@@ -212,14 +222,8 @@ class WeightedRetraining(AbstractOptimizer):
 
     def _fill(self, chosen: list[str], n: int) -> list[str]:
         """Complete a batch with new architectures drawn uniformly from the space."""
-        taken = set(chosen) | self._values.keys()
-        chosen = list(chosen)
-        while len(chosen) < n and (self.space.size is None or len(taken) < self.space.size):
-            for architecture in self.space.sample(n - len(chosen), generator=self._random):
-                if architecture not in taken:
-                    chosen.append(architecture)
-                    taken.add(architecture)
-        return chosen
+        known = {*self._archive, *chosen}
+        return [*chosen, *self.space.sample_new(n - len(chosen), known=known, generator=self._random)]
 
     def predictions(self) -> Float[Tensor, "n objectives"] | None:
         """The surrogate's view of :meth:`pool`."""
@@ -246,16 +250,22 @@ class WeightedRetraining(AbstractOptimizer):
             "surrogate": learner and learner.surrogate.state_dict(),
             "adam": learner and learner.adam.state_dict(),
             "random": self._random.get_state(),
-            "architectures": list(self._values),
-            "values": torch.tensor(list(self._values.values()), dtype=torch.float64),
+            "archive": self._archive.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from :meth:`state_dict`."""
         self.model.load_state_dict(state["model"])
+        self._archive.load_state_dict(state["archive"])
         if state["surrogate"] is not None:
-            learner = self._ready(state["values"].shape[1])
+            known = self._archive.outcomes
+            learner = self._ready(known.values.shape[1] + known.slacks.shape[1])
             learner.surrogate.load_state_dict(state["surrogate"])
             learner.adam.load_state_dict(state["adam"])
         self._random.set_state(state["random"])
-        self._values = dict(zip(state["architectures"], map(tuple, state["values"].tolist()), strict=True))
+
+
+def _outcomes(outputs: Float[Tensor, "n outputs"], known: Outcomes) -> Outcomes:
+    """A surrogate's outputs as outcomes with the columns of those known."""
+    objectives = known.values.shape[1]
+    return Outcomes(outputs[:, :objectives], outputs[:, objectives:])

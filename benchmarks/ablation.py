@@ -10,7 +10,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from agnet.paths import ROOT
-from benchmarks.document import insert
+from search.document import insert
 from benchmarks.search import HEADER, OPTIMA, require_data, row, search
 
 PLAIN = "optimizer.retraining.alpha=0.0"

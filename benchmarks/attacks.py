@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from agnet.atomic import write_text
-from benchmarks.document import insert
+from search.document import insert
 from benchmarks.networks import load
 from benchmarks.parity import EPS
 from benchmarks.peers import PEERS, robust

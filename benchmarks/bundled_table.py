@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from agnet.paths import CHECKPOINT_DIR
 from agnet.tables import read_metadata
-from benchmarks.document import insert
+from search.document import insert
 
 
 def kendall_tau(a: np.ndarray, b: np.ndarray) -> float:

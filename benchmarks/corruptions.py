@@ -18,7 +18,7 @@ from torch import Tensor
 from agnet.command import command
 from benchmarks import corruptions_reference
 from benchmarks.corruptions_reference import REFERENCES, Array, Draws, KeyedDraws, NumpyDraws
-from benchmarks.document import insert
+from search.document import insert
 from benchmarks.timing import alternate, one_thread
 from evaluation.corruptions import CORRUPTIONS, SEVERITIES, corrupt, procedural_frost
 from evaluation.data import cifar10

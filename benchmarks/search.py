@@ -20,7 +20,7 @@ from hydra.utils import instantiate
 
 from agnet.objective import read_objective
 from agnet.paths import CONF_DIR, ROOT
-from benchmarks.document import insert
+from search.document import insert
 from search.correlation import table_truth
 from search.loop import run_search
 

@@ -6,15 +6,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from agnet.objective import Objective
+from agnet.objective import Goal, Objective
 from agnet.optimizer import AbstractOptimizer
 
 Truth = Callable[[Sequence[str]], tuple[list[int], Tensor]]
-"""True values of those of the given architectures for which they cost nothing: positions, and one row for each."""
+"""Measurements of those of the given architectures for which they cost nothing: positions, and one row for each."""
 
 
 def table_truth(objective: Objective) -> Truth:
-    """True values by table lookup; architectures without a row are left out."""
+    """Measurements by table lookup; architectures without a row are left out."""
 
     def truth(architectures: Sequence[str]) -> tuple[list[int], Tensor]:
         positions = [i for i, a in enumerate(architectures) if a in objective.table.rows]
@@ -53,7 +53,7 @@ def spearman(a: Float[Tensor, " n"], b: Float[Tensor, " n"]) -> float | None:
     return None if scale == 0 else max(-1.0, min(1.0, (x @ y).item() / scale))
 
 
-def surrogate_spearman(optimizer: AbstractOptimizer, truth: Truth) -> float | None:
+def surrogate_spearman(optimizer: AbstractOptimizer, goal: Goal, truth: Truth) -> float | None:
     """Rank correlation of an optimizer's predictions with the truth, over the pool of its last ``ask``.
 
     A diagnostic: what is looked up here is no query and never reaches the optimizer.
@@ -64,9 +64,10 @@ def surrogate_spearman(optimizer: AbstractOptimizer, truth: Truth) -> float | No
     predicted = optimizer.predictions()
     if predicted is None:
         return None
-    positions, values = truth(optimizer.pool())
+    positions, measured = truth(optimizer.pool())
     if not positions:
         return None
+    values = goal.outcomes(measured).values
     shown = predicted[torch.tensor(positions)]
     found = [r for r in map(spearman, shown.T, values.T) if r is not None]
     return sum(found) / len(found) if found else None

@@ -7,7 +7,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from agnet.archive import Outcomes
 from agnet.errors import RunDirectoryError
+from agnet.objective import Goal
 from search.incumbent import IncumbentTracker
 
 
@@ -18,7 +24,7 @@ class Query:
     Attributes:
         index: position in the search, from 0.
         architecture: the space's string.
-        values: the objective's columns in their own units and directions.
+        values: the columns that the search sees, objectives and limited ones, in their own units and directions.
         round: the round that asked for it, from 0.
         seconds: wall-clock time of the search when the round's values were known.
     """
@@ -39,29 +45,33 @@ class Round:
         seconds: wall-clock time of the search after the round.
         surrogate_spearman: see :func:`search.correlation.surrogate_spearman`.
         diagnostics: what the optimizer says about its proposal.
+        optimizer_seconds: wall-clock time spent inside the optimizer in this round.
     """
 
     queries: int
     seconds: float
     surrogate_spearman: float | None
     diagnostics: dict[str, float]
+    optimizer_seconds: float = 0.0
 
 
 class History:
     """All queries of a search in order, and which was the best at every moment.
 
     Args:
-        columns: the objective's columns.
-        maximized: whether a column is maximised.
+        goal: what the search wants.
     """
 
-    def __init__(self, columns: Sequence[str], maximized: Sequence[bool]) -> None:
-        self.columns, self.maximized = tuple(columns), tuple(maximized)
+    def __init__(self, goal: Goal) -> None:
+        self.goal = goal
         self.queries: list[Query] = []
         self.rounds: list[Round] = []
-        self.incumbents: list[int] = []
-        """After each query, the index of the best query so far."""
-        self._tracker = IncumbentTracker(len(self.columns))
+        self.incumbents: list[int | None] = []
+        """After each query, the index of the best feasible query so far."""
+        self.feasible: list[bool] = []
+        """Whether a query keeps all limits."""
+        self._violations: list[float] = []
+        self._tracker = IncumbentTracker(len(goal.names))
         self._architectures: set[str] = set()
 
     def __len__(self) -> int:
@@ -72,23 +82,40 @@ class History:
 
     def extend(self, queries: Iterable[Query]) -> None:
         """Append queries."""
-        for query in queries:
-            signed = [
-                query.values[c] if up else -query.values[c] for c, up in zip(self.columns, self.maximized, strict=True)
-            ]
-            self.incumbents.append(self._tracker.add(signed))
+        added = list(queries)
+        outcomes = self.goal.outcomes(self._measured(added))
+        rows = zip(outcomes.values.tolist(), outcomes.feasible.tolist(), outcomes.violations.tolist(), strict=True)
+        for query, (values, feasible, violation) in zip(added, rows, strict=True):
+            self.incumbents.append(self._tracker.add(values, feasible=feasible))
+            self.feasible.append(feasible)
+            self._violations.append(violation)
             self.queries.append(query)
             self._architectures.add(query.architecture)
 
     @property
-    def best(self) -> Query:
-        """First of :func:`agnet.pareto.rank` over all queries, the earliest of equals."""
-        return self.queries[self.incumbents[-1]]
+    def best(self) -> Query | None:
+        """First of :func:`agnet.pareto.rank` over the feasible queries, the earliest of equals; None without any."""
+        index = self.incumbents[-1] if self.incumbents else None
+        return None if index is None else self.queries[index]
+
+    @property
+    def closest(self) -> Query:
+        """The query with the smallest violation, the earliest of equals."""
+        return self.queries[self._violations.index(min(self._violations))]
 
     @property
     def front(self) -> list[Query]:
-        """Non-dominated queries, in the same order."""
+        """Feasible non-dominated queries, in the order of :attr:`best`."""
         return [self.queries[i] for i in self._tracker.front()]
+
+    @property
+    def outcomes(self) -> Outcomes:
+        """All queries as an optimizer sees them."""
+        return self.goal.outcomes(self._measured(self.queries))
+
+    def _measured(self, queries: Sequence[Query]) -> Float[Tensor, "n columns"]:
+        rows = [[query.values[column] for column in self.goal.columns] for query in queries]
+        return torch.tensor(rows, dtype=torch.float64).reshape(len(rows), len(self.goal.columns))
 
     @property
     def seconds(self) -> float:

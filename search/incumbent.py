@@ -6,27 +6,34 @@ import numpy as np
 
 
 class IncumbentTracker:
-    """The order of :func:`agnet.pareto.rank` over a growing set of values, at O(n) per value instead of O(n^2).
+    """The feasible in the order of :func:`agnet.pareto.rank` over a growing set, at O(n) per value instead of O(n^2).
 
     Args:
         num_objectives: length of the value vectors; all are maximised.
     """
 
     def __init__(self, num_objectives: int) -> None:
+        self._positions: list[int] = []
+        self._count = 0
         self._values = np.empty((0, num_objectives))
         self._rank_sums = np.empty(0, dtype=np.int64)
         """Number of (other value, objective) pairs that are better: the sum of the ranks over the objectives."""
         self._dominated = np.empty(0, dtype=bool)
 
-    def add(self, values: Sequence[float]) -> int:
-        """Take in one more value vector.
+    def add(self, values: Sequence[float], *, feasible: bool = True) -> int | None:
+        """Take in one more value vector; one that is not feasible only takes a position.
 
         Returns:
-            Position of the best so far: the non-dominated with the smallest mean rank, the earliest of equals.
+            Position of the best feasible so far: the non-dominated with the smallest mean rank, the earliest of equals;
+            None while nothing is feasible.
         """
         new = np.asarray(values, dtype=np.float64)[None]
         if not np.isfinite(new).all():
             raise ValueError(f"values to rank must be finite, got {list(values)}")
+        self._count += 1
+        if not feasible:
+            return next(iter(self.front()), None)
+        self._positions.append(self._count - 1)
         theirs, ours = self._values > new, self._values < new
         self._rank_sums += ours.sum(axis=1)
         self._dominated |= ours.any(axis=1) & ~theirs.any(axis=1)
@@ -36,6 +43,7 @@ class IncumbentTracker:
         return self.front()[0]
 
     def front(self) -> list[int]:
-        """Positions of the non-dominated, the best first, the earlier of equals first."""
+        """Positions of the feasible non-dominated, the best first, the earlier of equals first."""
         free = np.flatnonzero(~self._dominated)
-        return free[np.argsort(self._rank_sums[free], kind="stable")].tolist()
+        ordered = free[np.argsort(self._rank_sums[free], kind="stable")]
+        return [self._positions[i] for i in ordered.tolist()]

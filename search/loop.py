@@ -15,6 +15,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from agnet.errors import ConfigurationError, InvalidArchitecture, RunDirectoryError
+from agnet.objective import Goal
 from agnet.optimizer import AbstractOptimizer
 from agnet.spaces import AbstractSpace
 from search.correlation import Truth, surrogate_spearman
@@ -29,21 +30,12 @@ class SearchObjective(Protocol):
     """What the loop needs of an objective; :class:`agnet.objective.Objective` is one, a live evaluation another."""
 
     @property
-    def names(self) -> tuple[str, ...]:
-        """Columns, in the order of the values."""
+    def goal(self) -> Goal:
+        """What is wanted of the measurements."""
         ...
 
-    @property
-    def maximized(self) -> tuple[bool, ...]:
-        """Whether a column is maximised."""
-        ...
-
-    def __call__(self, architectures: Sequence[str]) -> Float[Tensor, "queries objectives"]:
-        """Values as an optimizer sees them: every column to be maximised."""
-        ...
-
-    def natural(self, values: Float[Tensor, "queries objectives"]) -> list[dict[str, float]]:
-        """The same values in the columns' own units and directions."""
+    def __call__(self, architectures: Sequence[str]) -> Float[Tensor, "queries columns"]:
+        """Measurements of the goal's columns, in their own units and directions."""
         ...
 
 
@@ -98,7 +90,7 @@ def run_search(
         RuntimeError: if the optimizer proposes what it must not, or a value is not finite: a defect of either.
     """
     check_schedule(budget=budget, initial=initial, batch=batch)
-    history = History(objective.names, objective.maximized)
+    history = History(objective.goal)
     if run_directory is not None:
         _resume(history, optimizer, run_directory, truth)
     if history.queries and observer is not None:
@@ -108,32 +100,38 @@ def run_search(
     with tqdm(total=budget, initial=len(history), desc="search", unit="query", disable=disable) as bar:
         while len(history) < budget:
             wanted = min(batch if history.queries else initial, budget - len(history))
+            begin = time.perf_counter()
             proposed = optimizer.ask(wanted)
+            thinking = time.perf_counter() - begin
             _check_proposals(proposed, wanted, history, space)
             if not proposed:
                 break
             diagnostics = dict(optimizer.diagnostics())
-            correlation = None if truth is None else surrogate_spearman(optimizer, truth)
-            values = objective(proposed)
-            if not bool(values.isfinite().all()):
-                raise RuntimeError(f"the objective gave values that are not finite for {proposed}: {values.tolist()}")
+            correlation = None if truth is None else surrogate_spearman(optimizer, objective.goal, truth)
+            measured = objective(proposed)
+            if not bool(measured.isfinite().all()):
+                raise RuntimeError(f"the objective gave values that are not finite for {proposed}: {measured.tolist()}")
             seconds = round(time.perf_counter() - started, 3)
             queries = [
-                Query(len(history) + i, architecture, natural, len(history.rounds), seconds)
-                for i, (architecture, natural) in enumerate(zip(proposed, objective.natural(values), strict=True))
+                Query(len(history) + i, architecture, values, len(history.rounds), seconds)
+                for i, (architecture, values) in enumerate(zip(proposed, _named(objective.goal, measured), strict=True))
             ]
             if run_directory is not None:
                 append_queries(run_directory / HISTORY_FILE, queries)
-            optimizer.tell(proposed, values)
+            begin = time.perf_counter()
+            optimizer.tell(proposed, objective.goal.outcomes(measured))
+            thinking += time.perf_counter() - begin
             history.extend(queries)
             seconds = round(time.perf_counter() - started, 3)
-            history.rounds.append(Round(len(history), seconds, correlation, diagnostics))
+            history.rounds.append(Round(len(history), seconds, correlation, diagnostics, round(thinking, 4)))
             if run_directory is not None:
                 save_state(run_directory / STATE_FILE, history, optimizer)
             if observer is not None:
                 observer(history)
             bar.update(len(queries))
-            bar.set_postfix({column: f"{value:.5g}" for column, value in history.best.values.items()})
+            shown = history.best
+            values = {"feasible": "none yet"} if shown is None else {c: f"{v:.5g}" for c, v in shown.values.items()}
+            bar.set_postfix(values)
     return history
 
 
@@ -145,29 +143,31 @@ def _resume(history: History, optimizer: AbstractOptimizer, run_directory: Path,
         return
     rounds, optimizer_state = load_state(state)
     queries = keep_queries(path, rounds[-1].queries)
-    if tuple(queries[0].values) != history.columns:
+    if tuple(queries[0].values) != history.goal.columns:
         raise RunDirectoryError(
-            f"{path} has values of {', '.join(queries[0].values)}, the objective is {', '.join(history.columns)}; "
+            f"{path} has values of {', '.join(queries[0].values)}, the objective is {', '.join(history.goal.columns)}; "
             "choose another run_dir, or start anew with force=true"
         )
     if truth is not None:
-        _check_values(queries, history, truth, path)
+        _check_values(queries, history.goal, truth, path)
     optimizer.load_state_dict(optimizer_state)
     history.extend(queries)
     history.rounds.extend(rounds)
 
 
-def _check_values(queries: Sequence[Query], history: History, truth: Truth, path: Path) -> None:
+def _check_values(queries: Sequence[Query], goal: Goal, truth: Truth, path: Path) -> None:
     """Refuse to continue on a table that has changed since."""
-    positions, values = truth([query.architecture for query in queries])
-    signs = [1.0 if up else -1.0 for up in history.maximized]
-    for i, row in zip(positions, values.tolist(), strict=True):
-        now = {c: sign * value for c, sign, value in zip(history.columns, signs, row, strict=True)}
+    positions, measured = truth([query.architecture for query in queries])
+    for i, now in zip(positions, _named(goal, measured), strict=True):
         if now != queries[i].values:
             raise RunDirectoryError(
                 f"{path}: {queries[i].architecture} was {queries[i].values} and is now {now}: the table has changed; "
                 "restore it, choose another run_dir, or start anew with force=true"
             )
+
+
+def _named(goal: Goal, measured: Float[Tensor, "n columns"]) -> list[dict[str, float]]:
+    return [dict(zip(goal.columns, row, strict=True)) for row in measured.tolist()]
 
 
 def _check_proposals(proposed: Sequence[str], wanted: int, history: History, space: AbstractSpace) -> None:

@@ -13,21 +13,22 @@ from agnet.atomic import replacing
 from search.columns import label, quantity
 from search.history import History
 
-_QUERIED, _BEST, _FRONT = "#9aa5b1", "#1f5fa8", "#c4501b"
+_QUERIED, _BEST, _FRONT, _MISSED = "#9aa5b1", "#1f5fa8", "#c4501b", "#b9a7a0"
 
 
 def plot_history(path: Path, history: History, *, heading: str) -> None:
     """Draw what was queried and the incumbent after each query.
 
-    With one objective that is one panel. With several there is one for each, all following the same incumbent (first of
-    :func:`agnet.pareto.rank`), and the Pareto front over the first two.
+    There is one panel for each column the search sees, all following the same incumbent (first of
+    :func:`agnet.pareto.rank` among the feasible), and with several objectives the Pareto front over the first two.
 
     Args:
         path: the PNG to write.
         history: at least one query.
         heading: what the search was, e.g. optimizer and seed.
     """
-    count = len(history.columns) + (len(history.columns) > 1)
+    seen = history.goal.columns
+    count = len(seen) + (len(history.goal.names) > 1)
     columns = min(count, 3)
     rows = math.ceil(count / columns)
     figure = Figure(
@@ -37,12 +38,13 @@ def plot_history(path: Path, history: History, *, heading: str) -> None:
     axes = list(figure.subplots(rows, columns, squeeze=False).flat)
     for axis in axes[count:]:
         axis.remove()
-    for axis, column in zip(axes, history.columns, strict=False):
+    for axis, column in zip(axes, seen, strict=False):
         _draw_course(axis, history, column)
-    if count > 1:
+    if len(history.goal.names) > 1:
         _draw_front(axes[count - 1], history)
-    best = ", ".join(quantity(column, value) for column, value in history.best.values.items())
-    figure.suptitle(f"{heading}\nbest: {best}\n{history.best.architecture}", fontsize=9.5)
+    shown, said = (history.closest, "nothing feasible; closest") if history.best is None else (history.best, "best")
+    values = ", ".join(quantity(column, value) for column, value in shown.values.items())
+    figure.suptitle(f"{heading}\n{said}: {values}\n{shown.architecture}", fontsize=9.5)
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=140)
 
@@ -51,14 +53,21 @@ def _draw_course(axis: Axes, history: History, column: str) -> None:
     """One objective against the number of queries, cropped where only bad values lie."""
     numbers = range(1, len(history) + 1)
     values = np.array([query.values[column] for query in history.queries])
-    incumbent = values[history.incumbents]
+    incumbent = _incumbent(history, values)
     low, high = _window(history, column)
     outside = int(((values < low) | (values > high)).sum())
     name = f"queried ({outside} off scale)" if outside else "queried"
-    axis.scatter(numbers, values, s=9, color=_QUERIED, alpha=0.6, linewidths=0, label=name)
+    kept = np.array(history.feasible)
+    axis.scatter(np.array(numbers)[kept], values[kept], s=9, color=_QUERIED, alpha=0.6, linewidths=0, label=name)
+    if not kept.all():
+        axis.scatter(
+            np.array(numbers)[~kept], values[~kept], s=12, marker="x", color=_MISSED, lw=0.7, label="infeasible"
+        )
     axis.step(numbers, incumbent, where="post", color=_BEST, label="incumbent")
-    up = history.maximized[history.columns.index(column)]
-    axis.set_title("higher is better" if up else "lower is better", fontsize=9, loc="left")
+    for limit in history.goal.limits:
+        if limit.column == column:
+            axis.axhline(limit.bound, color=_MISSED, lw=0.8, ls=":")
+    axis.set_title(_direction(history, column), fontsize=9, loc="left")
     axis.set_xlabel("queries")
     axis.set_ylabel(label(column))
     axis.set_xlim(0, len(history) + 1)
@@ -70,29 +79,61 @@ def _draw_course(axis: Axes, history: History, column: str) -> None:
 def _window(history: History, column: str) -> tuple[float, float]:
     """Range of a column without its worst tenth, but with every incumbent and the whole front."""
     values = np.array([query.values[column] for query in history.queries])
-    up = history.maximized[history.columns.index(column)]
-    ends = [values.max(), np.quantile(values, 0.1)] if up else [values.min(), np.quantile(values, 0.9)]
+    low, high = np.quantile(values, [0.1, 0.9])
+    if column in history.goal.maximize:
+        high = values.max()
+    elif column in history.goal.minimize:
+        low = values.min()
     front = [query.values[column] for query in history.front]
-    shown = np.concatenate([values[history.incumbents], front, ends])
+    bounds = [limit.bound for limit in history.goal.limits if limit.column == column]
+    incumbent = _incumbent(history, values)
+    shown = np.concatenate([incumbent[np.isfinite(incumbent)], front, bounds, [low, high]])
     margin = 0.06 * np.ptp(shown) or 1.0
     return shown.min() - margin, shown.max() + margin
 
 
+def _incumbent(history: History, values: np.ndarray) -> np.ndarray:
+    """A column of the incumbent after each query; NaN while nothing is feasible."""
+    return np.array([np.nan if index is None else values[index] for index in history.incumbents])
+
+
+def _direction(history: History, column: str) -> str:
+    """What is wanted of a column, in words."""
+    words = ["higher is better"] if column in history.goal.maximize else []
+    words += ["lower is better"] if column in history.goal.minimize else []
+    words += [
+        f"{'at most' if limit.upper else 'at least'} {limit.bound:g}"
+        for limit in history.goal.limits
+        if limit.column == column
+    ]
+    return ", ".join(words)
+
+
 def _draw_front(axis: Axes, history: History) -> None:
     """The first two objectives against each other."""
-    x, y = history.columns[:2]
+    x, y = history.goal.names[:2]
     front = sorted((query.values[x], query.values[y]) for query in history.front)
-    queried = [(query.values[x], query.values[y]) for query in history.queries]
-    axis.scatter(*zip(*queried, strict=True), s=9, color=_QUERIED, alpha=0.6, linewidths=0, label="queried")
+    for feasible, style in (
+        (True, {"s": 9, "lw": 0, "color": _QUERIED}),
+        (False, {"s": 12, "lw": 0.7, "marker": "x", "color": _MISSED}),
+    ):
+        points = [
+            (q.values[x], q.values[y])
+            for q, kept in zip(history.queries, history.feasible, strict=True)
+            if kept == feasible
+        ]
+        if points:
+            axis.scatter(*zip(*points, strict=True), alpha=0.6, label="queried" if feasible else "infeasible", **style)
     # the region that the front dominates ends in steps; with more objectives it is no line in this plane
-    style = "none" if len(history.columns) > 2 else "-"
-    steps = "steps-pre" if history.maximized[0] else "steps-post"
-    name = f"Pareto front ({len(front)})"
-    axis.plot(*zip(*front, strict=True), ls=style, drawstyle=steps, marker="o", ms=4, lw=1, color=_FRONT, label=name)
-    best = history.best.values
-    axis.plot(best[x], best[y], ls="none", marker="*", ms=12, color=_BEST, label="incumbent", zorder=3)
+    style = "none" if len(history.goal.names) > 2 else "-"
+    steps = "steps-pre" if x in history.goal.maximize else "steps-post"
+    if history.best is not None:
+        name, best = f"Pareto front ({len(front)})", history.best.values
+        xs, ys = zip(*front, strict=True)
+        axis.plot(xs, ys, ls=style, drawstyle=steps, marker="o", ms=4, lw=1, color=_FRONT, label=name)
+        axis.plot(best[x], best[y], ls="none", marker="*", ms=12, color=_BEST, label="incumbent", zorder=3)
     axis.set_title(
-        "the first two objectives" if len(history.columns) > 2 else "both objectives", fontsize=9, loc="left"
+        "the first two objectives" if len(history.goal.names) > 2 else "both objectives", fontsize=9, loc="left"
     )
     axis.set_xlabel(label(x))
     axis.set_ylabel(label(y))

@@ -18,13 +18,42 @@ from search.loop import HISTORY_FILE, STATE_FILE
 CONFIG_FILE, PLOT_FILE, RESULT_FILE = "config.yaml", "incumbent.png", "result.json"
 FILES = (CONFIG_FILE, HISTORY_FILE, STATE_FILE, PLOT_FILE, RESULT_FILE)
 
-IGNORED = frozenset({"run_dir", "logger", "progress", "force", "data_root"})
+COMPARISON_KEYS = frozenset(
+    {"optimizers", "problems", "only", "seeds", "first_seed", "at", "baseline", "show", "into", "out", "engine"}
+)
+"""Keys of ``conf/compare.yaml``; an experiment may hold some of them, a single run has no use for them."""
+
+IGNORED = frozenset({"run_dir", "logger", "progress", "force", "data_root", "plot"}) | COMPARISON_KEYS
 """Keys that do not change what a search finds (``data_root`` counts through the paths it is part of)."""
 
 
 def relevant(config: Mapping[str, Any]) -> dict[str, Any]:
     """The part of a configuration that decides a search."""
     return {key: value for key, value in config.items() if key not in IGNORED}
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Own a folder, which is made where it does not exist; no other process can at the same time.
+
+    Raises:
+        RunDirectoryError: if it cannot be used, or is in use.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise RunDirectoryError(f"cannot use the folder {folder} ({error.strerror}); choose another") from error
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RunDirectoryError(f"another process works in {folder}; wait for it or stop it") from None
+        except OSError:
+            pass  # a file system without locks: two processes there are the user's business
+        yield
+    finally:
+        os.close(handle)
 
 
 class RunDirectory:
@@ -89,18 +118,7 @@ class RunDirectory:
         Raises:
             RunDirectoryError: if the folder cannot be written, is in use, or belongs to another run.
         """
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            handle = os.open(self.path, os.O_RDONLY)
-        except OSError as error:
-            raise RunDirectoryError(f"cannot use run_dir={self.path} ({error.strerror}); choose another") from error
-        try:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise RunDirectoryError(f"another process works in {self.path}; wait for it or stop it") from None
-            except OSError:
-                pass  # a file system without locks: two processes there are the user's business
+        with locked(self.path):
             if force:
                 self._clear()
             self.check(config)
@@ -110,8 +128,6 @@ class RunDirectory:
             except OSError as error:
                 raise RunDirectoryError(f"cannot write {self.config} ({error.strerror}); choose another") from error
             yield
-        finally:
-            os.close(handle)
 
     def _clear(self) -> None:
         for name in FILES:

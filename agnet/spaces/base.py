@@ -1,13 +1,18 @@
 """What a cell space must know about itself."""
 
 import abc
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import torch
 from jaxtyping import Bool
 from torch import Tensor
 
 from agnet.graphs import Graphs
+
+RECOMBINATIONS = 20
+"""Draws after which two parents count as not to be recombined."""
+
+_DRAWS = 256  # of sample_new, at least so many at a time: nearly exhausted spaces reject most of them
 
 
 class AbstractSpace(abc.ABC):
@@ -53,6 +58,49 @@ class AbstractSpace(abc.ABC):
     @abc.abstractmethod
     def sample(self, n: int, *, generator: torch.Generator) -> list[str]:
         """``n`` architectures drawn uniformly and independently (repeats are possible)."""
+
+    def sample_new(self, n: int, *, known: Collection[str], generator: torch.Generator) -> list[str]:
+        """``n`` distinct architectures drawn uniformly from those that are not known.
+
+        Args:
+            n: how many.
+            known: architectures of the space that are not to be drawn.
+            generator: source of the draws.
+
+        Returns:
+            Fewer than ``n`` only if the space holds no more.
+        """
+        if self.size is not None:
+            n = min(n, self.size - len(known))
+        chosen: dict[str, None] = {}
+        while len(chosen) < n:
+            for architecture in self.sample(max(n - len(chosen), _DRAWS), generator=generator):
+                if architecture not in known and len(chosen) < n:
+                    chosen.setdefault(architecture)
+        return list(chosen)
+
+    @abc.abstractmethod
+    def neighbors(self, architecture: str) -> list[str]:
+        """Architectures one elementary change away, in a fixed order; without the architecture itself."""
+
+    def recombine(self, mother: str, father: str, *, generator: torch.Generator) -> str:
+        """An architecture that takes every node type and every edge from either parent, by chance.
+
+        Returns:
+            The mother where :data:`RECOMBINATIONS` draws give no architecture of the space.
+        """
+        parents = self.encode([mother, father])
+        for _ in range(RECOMBINATIONS):
+            types = torch.rand(self.max_nodes, generator=generator) < 0.5
+            edges = torch.rand(self.num_slots, generator=generator) < 0.5
+            child = Graphs(
+                torch.where(types, parents.node_types[0], parents.node_types[1])[None],
+                torch.where(edges, parents.edges[0], parents.edges[1])[None],
+            )
+            [architecture] = self.decode(child)
+            if architecture is not None:
+                return architecture
+        return mother
 
     @abc.abstractmethod
     def enumerate(self) -> Sequence[str]:

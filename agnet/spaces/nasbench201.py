@@ -198,6 +198,16 @@ class NASBench201(AbstractSpace):
         drawn = torch.randint(len(self._by_id), (n,), generator=generator)
         return [self._by_id[i] for i in drawn.tolist()]
 
+    def neighbors(self, architecture: str) -> list[str]:
+        """The 24 cells with one operation changed, edge by edge."""
+        operations = parse(architecture)
+        return [
+            to_string([*operations[:edge], other, *operations[edge + 1 :]])
+            for edge, operation in enumerate(operations)
+            for other in OPERATIONS
+            if other != operation
+        ]
+
     def enumerate(self) -> Sequence[str]:
         """All 15,625 strings; the position is the benchmark's id."""
         return self._by_id

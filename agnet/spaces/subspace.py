@@ -10,9 +10,6 @@ from agnet.errors import ConfigurationError
 from agnet.graphs import Graphs
 from agnet.spaces.base import AbstractSpace
 
-MAX_REJECTIONS = 10_000
-"""Draws per wanted architecture after which a subspace counts as too thin to be sampled by rejection."""
-
 
 class Subspace(AbstractSpace):
     """Part of a space: what lies outside is as invalid as a malformed graph.
@@ -29,7 +26,8 @@ class Subspace(AbstractSpace):
     def __init__(self, space: AbstractSpace, allowed: Collection[str]) -> None:
         if not allowed:
             raise ConfigurationError(f"a subspace of {space.name} needs at least one architecture")
-        space.encode(list(allowed))
+        self._members = sorted(set(allowed))
+        space.encode(self._members)
         self.space, self.allowed = space, frozenset(allowed)
         self.name, self.node_types, self.max_nodes = space.name, space.node_types, space.max_nodes
         self.size = len(self.allowed)
@@ -47,19 +45,13 @@ class Subspace(AbstractSpace):
         return torch.tensor([a is not None for a in self.decode(graphs)], dtype=torch.bool)
 
     def sample(self, n: int, *, generator: torch.Generator) -> list[str]:
-        """Uniform over the part, by rejection.
+        """Uniform over the part."""
+        drawn = torch.randint(len(self._members), (n,), generator=generator)
+        return [self._members[i] for i in drawn.tolist()]
 
-        Raises:
-            ConfigurationError: if the part is too thin for that.
-        """
-        found: list[str] = []
-        for _ in range(MAX_REJECTIONS):
-            if len(found) >= n:
-                return found[:n]
-            found += [a for a in self.space.sample(n, generator=generator) if a in self.allowed]
-        raise ConfigurationError(
-            f"{self.size} architectures are too few of {self.space.name} to be sampled; add rows to the table"
-        )
+    def neighbors(self, architecture: str) -> list[str]:
+        """Those of the whole space's that lie within the part; possibly none."""
+        return [a for a in self.space.neighbors(architecture) if a in self.allowed]
 
     def enumerate(self) -> Sequence[str]:
         """The part, in the order of the whole space."""

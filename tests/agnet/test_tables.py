@@ -146,10 +146,25 @@ def test_duplicate_rows_name_the_architecture(save: Save) -> None:
         read_table([path], ["x"])
 
 
-@pytest.mark.parametrize("bad", [float("nan"), float("inf"), None])
-def test_not_a_number_names_the_row(save: Save, bad: float | None) -> None:
+@pytest.mark.parametrize("gap", [float("nan"), None])
+def test_missing_values_name_the_row_or_leave_it_out(save: Save, gap: float | None) -> None:
+    path = save(
+        "t", architecture=["a", "b", "c"], good=[1.0, 2.0, 3.0], x=[1.0, gap, 5.0], y=pa.array([gap] * 3, pa.float64())
+    )
+    with pytest.raises(TableError, match=r"t\.parquet: column 'x' has no value for 'b' and 0 more; .*missing=drop"):
+        read_table([path], ["good", "x"])
+    kept = read_table([path], ["good", "x"], drop_missing=True)
+    assert list(kept.rows) == ["a", "c"]
+    assert kept.lookup(["c"]).tolist() == [[3.0, 5.0]]
+    assert len(read_table([path], ["good"]).rows) == 3
+    with pytest.raises(TableError, match="no row has a value in all of x, y"):
+        read_table([path], ["x", "y"], drop_missing=True)
+
+
+@pytest.mark.parametrize("bad", [float("inf"), -float("inf")])
+def test_infinite_values_name_the_row(save: Save, bad: float) -> None:
     path = save("t", architecture=["a", "b", "c"], good=[1.0, 2.0, 3.0], x=[1.0, bad, bad])
-    with pytest.raises(TableError, match=r"t\.parquet: column 'x' is (nan|inf) for 'b' and 1 more; drop"):
+    with pytest.raises(TableError, match=r"t\.parquet: column 'x' is -?inf for 'b' and 1 more; drop"):
         read_table([path], ["x"])
     assert read_table([path], ["good"]).values.shape == (3, 1), "only the columns asked for must be complete"
 
@@ -228,11 +243,11 @@ def test_content_hash_of_large_strings_is_of_the_text() -> None:
     "content",
     [
         {"architecture": ["a", "a"], "x": [1.0, 2.0]},
-        {"architecture": ["a", "b"], "x": [1.0, float("nan")]},
+        {"architecture": ["a", "b"], "x": [1.0, float("inf")]},
         {"architecture": ["a", "b"], "x": ["1", "2"]},
         {"x": [1.0]},
     ],
-    ids=["duplicate", "nan", "text", "no key"],
+    ids=["duplicate", "infinite", "text", "no key"],
 )
 def test_a_table_that_breaks_the_contract_is_not_written(tmp_path: Path, content: dict[str, list[object]]) -> None:
     path = tmp_path / "t.parquet"

@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from agnet.archive import Outcomes
 from agnet.errors import ConfigurationError
-from agnet.generator import GraphGenerator
-from agnet.graphs import Graphs
+from agnet.generator import GraphGenerator, reconstruction_loss
 from agnet.selection import MixedSelection, TopSelection
 from agnet.spaces import AbstractSpace, NASBench201
-from agnet.surrogate import MLPSurrogate
+from agnet.surrogate import MLPSurrogate, XGBoostSurrogate
 from agnet.weighted_retraining import Retraining, WeightedRetraining
 from agnet.weights import load_generator
 
@@ -39,7 +39,7 @@ def rounds(search: WeightedRetraining, n: int) -> list[str]:
     asked: list[str] = []
     for _ in range(n):
         batch = search.ask(16)
-        search.tell(batch, score(batch))
+        search.tell(batch, Outcomes.unlimited(score(batch)))
         asked += batch
     return asked
 
@@ -104,54 +104,36 @@ def test_a_pool_without_valid_graphs_is_filled_from_the_space() -> None:
 
 
 def test_weights_count_once_unless_asked() -> None:
-    """With weighted losses the mean weight is one, so the scale of the losses stays what it was."""
-    seen: list[Tensor] = []
+    """Doubly weighted losses emphasise the best, so the same draws give another generator."""
+    once, twice = (optimizer(retraining=Retraining(epochs=2, weight_losses=w)) for w in (False, True))
+    for search in (once, twice):
+        rounds(search, 1)
+        search.ask(16)
+    pairs = list(zip(once.model.parameters(), twice.model.parameters(), strict=True))
+    assert not all(a.equal(b) for a, b in pairs)
 
-    class Spy(WeightedRetraining):
-        def _losses(
-            self, surrogate: Any, graphs: Graphs, features: Tensor, targets: Tensor, emphasis: Tensor
-        ) -> tuple[Tensor, Tensor]:
-            seen.append(emphasis)
-            return super()._losses(surrogate, graphs, features, targets, emphasis)
 
-    def emphases(retraining: Retraining) -> Tensor:
-        seen.clear()
-        search = Spy(
-            SPACE,
-            generator=load_generator,
-            surrogate=MLPSurrogate,
-            selection=TopSelection(),
-            retraining=retraining,
-            seed=0,
-        )
-        rounds(search, 2)
-        return torch.cat(seen)
-
-    assert emphases(FAST).unique().tolist() == [1.0]
-    twice = emphases(Retraining(epochs=2, weight_losses=True))
-    # 16 data, k = .01: weights from 1/.16 to 1/15.16 over their mean
-    total = sum(1 / (0.16 + rank) for rank in range(16))
-    assert twice.max().item() <= 16 / 0.16 / total + 1e-4
-    assert len(twice.unique()) > 1
+def joint(alpha: float) -> tuple[WeightedRetraining, MLPSurrogate, dict[str, Tensor]]:
+    """Losses of eight graphs whose targets are one."""
+    search = optimizer(retraining=Retraining(alpha=alpha))
+    graphs, surrogate = SPACE.encode(SPACE.enumerate()[:8]), MLPSurrogate(84, 1)
+    decoded = search.model(search.model.prior(8, generator=torch.Generator().manual_seed(0)))
+    reconstruction = reconstruction_loss(decoded, graphs)
+    parts = search._joint(surrogate, decoded, reconstruction, graphs.features(7), torch.ones(8, 1))
+    return search, surrogate, parts
 
 
 def test_the_generators_gradient_through_the_surrogate_leaves_the_surrogate_alone() -> None:
-    search = optimizer(retraining=Retraining(alpha=0.5))
-    graphs = SPACE.encode(SPACE.enumerate()[:8])
-    surrogate = MLPSurrogate(84, 1)
-    generating, _ = search._losses(surrogate, graphs, graphs.features(7), torch.ones(8, 1), torch.ones(8))
-    generating.backward()
+    search, surrogate, parts = joint(0.5)
+    parts["generator_loss"].sum().backward()
     assert all(p.grad is None for p in surrogate.parameters())
     assert all(p.grad is not None for p in search.model.parameters())
 
 
 def test_joint_loss_is_the_mixture_it_says() -> None:
-    graphs = SPACE.encode(SPACE.enumerate()[:8])
-    surrogate = MLPSurrogate(84, 1)
-
     def generating(alpha: float) -> float:
-        search = optimizer(retraining=Retraining(alpha=alpha))
-        return search._losses(surrogate, graphs, graphs.features(7), torch.ones(8, 1), torch.ones(8))[0].item()
+        torch.manual_seed(0)
+        return joint(alpha)[2]["generator_loss"].mean().item()
 
     plain, half, most = generating(0.0), generating(0.5), generating(0.75)
     guided = 2 * half - plain
@@ -159,12 +141,42 @@ def test_joint_loss_is_the_mixture_it_says() -> None:
     assert not math.isclose(guided, plain)
 
 
+def test_limits_pull_the_search_toward_what_keeps_them() -> None:
+    """Many 3x3 convolutions are wanted, but two at most are allowed."""
+    search = optimizer(retraining=Retraining(epochs=10, learning_rate=3e-3))
+    kept = []
+    for _ in range(7):
+        batch = search.ask(16)
+        values = score(batch)
+        search.tell(batch, Outcomes(values, 1 - values * 3))
+        kept.append(float((values <= 2 / 6 + 1e-9).double().mean()))
+        best = values[values <= 2 / 6 + 1e-9].mean()
+    assert sum(kept[-3:]) / 3 > 0.7  # without the limit next to none would keep it
+    assert best > 0.2  # what is allowed is used
+    assert search.predictions() is not None
+    assert search.predictions().shape[1] == 1  # of the objective alone
+
+
+def test_a_fitted_surrogate_picks_and_resumes() -> None:
+    def trees() -> WeightedRetraining:
+        return optimizer(
+            surrogate=partial(XGBoostSurrogate, rounds=20), selection=TopSelection(), retraining=Retraining(epochs=1)
+        )
+
+    whole, begun = rounds(trees(), 4), trees()
+    first = rounds(begun, 2)
+    resumed = trees()
+    resumed.load_state_dict(begun.state_dict())
+    assert first + rounds(resumed, 2) == whole
+    assert score(whole[-16:]).mean() > score(whole[:16]).mean() + 0.1
+
+
 def test_several_objectives_share_one_search() -> None:
     search = optimizer()
     for _ in range(3):
         batch = search.ask(16)
         values = torch.cat([score(batch), -score(batch)], dim=1)
-        search.tell(batch, values)
+        search.tell(batch, Outcomes.unlimited(values))
     predicted = search.predictions()
     assert predicted is not None
     assert predicted.shape == (100, 2)

@@ -11,10 +11,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from agnet.archive import Outcomes
 from agnet.objective import Objective, Report, read_objective
 from agnet.optimizer import AbstractOptimizer
 from agnet.paths import CONF_DIR
-from agnet.spaces import AbstractSpace
+from agnet.spaces import AbstractSpace, Subspace
 from agnet.tables import write_table
 from search.loop import run_search
 
@@ -28,13 +29,22 @@ def space(build: Callable[..., Any]) -> AbstractSpace:
 
 
 @pytest.fixture(scope="module", params=OPTIMIZERS)
-def make(request: pytest.FixtureRequest, build: Callable[..., Any], space: AbstractSpace) -> Make:
+def name(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def make(name: str, build: Callable[..., Any], space: AbstractSpace) -> Make:
     """A fresh optimizer with the given seed, as the command builds it."""
 
     def made(seed: int = 0, initial: int = 8) -> AbstractOptimizer:
-        return build("optimizer", request.param, space=space, seed=seed, initial=initial)
+        return build("optimizer", name, space=space, seed=seed, initial=initial)
 
     return made
+
+
+def unlimited(values: Callable[[Sequence[str]], Tensor]) -> Callable[[Sequence[str]], Outcomes]:
+    return lambda architectures: Outcomes.unlimited(values(architectures))
 
 
 def two_values(architectures: Sequence[str]) -> Tensor:
@@ -47,29 +57,44 @@ def one_value(architectures: Sequence[str]) -> Tensor:
     return two_values(architectures)[:, :1]
 
 
-def rounds(optimizer: AbstractOptimizer, num: int, values: Callable[[Sequence[str]], Tensor] = one_value) -> list[str]:
+def limited(architectures: Sequence[str]) -> Outcomes:
+    """One objective under two limits that about a third keeps."""
+    values = two_values(architectures)
+    return Outcomes(values[:, :1], torch.stack([(values[:, 1] - 1) / 4, (9 - values[:, 0]) / 9], dim=1))
+
+
+def hopeless(architectures: Sequence[str]) -> Outcomes:
+    """Two objectives and a limit that nothing keeps."""
+    values = two_values(architectures)
+    return Outcomes(values, values[:, :1] / 100 - 1)
+
+
+SINGLE, PAIR = unlimited(one_value), unlimited(two_values)
+
+
+def rounds(optimizer: AbstractOptimizer, num: int, outcomes: Callable[[Sequence[str]], Outcomes] = SINGLE) -> list[str]:
     """Ask 8 and tell them, ``num`` times."""
     asked: list[str] = []
     for _ in range(num):
         batch = optimizer.ask(8)
-        optimizer.tell(batch, values(batch))
+        optimizer.tell(batch, outcomes(batch))
         asked += batch
     return asked
 
 
-@pytest.mark.parametrize("values", [one_value, two_values])
+@pytest.mark.parametrize("outcomes", [SINGLE, PAIR, limited, hopeless], ids=["one", "two", "limited", "hopeless"])
 def test_proposals_are_valid_distinct_and_new(
-    make: Make, space: AbstractSpace, values: Callable[[Sequence[str]], Tensor]
+    make: Make, space: AbstractSpace, outcomes: Callable[[Sequence[str]], Outcomes]
 ) -> None:
     optimizer = make()
-    asked = [*rounds(optimizer, 2, values), *optimizer.ask(8)]
+    asked = [*rounds(optimizer, 2, outcomes), *optimizer.ask(8)]
     assert len(asked) == len(set(asked)) == 24
     assert space.decode(space.encode(asked)) == asked
     pool, predicted = optimizer.pool(), optimizer.predictions()
     assert len(set(pool)) == len(pool)
     assert space.decode(space.encode(pool)) == pool
     if predicted is not None:
-        assert predicted.shape == (len(pool), values(asked).shape[1])
+        assert predicted.shape == (len(pool), outcomes(asked).values.shape[1])
         assert bool(predicted.isfinite().all())
     assert all(isinstance(value, float | int) for value in optimizer.diagnostics().values())
 
@@ -106,7 +131,7 @@ def test_told_architectures_are_never_asked(make: Make, before: int) -> None:
     rounds(twin, before)
     rounds(optimizer, before)
     told = twin.ask(24)
-    optimizer.tell(told, one_value(told))
+    optimizer.tell(told, SINGLE(told))
     asked = optimizer.ask(8)
     assert len(set(asked)) == 8
     assert not set(asked) & set(told)
@@ -118,12 +143,24 @@ def test_any_number_can_be_asked(make: Make, n: int) -> None:
     for _ in range(2):
         asked = optimizer.ask(n)
         assert len(set(asked)) == n
-        optimizer.tell(asked, one_value(asked))
+        optimizer.tell(asked, SINGLE(asked))
 
 
 def test_equal_values_are_no_obstacle(make: Make) -> None:
-    constant = rounds(make(), 2, lambda architectures: torch.zeros(len(architectures), 1, dtype=torch.float64))
-    assert len(set(constant)) == 16
+    constant = rounds(make(), 3, unlimited(lambda architectures: torch.zeros(len(architectures), 1).double()))
+    assert len(set(constant)) == 24
+
+
+def test_a_small_part_of_the_space_is_searched_to_its_end(
+    build: Callable[..., Any], space: AbstractSpace, name: str
+) -> None:
+    """Isolated cells: neighbours are missing, most of what is generated or bred is no member."""
+    part = Subspace(space, space.enumerate()[:30])
+    optimizer = build("optimizer", name, space=part, seed=0, initial=8)
+    asked = rounds(optimizer, 3)
+    asked += optimizer.ask(8)
+    assert len(asked) == 30
+    assert set(asked) == part.allowed
 
 
 def test_reports_cannot_reach_an_optimizer(make: Make, space: AbstractSpace, tmp_path: Path) -> None:

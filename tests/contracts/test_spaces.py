@@ -92,3 +92,36 @@ def test_countable_spaces_hold_what_they_sample(space: AbstractSpace, drawn: lis
     everything = set(space.enumerate())
     assert len(everything) == len(space.enumerate()) == space.size
     assert everything.issuperset(drawn)
+
+
+def test_neighbors_are_new_valid_and_mutual(space: AbstractSpace, drawn: list[str]) -> None:
+    for architecture in drawn[:20]:
+        near = space.neighbors(architecture)
+        assert len(set(near)) == len(near) > 0
+        assert architecture not in near
+        assert space.decode(space.encode(near)) == near
+        assert all(architecture in space.neighbors(other) for other in near[::5])
+
+
+def test_children_are_valid_and_take_after_both_parents(space: AbstractSpace, drawn: list[str]) -> None:
+    random = torch.Generator().manual_seed(0)
+    different = 0
+    for mother, father in zip(drawn[:40:2], drawn[1:40:2], strict=True):
+        child = space.recombine(mother, father, generator=random)
+        assert space.decode(space.encode([child])) == [child]
+        different += child not in (mother, father)
+        assert space.recombine(mother, mother, generator=random) == mother
+        both, own = space.encode([mother, father]).node_types, space.encode([child]).node_types[0]
+        assert bool((both == own).any(dim=0).all())
+    assert different > 5
+
+
+def test_new_samples_are_new(space: AbstractSpace, drawn: list[str]) -> None:
+    random = torch.Generator().manual_seed(0)
+    new = space.sample_new(300, known=set(drawn), generator=random)
+    assert len(set(new)) == 300
+    assert not set(new) & set(drawn)
+    assert space.sample_new(0, known=[], generator=random) == []
+    if space.size is not None and space.size < 20_000:
+        everything = list(space.enumerate())
+        assert sorted(space.sample_new(9, known=set(everything[5:]), generator=random)) == sorted(everything[:5])

@@ -75,7 +75,7 @@ def found(folder: Path) -> dict[str, Any]:
     return {
         "queries": [[q.index, q.architecture, q.values, q.round] for q in queries],
         "state": state["queries"],
-        "told": state["optimizer"]["told"],
+        "told": state["optimizer"]["archive"]["architectures"],
     }
 
 

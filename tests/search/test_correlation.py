@@ -64,12 +64,12 @@ class Fortune(RandomSearch):
 def judge(space: NASBench201, objective: Objective, pool: Sequence[str], predicted: Tensor | None) -> float | None:
     optimizer = Fortune(space, seed=0)
     optimizer.told_fortune = (list(pool), predicted)
-    return surrogate_spearman(optimizer, table_truth(objective))
+    return surrogate_spearman(optimizer, objective.goal, table_truth(objective))
 
 
 def test_predictions_are_judged_against_the_table(space: NASBench201, two: tuple[Objective, Report]) -> None:
     objective, pool = two[0], space.enumerate()[:40]
-    truth = objective(pool)
+    truth = objective.goal.outcomes(objective(pool)).values
     assert judge(space, objective, pool, truth * 3) == 1.0
     assert judge(space, objective, pool, truth * torch.tensor([1.0, -1.0])) == 0.0  # the mean of 1 and -1
     assert judge(space, objective, pool, torch.zeros_like(truth)) is None

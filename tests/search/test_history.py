@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from agnet.errors import RunDirectoryError
+from agnet.objective import Goal, Limit
 from search.history import History, Query, append_queries, keep_queries, read_queries
 
 
@@ -70,13 +71,18 @@ def test_a_missing_line_is_noticed(tmp_path: Path) -> None:
         read_queries(path)
 
 
+def history(goal: Goal, *values: float) -> History:
+    grown = History(goal)
+    grown.extend(queries(*values))
+    return grown
+
+
 def test_incumbents_follow_the_direction() -> None:
-    values = (5.0, 7.0, 7.0, 3.0, 9.0)
-    up, down = History(["x"], [True]), History(["x"], [False])
-    for history in (up, down):
-        history.extend(queries(*values))
+    up, down = (history(goal, 5.0, 7.0, 7.0, 3.0, 9.0) for goal in (Goal(maximize=("x",)), Goal(minimize=("x",))))
     assert up.incumbents == [0, 1, 1, 1, 4]
     assert down.incumbents == [0, 0, 0, 3, 3]
+    assert up.best is not None
+    assert down.best is not None
     assert (up.best.index, down.best.index) == (4, 3)
     assert "cell 3" in up
     assert "cell 5" not in up
@@ -84,6 +90,20 @@ def test_incumbents_follow_the_direction() -> None:
 
 
 def test_the_front_of_one_objective_is_all_that_are_best() -> None:
-    history = History(["x"], [True])
-    history.extend(queries(7, 5, 7))
-    assert [query.index for query in history.front] == [0, 2]
+    assert [query.index for query in history(Goal(maximize=("x",)), 7, 5, 7).front] == [0, 2]
+
+
+def test_what_misses_a_limit_is_never_the_best() -> None:
+    limited = history(Goal(maximize=("x",), limits=(Limit("x", 6.0, upper=True),)), 9.0, 7.0, 5.0, 8.0, 6.0)
+    assert limited.feasible == [False, False, True, False, True]
+    assert limited.incumbents == [None, None, 2, 2, 4]
+    assert [query.index for query in limited.front] == [4]
+    assert limited.outcomes.slacks.flatten().tolist() == pytest.approx([-0.5, -1 / 6, 1 / 6, -1 / 3, 0])
+
+
+def test_nothing_feasible_has_a_closest() -> None:
+    limited = history(Goal(maximize=("x",), limits=(Limit("x", 3.0, upper=True),)), 9.0, 5.0, 7.0, 5.0)
+    assert limited.best is None
+    assert limited.front == []
+    assert limited.closest.index == 1
+    assert History(limited.goal).best is None

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from agnet.archive import Outcomes
 from agnet.pareto import front_index, rank
 from search.incumbent import IncumbentTracker
 
@@ -16,7 +17,7 @@ def test_agrees_with_pareto_rank(num_objectives: int, levels: int) -> None:
     for count, row in enumerate(values, start=1):
         best = tracker.add(row.tolist())
         known = torch.from_numpy(values[:count])
-        order = rank(known)
+        order = rank(Outcomes.unlimited(known))
         assert best == order.tolist().index(0)  # the earliest of equals
         members = [i for i, front in enumerate(front_index(known).tolist()) if front == 0]
         assert tracker.front() == sorted(members, key=lambda i: (order[i].item(), i))
@@ -25,3 +26,12 @@ def test_agrees_with_pareto_rank(num_objectives: int, levels: int) -> None:
 def test_refuses_what_has_no_order() -> None:
     with pytest.raises(ValueError, match="finite"):
         IncumbentTracker(1).add([float("nan")])
+
+
+def test_what_is_not_feasible_only_counts() -> None:
+    tracker = IncumbentTracker(1)
+    assert tracker.add([9.0], feasible=False) is None
+    assert tracker.add([1.0]) == 1
+    assert tracker.add([8.0], feasible=False) == 1
+    assert tracker.add([2.0]) == 3
+    assert tracker.front() == [3]

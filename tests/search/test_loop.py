@@ -12,10 +12,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from agnet.archive import Outcomes
 from agnet.errors import ConfigurationError, RunDirectoryError
-from agnet.objective import Objective, Report, read_objective
+from agnet.objective import Goal, Objective, Report, read_objective
 from agnet.paths import ROOT
 from agnet.spaces import NASBench201
+from agnet.tables import Table
 from search import loop
 from search.baselines.random_search import RandomSearch
 from search.correlation import table_truth
@@ -36,15 +38,15 @@ class Climber(RandomSearch):
     def ask(self, n: int) -> list[str]:
         self.candidates = super().ask(2 * n)
         if self.values:
-            told = list(self._told)
+            told = self.archive.architectures
             best = told[max(range(len(told)), key=lambda i: self.values[i])]
             like = [sum(a == b for a, b in zip(c, best, strict=False)) for c in self.candidates]
             self.candidates = [self.candidates[i] for i in sorted(range(2 * n), key=lambda i: -like[i])]
         return self.candidates[:n]
 
-    def tell(self, architectures: Sequence[str], values: Tensor) -> None:
-        super().tell(architectures, values)
-        self.values += values[:, 0].tolist()
+    def tell(self, architectures: Sequence[str], outcomes: Outcomes) -> None:
+        super().tell(architectures, outcomes)
+        self.values += outcomes.values[:, 0].tolist()
 
     def pool(self) -> list[str]:
         return self.candidates
@@ -93,9 +95,9 @@ def test_the_optimizer_is_told_values_to_maximise(space: NASBench201, two: Pair)
     told: dict[str, list[float]] = {}
 
     class Listener(RandomSearch):
-        def tell(self, architectures: Sequence[str], values: Tensor) -> None:
-            super().tell(architectures, values)
-            told.update(zip(architectures, values.tolist(), strict=True))
+        def tell(self, architectures: Sequence[str], outcomes: Outcomes) -> None:
+            super().tell(architectures, outcomes)
+            told.update(zip(architectures, outcomes.values.tolist(), strict=True))
 
     history = run_search(space, two[0], Listener(space, seed=0), budget=40)
     assert told == {
@@ -133,7 +135,7 @@ def test_an_exhausted_space_ends_the_search(one: Pair, batch: int, tmp_path: Pat
 def misbehave(space: NASBench201, pair: Pair, change: Callable[[list[str], list[str]], list[str]]) -> None:
     class Rogue(RandomSearch):
         def ask(self, n: int) -> list[str]:
-            return change(super().ask(n), list(self._told))
+            return change(super().ask(n), self.archive.architectures)
 
     run_search(space, pair[0], Rogue(space, seed=0), budget=40)
 
@@ -159,7 +161,7 @@ def test_a_defect_of_the_optimizer_is_named(
 
 def test_values_must_be_finite(space: NASBench201, one: Pair, tmp_path: Path) -> None:
     class Broken:
-        names, maximized, natural = ("x",), (True,), staticmethod(one[0].natural)
+        goal = Goal(maximize=("x",))
 
         def __call__(self, architectures: Sequence[str]) -> Tensor:
             return torch.full((len(architectures), 1), torch.nan)
@@ -261,7 +263,7 @@ def test_damage_is_refused_with_a_remedy(space: NASBench201, one: Pair, two: Pai
 def test_a_changed_table_is_noticed(space: NASBench201, one: Pair, table: Path, tmp_path: Path) -> None:
     search(space, one, tmp_path, budget=22)
     other = read_objective([table], ["digits_valid_pgd_eps16"])[0]
-    renamed = Objective(type(other.table)(("digits_valid",), other.table.values, other.table.rows), other.signs)
+    renamed = Objective(one[0].goal, Table(("digits_valid",), other.table.values, other.table.rows))
     with pytest.raises(RunDirectoryError, match="the table has changed"):
         search(space, (renamed, one[1]), tmp_path)
 

@@ -27,10 +27,15 @@ def test_samples_are_allowed_and_uniform() -> None:
     assert bool(((counts - 30).abs() < 26).all())
 
 
-def test_a_part_too_thin_to_sample_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agnet.spaces.subspace.MAX_REJECTIONS", 3)
-    with pytest.raises(ConfigurationError, match="too few"):
-        Subspace(WHOLE, CELLS[:1]).sample(2, generator=torch.Generator().manual_seed(0))
+def test_a_single_cell_can_be_sampled_and_has_no_neighbors() -> None:
+    part = Subspace(WHOLE, CELLS[:1])
+    assert part.sample(3, generator=torch.Generator().manual_seed(0)) == [CELLS[0]] * 3
+    assert part.neighbors(CELLS[0]) == []
+
+
+def test_neighbors_lie_within_the_part() -> None:
+    near = WHOLE.neighbors(CELLS[0])
+    assert Subspace(WHOLE, [CELLS[0], *near[:5]]).neighbors(CELLS[0]) == near[:5]
 
 
 def test_foreign_cells_and_nothing_are_refused() -> None:

@@ -2,6 +2,7 @@
 
 import torch
 
+from agnet.archive import Outcomes
 from agnet.spaces import NASBench201
 from search.baselines.random_search import RandomSearch
 
@@ -10,9 +11,9 @@ def test_an_exhausted_space_gives_fewer() -> None:
     space = NASBench201()
     everything = list(space.enumerate())
     optimizer = RandomSearch(space, seed=0)
-    optimizer.tell(everything[5:], torch.zeros(len(everything) - 5, 1))
+    optimizer.tell(everything[5:], Outcomes.unlimited(torch.zeros(len(everything) - 5, 1)))
     assert sorted(optimizer.ask(10)) == sorted(everything[:5])
-    optimizer.tell(everything[:5], torch.zeros(5, 1))
+    optimizer.tell(everything[:5], Outcomes.unlimited(torch.zeros(5, 1)))
     assert optimizer.ask(10) == []
 
 

@@ -1,0 +1,90 @@
+"""What an optimizer was told: values and slacks of the architectures evaluated so far."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """Evaluations as an optimizer sees them: no names, no units, no directions.
+
+    Attributes:
+        values: one column per objective, all to be maximised.
+        slacks: one column per limit, how far within it a measurement lies, as a fraction of the limit: 0.1 is ten
+            percent below an upper bound, -0.1 ten percent above it; a limit is kept where the slack is not negative.
+    """
+
+    values: Float[Tensor, "n objectives"]
+    slacks: Float[Tensor, "n limits"]
+
+    @classmethod
+    def unlimited(cls, values: Float[Tensor, "n objectives"]) -> "Outcomes":
+        """Outcomes of a search without limits."""
+        return cls(values, values.new_zeros(len(values), 0))
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __getitem__(self, rows: slice | Tensor) -> "Outcomes":
+        return Outcomes(self.values[rows], self.slacks[rows])
+
+    @property
+    def feasible(self) -> Bool[Tensor, " n"]:
+        """Which rows keep every limit."""
+        return (self.slacks >= 0).all(dim=1)
+
+    @property
+    def violations(self) -> Float[Tensor, " n"]:
+        """By how much a row misses the limits it does not keep, summed; 0 where it is feasible."""
+        return (-self.slacks).clamp(min=0).sum(dim=1)
+
+
+class Archive(Collection[str]):
+    """Everything an optimizer was told, in order; the part of its state that they all share."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {}
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __contains__(self, architecture: object) -> bool:
+        return architecture in self._rows
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rows)
+
+    @property
+    def architectures(self) -> list[str]:
+        """Architectures in the order they were told."""
+        return list(self._rows)
+
+    @property
+    def outcomes(self) -> Outcomes:
+        """What was told of them, row by row, float64; no columns before anything was told."""
+        rows = self._rows.values()
+        return Outcomes(_table([values for values, _ in rows]), _table([slacks for _, slacks in rows]))
+
+    def add(self, architectures: Sequence[str], outcomes: Outcomes) -> None:
+        """Take in outcomes; what was told of the same architecture before is replaced."""
+        rows = zip(map(tuple, outcomes.values.tolist()), map(tuple, outcomes.slacks.tolist()), strict=True)
+        self._rows.update(zip(architectures, rows, strict=True))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Strings and tensors."""
+        outcomes = self.outcomes
+        return {"architectures": self.architectures, "values": outcomes.values, "slacks": outcomes.slacks}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Become what :meth:`state_dict` was taken from."""
+        self._rows = {}
+        self.add(state["architectures"], Outcomes(state["values"], state["slacks"]))
+
+
+def _table(rows: Sequence[tuple[float, ...]]) -> Float[Tensor, "n columns"]:
+    return torch.tensor(rows, dtype=torch.float64).reshape(len(rows), len(rows[0]) if rows else 0)

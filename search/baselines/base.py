@@ -1,0 +1,51 @@
+"""What all baselines share: a random start, an archive, and a state that is nothing else."""
+
+import abc
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from agnet.archive import Archive, Outcomes
+from agnet.optimizer import AbstractOptimizer
+from agnet.spaces import AbstractSpace
+
+
+class AbstractBaseline(AbstractOptimizer):
+    """Draws ``initial`` architectures by chance, then proposes by what was told.
+
+    A subclass that remembers more than the archive and the random state extends :meth:`state_dict`.
+
+    Args:
+        space: the space searched.
+        seed: seed of everything drawn.
+        initial: architectures drawn uniformly before the first proposal.
+    """
+
+    def __init__(self, space: AbstractSpace, *, seed: int, initial: int = 16) -> None:
+        self.space, self.initial = space, initial
+        self.random = torch.Generator().manual_seed(seed)
+        self.archive = Archive()
+
+    @abc.abstractmethod
+    def propose(self, n: int) -> list[str]:
+        """At most ``n`` distinct architectures that were not told; what lacks is drawn uniformly."""
+
+    def ask(self, n: int) -> list[str]:
+        """``n`` architectures that were not told, fewer if the space holds no more."""
+        chosen = self.propose(n) if len(self.archive) >= self.initial else []
+        known = {*self.archive, *chosen} if chosen else self.archive
+        return [*chosen, *self.space.sample_new(n - len(chosen), known=known, generator=self.random)]
+
+    def tell(self, architectures: Sequence[str], outcomes: Outcomes) -> None:
+        """Take in outcomes."""
+        self.archive.add(architectures, outcomes)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Random state and archive."""
+        return {"random": self.random.get_state(), "archive": self.archive.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from :meth:`state_dict`."""
+        self.random.set_state(state["random"])
+        self.archive.load_state_dict(state["archive"])
