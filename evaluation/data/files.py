@@ -13,60 +13,18 @@ forms, tried in this order:
 
 import io
 import pickle
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from agnet.errors import ConfigurationError
+from agnet.unpickling import RestrictedUnpickler
 
 Batch = tuple[np.ndarray, np.ndarray]
 """Bytes ``[images, channels, height, width]`` and int64 labels ``[images]``."""
-
-
-def _latin1(text: str, encoding: str) -> bytes:
-    """Python 2 byte strings come as ``codecs.encode(text, "latin1")``; no other codec has any business here."""
-    if encoding not in ("latin1", "latin-1"):
-        raise pickle.UnpicklingError(f"codecs.encode to {encoding!r}")
-    return text.encode("latin1")
-
-
-_ARRAY: Any = np.empty(1)
-_NUMBER: Any = np.float64(0)
-_ALLOWED: dict[tuple[str, str], Callable[..., Any]] = {
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
-    ("_codecs", "encode"): _latin1,
-    # numpy moved these between versions; the functions themselves are taken from an array's own pickle
-    **{(f"numpy.{core}.multiarray", "_reconstruct"): _ARRAY.__reduce__()[0] for core in ("core", "_core")},
-    **{(f"numpy.{core}.numeric", "_frombuffer"): _ARRAY.__reduce_ex__(5)[0] for core in ("core", "_core")},
-    **{(f"numpy.{core}.multiarray", "scalar"): _NUMBER.__reduce__()[0] for core in ("core", "_core")},
-}
-
-
-class ArrayUnpickler(pickle.Unpickler):
-    """Rebuilds numpy arrays, numbers, text and containers, and refuses every other global.
-
-    Byte strings of Python 2 become text, as the official batches need for their keys.
-
-    Raises:
-        UnpicklingError: naming the global that was refused.
-    """
-
-    def __init__(self, data: bytes) -> None:
-        super().__init__(io.BytesIO(data), encoding="latin1")
-
-    def find_class(self, module: str, name: str) -> Callable[..., Any]:
-        """The few functions an array's pickle calls."""
-        if (module, name) not in _ALLOWED:
-            raise pickle.UnpicklingError(f"it wants to call {module}.{name}")
-        return _ALLOWED[module, name]
-
-    def persistent_load(self, pid: Any) -> NoReturn:
-        """References to things outside the file."""
-        raise pickle.UnpicklingError("it refers to something outside the file")
 
 
 def read_batches(
@@ -132,7 +90,7 @@ def _sprite_name(name: str) -> str:
 
 def _unpickle(path: Path) -> dict[Any, Any]:
     try:
-        content = ArrayUnpickler(path.read_bytes()).load()
+        content = RestrictedUnpickler(io.BytesIO(path.read_bytes())).load()
     except pickle.UnpicklingError as error:
         raise ConfigurationError(f"{path} is no batch of images: {error}; download the official file again") from error
     except Exception as error:  # a damaged pickle can raise almost anything

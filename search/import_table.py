@@ -1,0 +1,54 @@
+"""``python -m search.import_table kind=nats_bench path=FOLDER out=table.parquet``: official files into a table."""
+
+import shlex
+import sys
+from pathlib import Path
+
+import hydra
+import pyarrow as pa
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from agnet.command import command
+from agnet.errors import ConfigurationError, TableError
+from agnet.paths import CONF_DIR, git_revision
+from agnet.spaces import NASBench201
+from agnet.tables import write_table
+from search.importers.base import Importer
+
+
+def run(cfg: DictConfig) -> None:
+    """Read what the benchmark's authors published, write one table and say what is in it."""
+    importer: Importer = instantiate(cfg.kind)
+    path, out = Path(str(cfg.path)), Path(str(cfg.out))
+    if not path.exists():
+        raise TableError(f"path={path} does not exist; docs/import.md says which file or folder it is")
+    if out.suffix != ".parquet" or out.is_dir():  # nor may it replace the file it reads
+        raise ConfigurationError(f"out={out}; tables are Parquet files: name one, such as out=table.parquet")
+    try:
+        table = importer.read(path, progress=cfg.progress)
+    except OSError as error:
+        raise TableError(f"path={path} cannot be read: {error}") from error
+    metadata = {
+        "space": NASBench201.name,
+        **importer.metadata(),
+        "file": path.resolve().name,
+        "command": shlex.join(["python", "-m", "search.import_table", *sys.argv[1:]]),
+        "revision": git_revision(),
+    }
+    write_table(out, table, metadata)
+    print(f"{out}: {table.num_rows} architectures, {_described(table)}")
+
+
+def _described(table: pa.Table) -> str:
+    """The columns, and how many rows have no value in which."""
+    names = table.column_names[1:]
+    empty = [f"{n} ({table[n].null_count})" for n in names if table[n].null_count]
+    missing = f"; rows without a value: {', '.join(empty)}" if empty else ""
+    return f"{len(names)} columns: {', '.join(names)}{missing}"
+
+
+main = command(hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="import_table"), run)
+
+if __name__ == "__main__":
+    main()

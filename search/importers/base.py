@@ -1,0 +1,84 @@
+"""What every reader shares: its interface, restricted unpickling, and errors that name file and remedy."""
+
+import abc
+from collections.abc import Mapping
+from io import BufferedIOBase
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from agnet.errors import TableError
+from agnet.unpickling import ARRAYS, CONTAINERS, RefusedPickle, RestrictedUnpickler
+
+DATASETS = {"cifar10": "cifar10", "cifar100": "cifar100", "ImageNet16-120": "imagenet16"}
+"""The authors' names of data sets and ours."""
+
+ALLOWED = {**ARRAYS, **CONTAINERS}
+"""The names that the official pickles call: numpy numbers and arrays, ordered dictionaries, sets."""
+
+
+class Importer(abc.ABC):
+    """Reads one kind of official file into a table of all NAS-Bench-201 architectures it has."""
+
+    @abc.abstractmethod
+    def read(self, path: Path, *, progress: bool) -> pa.Table:
+        """The file's or folder's content under the project's column names and in its units.
+
+        Args:
+            path: an existing file or folder.
+            progress: show a bar, on a terminal only.
+
+        Returns:
+            A table for :func:`agnet.tables.write_table`; empty where the source has no value.
+
+        Raises:
+            TableError: for another file, a damaged or incomplete one, or one that asks for more than data.
+        """
+
+    @abc.abstractmethod
+    def metadata(self) -> dict[str, str]:
+        """Source and settings, for the table's metadata."""
+
+
+def unpickle(file: BufferedIOBase, where: str, remedy: str) -> Any:
+    """The next pickle of an open file, rebuilt without running its code.
+
+    Raises:
+        TableError: if it names anything beyond :data:`ALLOWED`, is damaged, or needs more memory than there is.
+    """
+    try:
+        return RestrictedUnpickler(file, ALLOWED).load()
+    except RefusedPickle as error:
+        raise TableError(f"{where} is refused: {error}, which results do not need; {remedy}") from error
+    except MemoryError as error:
+        raise TableError(f"{where} does not fit into memory; docs/import.md says what it needs; {remedy}") from error
+    except Exception as error:  # a damaged pickle can raise almost anything
+        raise TableError(f"{where} is damaged ({type(error).__name__}: {error}); {remedy}") from error
+
+
+def entry(content: Any, key: Any, where: str, remedy: str) -> Any:
+    """A dictionary's value.
+
+    Raises:
+        TableError: if it is no dictionary or lacks the key; it lists the keys there are.
+    """
+    if not isinstance(content, Mapping):
+        raise TableError(f"{where} holds a {type(content).__name__}, not a dictionary with {key!r}; {remedy}")
+    if key not in content:
+        keys = [str(k) for k in list(content)[:8]]
+        more = f" and {len(content) - 8} more" if len(content) > 8 else ""
+        raise TableError(f"{where} has no {key!r}, only {', '.join(keys) or 'nothing'}{more}; {remedy}")
+    return content[key]
+
+
+def number(value: Any, where: str, remedy: str) -> float:
+    """A value as float.
+
+    Raises:
+        TableError: if it is not a number.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+        raise TableError(f"{where} is {str(value)[:40]!r}, not a number; {remedy}")
+    return float(value)

@@ -1,0 +1,140 @@
+"""The robustness dataset: accuracies of the NAS-Bench-201 networks under attacks and corruptions.
+
+Source: Jung, Lukasik & Keuper, 2023, https://github.com/steffen-jung/robustness-dataset. A folder holds ``meta.json``
+and one folder per data set with files ``<key>_accuracy.json``. ``meta.json`` has ``ids``: for every id the string
+(``nb201-string``) and the id of the network that was evaluated in its place (``isomorph``); and ``epsilons``: for
+every attack its radii in units of 1/255. A file nests data set, key, ``accuracy`` and id; the value is a fraction
+for ``clean``, one per radius for an attack, and one per severity 1..5 for a corruption.
+"""
+
+import gzip
+import json
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from tqdm import tqdm
+
+from agnet.errors import TableError
+from agnet.spaces import NASBench201
+from agnet.tables import KEY
+from search.importers.base import DATASETS, Importer, entry
+
+ATTACKS = {"fgsm@Linf": "fgsm", "pgd@Linf": "pgd", "aa_apgd-ce@Linf": "apgd_ce", "aa_square@Linf": "square"}
+"""The files' keys of attacks and our names."""
+
+CORRUPTIONS = (
+    *("brightness", "contrast", "defocus_blur", "elastic_transform", "fog", "frost", "gaussian_noise", "glass_blur"),
+    *("impulse_noise", "jpeg_compression", "motion_blur", "pixelate", "shot_noise", "snow", "zoom_blur"),
+)
+
+_FIELDS = ("nb201-string", "isomorph")
+_REMEDY = "give the folder of the robustness dataset that holds meta.json, or extract it again"
+
+
+@dataclass(frozen=True)
+class _Ids:
+    """Strings in the order of ids, the row of every id, and the row that stands for every row."""
+
+    architectures: list[str]
+    rows: dict[str, int]
+    isomorphs: list[int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RobustnessDataset(Importer):
+    """Reads the accuracies there are; confidences and confusion matrices are ignored."""
+
+    def metadata(self) -> dict[str, str]:
+        """The source."""
+        return {"source": "robustness dataset", "seeds": "one network per isomorphism class"}
+
+    def read(self, path: Path, *, progress: bool) -> pa.Table:
+        """See :class:`~search.importers.base.Importer`; files may be compressed (``.json.gz``) or missing."""
+        meta_file = _existing(path / "meta.json")
+        if meta_file is None:
+            raise TableError(f"{path} has no meta.json; {_REMEDY}")
+        meta = _json(meta_file)
+        ids = _ids(entry(meta, "ids", str(meta_file), _REMEDY), str(meta_file))
+        jobs = [
+            (file, dataset, key)
+            for dataset in DATASETS
+            for key in ("clean", *ATTACKS, *CORRUPTIONS)
+            if (file := _existing(path / dataset / f"{key}_accuracy.json")) is not None
+        ]
+        if not jobs:
+            folders = ", ".join(DATASETS)
+            raise TableError(f"{path} has no file such as cifar10/clean_accuracy.json in {folders}; {_REMEDY}")
+        columns: dict[str, Any] = {KEY: ids.architectures, "isomorph": pa.array(ids.isomorphs, pa.int16())}
+        for file, dataset, key in tqdm(jobs, unit="file", disable=None if progress else True):
+            names = _names(meta, dataset, key, str(meta_file))
+            content = _json(file)
+            for step in (dataset, key, "accuracy"):
+                content = entry(content, step, str(file), _REMEDY)
+            values = _percent(content, ids, len(names), str(file))
+            columns |= {name: pa.array(values[:, i], from_pandas=True) for i, name in enumerate(names)}
+        return pa.table(columns)
+
+
+def _existing(path: Path) -> Path | None:
+    """The file, plain or compressed."""
+    return next((p for p in (path, path.with_name(f"{path.name}.gz")) if p.is_file()), None)
+
+
+def _json(path: Path) -> Any:
+    try:
+        data = path.read_bytes()
+        return json.loads(gzip.decompress(data) if path.suffix == ".gz" else data)
+    except (OSError, EOFError, ValueError, RecursionError, zlib.error) as error:
+        raise TableError(f"{path} is damaged ({type(error).__name__}: {error}); {_REMEDY}") from error
+
+
+def _ids(content: Any, where: str) -> _Ids:
+    if not isinstance(content, dict) or not content or not all(k.isascii() and k.isdigit() for k in content):
+        raise TableError(f"{where}: ids is no dictionary of numbers; {_REMEDY}")
+    expected = NASBench201().enumerate()
+    ordered = sorted(content, key=int)
+    rows = {name: row for row, name in enumerate(ordered)}
+    architectures, isomorphs = [], []
+    for name in ordered:
+        architecture, isomorph = (entry(content[name], k, f"{where}: id {name}", _REMEDY) for k in _FIELDS)
+        if int(name) >= len(expected) or architecture != expected[int(name)]:
+            raise TableError(f"{where}: id {name} is {architecture!r}, not NAS-Bench-201's architecture; {_REMEDY}")
+        if str(isomorph) not in rows:
+            raise TableError(f"{where}: id {name} is isomorphic to {isomorph!r}, which is no id; {_REMEDY}")
+        architectures.append(architecture)
+        isomorphs.append(int(isomorph))
+    return _Ids(architectures, rows, isomorphs)
+
+
+def _names(meta: Any, dataset: str, key: str, where: str) -> list[str]:
+    """Our columns for the values of a key."""
+    prefix = DATASETS[dataset]
+    if key == "clean":
+        return [f"{prefix}_clean"]
+    if key in CORRUPTIONS:
+        return [f"{prefix}_{key}_s{severity}" for severity in range(1, 6)]
+    radii = entry(entry(meta, "epsilons", where, _REMEDY), key, f"{where}: epsilons", _REMEDY)
+    if not isinstance(radii, list) or not all(isinstance(r, int | float) and r > 0 for r in radii):
+        raise TableError(f"{where}: the epsilons of {key} are {radii!r}, not radii in units of 1/255; {_REMEDY}")
+    return [f"{prefix}_{ATTACKS[key]}_eps{radius:g}" for radius in radii]
+
+
+def _percent(content: Any, ids: _Ids, width: int, where: str) -> np.ndarray:
+    """Percent ``[ids, width]``, every id with its representative's values, NaN where the file has none."""
+    if not isinstance(content, dict):
+        raise TableError(f"{where} holds a {type(content).__name__}, not accuracies by id; {_REMEDY}")
+    values = np.full((len(ids.rows), width), np.nan)
+    for name, value in content.items():
+        row = [value] if isinstance(value, int | float) else value
+        if not isinstance(row, list) or len(row) != width or not all(isinstance(v, int | float) for v in row):
+            raise TableError(f"{where}: id {name} has {str(value)[:60]}, expected {width} numbers; {_REMEDY}")
+        if name not in ids.rows:
+            raise TableError(f"{where}: id {name!r} is not in meta.json; {_REMEDY}")
+        values[ids.rows[name]] = row
+    if (values < 0).any() or (values > 1).any():
+        raise TableError(f"{where} has values outside 0..1; accuracies are fractions there; {_REMEDY}")
+    return 100 * values[[ids.rows[str(i)] for i in ids.isomorphs]]

@@ -1,0 +1,164 @@
+"""Accuracies from training runs as NAS-Bench-201 and NATS-Bench store them.
+
+One architecture, trained for one number of epochs, is a dictionary: ``arch_str``; ``dataset_seed``, the seeds of every
+entry; ``all_results``, a dictionary per ``(entry, seed)`` with ``epochs``, ``params`` and ``flop`` in millions,
+``train_times`` in seconds per epoch (or None), and ``eval_acc1es``, accuracies in percent under ``set@epoch`` with
+epochs counted from 0.
+Source: the benchmarks' API, https://github.com/D-X-Y/NATS-Bench (MIT), class ``ResultsCount``.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from agnet.errors import ConfigurationError, TableError
+from agnet.spaces import NASBench201
+from agnet.tables import KEY
+from search.importers.base import Importer, entry, number
+
+ACCURACIES = {
+    "cifar10_valid": ("cifar10-valid", "x-valid"),  # trained on half of the training images
+    "cifar10_test": ("cifar10", "ori-test"),  # trained on all training images
+    "cifar100_valid": ("cifar100", "x-valid"),
+    "cifar100_test": ("cifar100", "x-test"),
+    "imagenet16_valid": ("ImageNet16-120", "x-valid"),
+    "imagenet16_test": ("ImageNet16-120", "x-test"),
+}
+"""Column: entry and evaluated set. Other sets exist (``cifar10-valid`` has an ``ori-test``) and mean other numbers."""
+
+ENTRIES = tuple(dict.fromkeys(name for name, _ in ACCURACIES.values()))
+
+COLUMNS = (*ACCURACIES, "n_seeds", "cifar10_train_time_s", "params_m", "flops_m")
+
+EPOCHS = (200, 12)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunImporter(Importer):
+    """Settings that the sources of training runs share.
+
+    Attributes:
+        epochs: 200 for the trainings the papers report, 12 for the short ones; they are different trainings.
+        partial: leave out architectures that the source lacks, instead of refusing it.
+    """
+
+    epochs: int = 200
+    partial: bool = False
+
+    def __post_init__(self) -> None:
+        if self.epochs not in EPOCHS:
+            raise ConfigurationError(f"kind.epochs={self.epochs}; the benchmark was trained for 200 or 12 epochs")
+
+    def metadata(self) -> dict[str, str]:
+        """Epochs and the rule by which seeds become one number."""
+        return {
+            "epochs": str(self.epochs),
+            "seeds": "mean over all seeds of the source; n_seeds is the smallest number of any data set",
+        }
+
+
+class Runs:
+    """Rows of architectures, filled in any order.
+
+    Args:
+        epochs: which training.
+    """
+
+    def __init__(self, epochs: int) -> None:
+        self._epochs = epochs
+        self._names = NASBench201().enumerate()
+        self._values = np.full((len(self._names), len(COLUMNS)), np.nan)
+        self._filled = np.zeros(len(self._names), dtype=bool)
+
+    def __len__(self) -> int:
+        """How many architectures the benchmark has."""
+        return len(self._names)
+
+    def add(self, index: int, runs: Any, where: str, remedy: str) -> None:
+        """Take one architecture's runs.
+
+        Args:
+            index: the benchmark's id.
+            runs: the dictionary of the module's docstring.
+            where: file, for errors.
+            remedy: what the user can do.
+
+        Raises:
+            TableError: for another architecture than the id's, a missing entry, or values that are no accuracies.
+        """
+        name = entry(runs, "arch_str", where, remedy)
+        if not 0 <= index < len(self) or name != self._names[index]:
+            raise TableError(f"{where} is {name!r}, which is not NAS-Bench-201's architecture {index}; {remedy}")
+        self._values[index] = _row(runs, self._epochs, where, remedy)
+        self._filled[index] = True
+
+    def table(self, where: str, *, partial: bool) -> pa.Table:
+        """All rows that were filled, in the order of ids.
+
+        Raises:
+            TableError: if there are none, or fewer than all without ``partial``.
+        """
+        missing = np.flatnonzero(~self._filled)
+        if len(missing) == len(self):
+            raise TableError(f"{where} has no architecture; is it the benchmark's file?")
+        if len(missing) and not partial:
+            raise TableError(
+                f"{where} lacks {len(missing)} of {len(self)} architectures, the first with id {missing[0]}; "
+                "extract or download it again, or set kind.partial=true to import the others"
+            )
+        suffix = "" if self._epochs == 200 else f"_{self._epochs}epochs"
+        values = self._values[self._filled]
+        columns: dict[str, Any] = {KEY: [self._names[i] for i in np.flatnonzero(self._filled).tolist()]}
+        for position, column in enumerate(COLUMNS):
+            kind = pa.int8() if column == "n_seeds" else pa.float64()
+            columns[column + suffix] = pa.array(values[:, position], from_pandas=True).cast(kind)
+        return pa.table(columns)
+
+
+def _row(runs: Any, epochs: int, where: str, remedy: str) -> list[float]:
+    """Values in the order of :data:`COLUMNS`."""
+    results = {name: _results(runs, name, epochs, where, remedy) for name in ENTRIES}
+    row = []
+    for name, split in ACCURACIES.values():
+        key, inside = f"{split}@{epochs - 1}", f"{where}, {name}, eval_acc1es"
+        accuracies = [
+            number(entry(entry(r, "eval_acc1es", where, remedy), key, inside, remedy), f"{inside}, {key}", remedy)
+            for r in results[name]
+        ]
+        if not all(0 <= a <= 100 for a in accuracies):
+            raise TableError(f"{inside}: {key} is {accuracies}; accuracies are in percent; {remedy}")
+        row.append(fmean(accuracies))
+    row.append(float(min(map(len, results.values()))))
+    row.append(fmean(_train_time(r, f"{where}, cifar10-valid, train_times", remedy) for r in results["cifar10-valid"]))
+    for cost in ("params", "flop"):
+        values = [entry(r, cost, f"{where}, cifar10", remedy) for r in results["cifar10"]]
+        row.append(fmean(number(v, f"{where}, cifar10, {cost}", remedy) for v in values))
+    return row
+
+
+def _results(runs: Any, name: str, epochs: int, where: str, remedy: str) -> list[Mapping[str, Any]]:
+    """One dictionary per seed of an entry."""
+    seeds = entry(entry(runs, "dataset_seed", where, remedy), name, f"{where}, {epochs} epochs", remedy)
+    if not isinstance(seeds, list | tuple) or not seeds:
+        raise TableError(f"{where}: the seeds of {name} are {seeds!r}; {remedy}")
+    stored = entry(runs, "all_results", where, remedy)
+    results = [entry(stored, (name, seed), f"{where}, all_results", remedy) for seed in seeds]
+    for result in results:
+        trained = entry(result, "epochs", f"{where}, {name}", remedy)
+        if trained != epochs:
+            raise TableError(f"{where}, {name} was trained for {trained} epochs, not {epochs}; {remedy}")
+    return results
+
+
+def _train_time(result: Any, where: str, remedy: str) -> float:
+    """Seconds over all epochs, NaN where they were not recorded."""
+    times = entry(result, "train_times", where, remedy)
+    if times is None:
+        return float("nan")
+    if not isinstance(times, Mapping):
+        raise TableError(f"{where} holds a {type(times).__name__}, not seconds per epoch; {remedy}")
+    return float(sum(number(t, where, remedy) for t in times.values()))
