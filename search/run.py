@@ -2,27 +2,32 @@
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import hydra
 import torch
+from hydra import compose
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from agnet.command import command
-from agnet.errors import ConfigurationError, InvalidArchitecture
-from agnet.objective import Objective
+from agnet.errors import AGNetError, ConfigurationError, InvalidArchitecture
+from agnet.objective import LEARNED, Goal, Objective, Report
 from agnet.optimizer import AbstractOptimizer
 from agnet.paths import CONF_DIR, ROOT
 from agnet.spaces import AbstractSpace, Subspace
 from search.correlation import table_truth
+from search.exact import Exact
 from search.loggers import AbstractLogger, HistoryObserver
-from search.loop import check_schedule, run_search
+from search.loop import SearchObjective, check_schedule, run_search
 from search.plot import plot_history
 from search.result import make_result, read_result, summary, write_result
-from search.run_directory import RunDirectory, relevant
+from search.run_directory import IGNORED, RunDirectory, relevant
 
 MAX_SEED = 2**31 - 1
 
@@ -50,7 +55,8 @@ def execute(cfg: DictConfig, *, optimizer_name: str, run_directory: Path) -> dic
     schedule = _checked_schedule(config)
     torch.set_num_threads(config["threads"])
     space: AbstractSpace = instantiate(cfg.space)
-    objective, report = instantiate(cfg.objective, **_table_paths(config), _convert_="all")
+    objective, report = build_objective(cfg)
+    under = _under(config, objective.goal)
     if isinstance(objective, Objective):
         space = _searchable(space, objective, schedule["budget"])
     optimizer: AbstractOptimizer = instantiate(
@@ -72,7 +78,8 @@ def execute(cfg: DictConfig, *, optimizer_name: str, run_directory: Path) -> dic
                 observer=HistoryObserver(logger),
                 progress=config["progress"],
             )
-            plot_history(directory.plot, history, heading=heading)
+            if config["plot"]:
+                plot_history(directory.plot, history, heading=heading)
             result = make_result(
                 history,
                 space=space.name,
@@ -81,6 +88,9 @@ def execute(cfg: DictConfig, *, optimizer_name: str, run_directory: Path) -> dic
                 budget=schedule["budget"],
                 report=report,
                 pretrained=optimizer.provenance(),
+                protocol=objective.protocol if isinstance(objective, Objective) else LEARNED,
+                exact=Exact(objective) if isinstance(objective, Objective) else None,
+                under=under,
             )
             write_result(directory.result, result)
             logger.conclude(result, history, directory.plot)
@@ -90,11 +100,20 @@ def execute(cfg: DictConfig, *, optimizer_name: str, run_directory: Path) -> dic
     return result
 
 
+def build_objective(cfg: DictConfig) -> tuple[SearchObjective, Report]:
+    """Objective and report of a configuration; tables not found from here are looked for in the checkout.
+
+    Raises:
+        AGNetError: see :func:`agnet.objective.read_objective`.
+    """
+    return instantiate(cfg.objective, **_table_paths(_resolved(cfg)), _convert_="all")
+
+
 def _resolved(cfg: DictConfig) -> dict[str, Any]:
     """The configuration as plain values."""
     config = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     assert isinstance(config, dict)
-    for key in ("force", "progress"):
+    for key in ("force", "progress", "plot"):
         if not isinstance(config[key], bool):
             raise ConfigurationError(f"{key}={config[key]}; it is true or false")
     return {str(key): value for key, value in config.items()}
@@ -124,17 +143,31 @@ def _table_paths(config: dict[str, Any]) -> dict[str, list[str]]:
     return {"tables": [str(ROOT / t) if not Path(t).exists() and (ROOT / t).exists() else t for t in tables]}
 
 
+def _under(config: dict[str, Any], goal: Goal) -> dict[str, list[float]]:
+    """The bounds of the key ``under``, checked."""
+    under = config["under"] or {}
+    if not isinstance(under, dict):
+        raise ConfigurationError(f"under={under} must name columns and bounds, e.g. {{latency_ms: [2, 4]}}")
+    for column, bounds in under.items():
+        if column not in goal.columns:
+            raise ConfigurationError(f"under: the search does not see {column}; it sees {', '.join(goal.columns)}")
+        if not isinstance(bounds, list) or not all(type(bound) in (int, float) for bound in bounds):
+            raise ConfigurationError(f"under: {column}: {bounds} must be a list of numbers")
+    return {column: [float(bound) for bound in bounds] for column, bounds in under.items()}
+
+
 def _searchable(space: AbstractSpace, objective: Objective, budget: int) -> AbstractSpace:
-    """The space, or the part of it that has values.
+    """The space, or the part of it that has values and, where limits are looked up, keeps them.
 
     Raises:
         InvalidArchitecture: if a row is not in the space, however many rows there are.
-        ConfigurationError: if the budget exceeds the rows.
+        ConfigurationError: if the budget exceeds the rows, or nothing keeps limits that are looked up.
     """
-    rows = objective.table.rows
+    rows = objective.candidates()
     if budget > len(rows):
         raise ConfigurationError(
-            f"budget={budget} exceeds the {len(rows)} architectures with values of {', '.join(objective.names)}; "
+            f"budget={budget} exceeds the {len(rows)} architectures with values of {', '.join(objective.goal.columns)}"
+            f"{'' if objective.protocol == LEARNED else ' that keep the limits'}; "
             "lower budget or add rows to objective.tables"
         )
     try:
@@ -151,14 +184,49 @@ def _run_id(config: dict[str, Any], run_directory: Path) -> str:
 
 
 def run(cfg: DictConfig) -> None:
-    """Run a search and say what it found."""
+    """Run a search, or one of a multirun, and say what it found; a group of runs is named after experiment or space."""
     choices = HydraConfig.get().runtime.choices
     optimizer = choices["optimizer"]
     name = choices.get("experiment") or choices["space"]
-    run_directory = Path(cfg.run_dir or f"runs/{name}_{optimizer}_seed{cfg.seed}")
-    result = execute(cfg, optimizer_name=optimizer, run_directory=run_directory)
+    if cfg.logger.get("group", name) is None:
+        cfg.logger.group = name
+    run_directory = Path(cfg.run_dir or f"runs/{name}_{optimizer}_seed{cfg.seed}{_told_apart()}")
+    try:
+        result = execute(cfg, optimizer_name=optimizer, run_directory=run_directory)
+    except AGNetError as error:
+        if HydraConfig.get().mode != RunMode.MULTIRUN:
+            raise
+        raise AGNetError(f"{run_directory}: {error}") from error  # which of the jobs it is
     print(summary(result))
     print(f"  files in {run_directory}: {', '.join(sorted(p.name for p in run_directory.iterdir()))}")
+
+
+_LONGEST = 120
+
+
+def _told_apart() -> str:
+    """The end of the default folder's name: overrides that change the search and are not in the name anyway.
+
+    A digest follows where they are long or hold what does not belong into a file name.
+    """
+    job = HydraConfig.get()
+    named = {"experiment", "optimizer", "seed"} | (set() if job.runtime.choices.get("experiment") else {"space"})
+    given = {override.split("=")[0].lstrip("+~"): override for override in job.overrides.task}
+    root = job.job.config_name
+
+    def changes(key: str) -> bool:
+        try:
+            return compose(root, [given[k] for k in given if k != key]) != compose(root, list(given.values()))
+        except HydraException:  # others build upon it
+            return True
+
+    candidates = [key for key in sorted(given) if key not in named and key.split(".")[0] not in IGNORED]
+    text = "".join(f"_{given[key].lstrip('+')}" for key in candidates if changes(key))
+    plain = re.sub(r"[\[\]{}'\" ]", "", text).replace(",", "+")
+    name = re.sub(r"[^\w.=+~-]+", "-", plain)
+    if name == plain and len(name) <= _LONGEST:
+        return name
+    return f"{name[:_LONGEST]}_{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
 main = command(hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="search"), run)

@@ -11,6 +11,7 @@ from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
 from agnet.paths import CONF_DIR
+from search.comparison.plan import make_plan
 
 SHARED = {"hydra_quiet"}
 """Parts of every root that are no command."""
@@ -64,7 +65,11 @@ def test_roots_compose_and_have_a_command(path: Path) -> None:
 def test_experiments_compose_with_their_command(path: Path) -> None:
     module, *overrides = command(path)
     assert f"experiment={path.stem}" in overrides
-    config = plain(composed(MODULES[module], *overrides))
+    config = plain(composed(MODULES[module], *overrides, "data_root=there"))
+    if module == "search.compare":  # a single search can be asked of it too
+        plan = make_plan(config, overrides, default_problem=path.stem, out=Path("there"))
+        assert len(plan.cells) == len(plan.problems) * len(plan.optimizers) * config["seeds"]
+        composed("search", f"experiment={path.stem}")
     for target in targets(config):
         get_object(target)
 

@@ -19,6 +19,9 @@ from search.run import main
 FILES = ["config.yaml", "history.jsonl", "incumbent.png", "result.json", "state.pt"]
 
 
+LATENCY = ["objective.report=[]", "objective.constraints={digits_cpu_latency_ms: {max: 0.5}}"]
+
+
 @pytest.fixture
 def call(table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Run the command with random search on the made-up table; the result file's content."""
@@ -62,8 +65,8 @@ def times(folder: Path) -> dict[str, int]:
 def test_a_run_of_the_default_objective(call: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     result = call("seed=5")
     assert list(result) == [
-        *("space", "optimizer", "seed", "budget", "queries", "wall_seconds"),
-        *("best", "pareto", "surrogate_spearman", "pretrained"),
+        *("space", "optimizer", "seed", "budget", "queries", "wall_seconds", "optimizer_seconds"),
+        *("best", "pareto", "surrogate_spearman", "pretrained", "exact", "selections", "hypervolume"),
     ]
     assert (result["space"], result["optimizer"], result["seed"]) == ("nasbench201", "random_search", 5)
     assert (result["budget"], result["queries"], len(result["surrogate_spearman"])) == (40, 40, 3)
@@ -83,6 +86,44 @@ def test_objective_and_report_are_replaced_on_the_command_line(call: Any, table:
     result = call("objective.maximize=[digits_valid]", "objective.report=[digits_test]")
     assert list(result["best"]["objective"]) == ["digits_valid"]
     assert list(result["best"]["report"]) == ["digits_test"]
+
+
+def test_a_limit_is_kept_by_what_is_called_best(call: Any, capfd: pytest.CaptureFixture[str]) -> None:
+    result = call(*LATENCY, "objective.maximize=[digits_valid]")
+    assert result["best"]["constraints"]["digits_cpu_latency_ms"] <= 0.5
+    limits = result["constraints"]
+    assert (limits["limits"], limits["protocol"]) == (["digits_cpu_latency_ms <= 0.5"], "learned")
+    assert 0 < limits["feasible"] < 40
+    assert f"{limits['feasible']} of them with digits_cpu_latency_ms <= 0.5 [learned]" in capfd.readouterr().out
+
+
+def test_a_limit_that_is_looked_up_is_never_missed(call: Any) -> None:
+    result = call(*LATENCY, "objective.maximize=[digits_valid]", "objective.protocol=looked_up")
+    assert result["constraints"]["feasible"] == result["queries"] == 40
+
+
+def test_a_limit_that_nothing_keeps_is_reported_at_the_end(call: Any, capfd: pytest.CaptureFixture[str]) -> None:
+    hopeless = [*LATENCY, "objective.constraints.digits_cpu_latency_ms.max=0.01"]
+    result = call(*hopeless, "objective.maximize=[digits_valid]", "under={digits_cpu_latency_ms: [0.3]}")
+    assert result["best"] is None
+    assert result["pareto"] == []
+    assert result["constraints"]["attainable"] is False
+    assert result["closest"]["constraints"]["digits_cpu_latency_ms"] >= 0.1
+    said = capfd.readouterr().out
+    assert "nothing feasible of 40 queries" in said
+    assert "no architecture of the table keeps these limits" in said
+
+
+def test_joint_search_names_the_best_under_each_bound(call: Any) -> None:
+    goal = ["objective.maximize=[digits_valid]", "objective.minimize=[digits_cpu_latency_ms]", *LATENCY]
+    result = call(*goal, "under={digits_cpu_latency_ms: [0.05, 0.3, 0.45]}")
+    assert [row["max"] for row in result["under"]] == [0.05, 0.3, 0.45]
+    assert result["under"][0]["best"] is None
+    assert result["under"][2]["best"]["objective"]["digits_cpu_latency_ms"] <= 0.45
+    share = result["hypervolume"]["share"]
+    assert len(share) == 40
+    assert share == sorted(share)
+    assert all(entry["constraints"]["digits_cpu_latency_ms"] <= 0.5 for entry in result["pareto"])
 
 
 def test_another_objective_group(call: Any, table: Path) -> None:
@@ -125,7 +166,7 @@ def test_an_interrupted_run_continues(call: Any, tmp_path: Path, monkeypatch: py
                 call()
         assert stop.value.code == 130
         assert not (tmp_path / "run" / "result.json").exists()
-    times = {"wall_seconds": 0}
+    times = {"wall_seconds": 0, "optimizer_seconds": 0}
     assert call() | times == expected | times
 
 
@@ -198,6 +239,27 @@ def test_a_malformed_row_is_named_even_where_the_count_is_right(refused: Any, ta
         (["optimizer.temperature=3"], ["temperature"]),
         (["budgit=40"], ["budgit"]),
         (["logger=wandb", "logger.mode=loud"], ["logger.mode=loud", "offline"]),
+        (["objective.constraints={digits_cpu_latency_ms: {max: fast}}"], ["digits_cpu_latency_ms", "'fast'", "number"]),
+        (["objective.constraints={digits_cpu_latency_ms: {min: 2, max: 1}}"], ["min exceeds max"]),
+        (["objective.constraints={watts: {max: 1}}"], ["watts", "digits_cpu_latency_ms"]),
+        (["objective.minimize=[digits_valid]"], ["digits_valid", "one role"]),
+        (["objective.protocol=guessed"], ["objective.protocol=guessed", "looked_up"]),
+        (["objective.report=some"], ["objective.report=some", "all"]),
+        (["under={watts: [1]}"], ["watts", "digits_valid"]),
+        (["under={digits_valid: 3}"], ["digits_valid", "list of numbers"]),
+        (
+            [*LATENCY, "objective.constraints.digits_cpu_latency_ms.max=0.01", "objective.protocol=looked_up"],
+            ["none of the 15625", "digits_cpu_latency_ms <= 0.01", "closest is |", "loosen"],
+        ),
+        (
+            [
+                *LATENCY,
+                "objective.constraints.digits_cpu_latency_ms.max=0.15",
+                "objective.protocol=looked_up",
+                "budget=80",
+            ],
+            ["budget=80 exceeds the 64", "that keep the limits"],
+        ),
     ],
 )
 def test_what_the_user_can_mend_is_said_in_words(
@@ -209,14 +271,18 @@ def test_what_the_user_can_mend_is_said_in_words(
 
 
 def test_the_default_folder_names_what_was_chosen(
-    call: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    call: Any, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    call("run_dir=runs/nasbench201_random_search_seed0")
+    (tmp_path / "mine.parquet").symlink_to(table)
+    folder = "runs/nasbench201_random_search_seed0_budget=40_objective.tables=mine.parquet"
+    call("objective.tables=[mine.parquet]", "run_dir=chosen")
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "chosen").rename(tmp_path / folder)
     monkeypatch.setattr(sys, "argv", [a for a in sys.argv if not a.startswith("run_dir=")])
     capfd.readouterr()
     main()  # finds the finished run
-    assert "files in runs/nasbench201_random_search_seed0" in capfd.readouterr().out
+    assert f"files in {folder}:" in capfd.readouterr().out
 
 
 def test_bundled_tables_are_found_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,204 @@
+"""``python -m search.compare experiment=NAME out=DIR``: optimizers x seeds, resumed, tabulated, drawn and tested."""
+
+import shlex
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from tqdm import tqdm
+
+from agnet.atomic import write_text
+from agnet.command import command
+from agnet.errors import ConfigurationError
+from agnet.paths import CONF_DIR, git_revision
+from search.comparison.engines import AbstractEngine, Ended
+from search.comparison.figures import plot_problem
+from search.comparison.plan import Cell, Plan, make_plan, slug
+from search.comparison.records import Problem, Record, read_records
+from search.comparison.tables import problem_table, query_rows, run_rows, to_csv, truth_line
+from search.document import insert
+from search.run import build_objective
+from search.run_directory import COMPARISON_KEYS, RunDirectory, locked
+
+RUNS_CSV, QUERIES_CSV, REPORT, FAILURES = "runs.csv", "queries.csv", "report.md", "failures.txt"
+
+
+def compare(
+    plan: Plan,
+    engine: AbstractEngine,
+    *,
+    out: Path,
+    at: Sequence[int] | None = None,
+    baseline: str | None = None,
+    show: Sequence[str] | None = None,
+    force: bool = False,
+    progress: bool = False,
+    heading: str = "comparison",
+) -> tuple[str, list[Ended]]:
+    """Do what is missing of a plan, then write tables and figures of all that is finished.
+
+    Args:
+        plan: what to run.
+        engine: who runs it.
+        out: folder of the comparison.
+        at: numbers of queries to compare at; None for each problem's budget.
+        baseline: the optimizer that the others are tested against; None for the first.
+        show: reported columns in the tables; None for the first few.
+        force: do finished runs again.
+        progress: show a bar on a terminal.
+        heading: first line of the report.
+
+    Returns:
+        The report's tables as markdown, and the runs that failed.
+
+    Raises:
+        AGNetError: for settings, tables or folders that do not serve; no run was started then.
+    """
+    baseline = plan.optimizers[0] if baseline is None else baseline
+    if baseline not in plan.optimizers:
+        raise ConfigurationError(f"baseline={baseline} is not among the optimizers {', '.join(plan.optimizers)}")
+    problems = {name: _problem(name, config) for name, config in plan.problems.items()}
+    checkpoints = {name: _checkpoints(at, problem) for name, problem in problems.items()}
+    with locked(out):
+        todo = [cell for cell in plan.cells if force or not _finished(cell)]
+        begin = time.perf_counter()
+        ended = _work(todo, engine, out, force=force, progress=progress)
+        elapsed = time.perf_counter() - begin
+        failures = [run for run in ended if run.failure is not None]
+        records = read_records(plan.cells, problems)
+        write_text(out / RUNS_CSV, to_csv(run_rows(records, checkpoints)))
+        write_text(out / QUERIES_CSV, to_csv(query_rows(records)))
+        _note_failures(out / FAILURES, failures)
+        tables = "\n\n".join(
+            _section(problem, records, plan.optimizers, checkpoints[name], baseline=baseline, show=show)
+            for name, problem in problems.items()
+        )
+        for name, problem in problems.items():
+            found = [r for r in records if r.problem is problem]
+            if found:
+                plot_problem(out / f"{slug(name)}.png", problem, found, plan.optimizers)
+        text = f"# {heading}\n\n{tables}\n\n## How long it took\n\n{_cost(plan, records, ended, elapsed)}\n"
+        if failures:
+            text += "\n## Failed\n\n" + "\n".join(f"* {run.cell}: {run.failure}" for run in failures) + "\n"
+        text += "\n" + "\n\n".join(f"![{name}]({slug(name)}.png)" for name in problems) + "\n"
+        write_text(out / REPORT, text)
+    return tables, failures
+
+
+def _work(todo: Sequence[Cell], engine: AbstractEngine, out: Path, *, force: bool, progress: bool) -> list[Ended]:
+    cells = [Cell(c.problem, c.optimizer, c.seed, {**c.config, "force": force}, c.folder) for c in todo]
+    ended = []
+    with tqdm(total=len(cells), desc="compare", unit="run", disable=None if progress else True) as bar:
+        for run in engine.run(cells, out=out) if cells else ():
+            ended.append(run)
+            if run.failure is not None:
+                bar.write(f"failed: {run.cell}: {run.failure}", file=sys.stderr)
+            bar.update()
+            bar.set_postfix_str(str(run.cell), refresh=False)
+    return ended
+
+
+def _problem(name: str, config: Mapping[str, Any]) -> Problem:
+    """Objective and report of a problem, read here once to judge the runs by."""
+    cfg = OmegaConf.create(dict(config))
+    objective, report = build_objective(cfg)
+    return Problem.of(name, objective, report, int(cfg.budget))
+
+
+def _checkpoints(at: Sequence[int] | None, problem: Problem) -> list[int]:
+    """Numbers of queries within a problem's budget, the budget if none is named."""
+    if at is None:
+        return [problem.budget]
+    if isinstance(at, str) or not at or any(type(n) is not int or n < 1 for n in at):
+        raise ConfigurationError(f"at={at} must be a list of numbers of queries, e.g. [96,192]")
+    return sorted({n for n in at if n <= problem.budget}) or [problem.budget]
+
+
+def _finished(cell: Cell) -> bool:
+    """Whether a run lies there; another one in its place is refused."""
+    directory = RunDirectory(cell.folder)
+    if not directory.config.exists():
+        return False
+    cfg = OmegaConf.create(dict(cell.config))
+    config = OmegaConf.to_container(cfg, resolve=True)
+    assert isinstance(config, dict)
+    directory.check({str(key): value for key, value in config.items()})
+    return directory.result.exists()
+
+
+def _section(
+    problem: Problem,
+    records: Sequence[Record],
+    optimizers: Sequence[str],
+    at: Sequence[int],
+    **choices: Any,
+) -> str:
+    """What was asked, what the table holds, and the table of the answers."""
+    found = [record for record in records if record.problem is problem]
+    table = problem_table(problem, found, optimizers, at, **choices)
+    return f"**{problem.label}**: {problem.describe()}. {truth_line(problem)}\n\n{table}"
+
+
+def _cost(plan: Plan, records: Sequence[Record], ended: Sequence[Ended], elapsed: float) -> str:
+    """Finished runs and what this call spent, inside and outside the optimizers."""
+    text = f"{len(records)} of {len(plan.cells)} runs are finished."
+    done = {run.cell.folder: run.seconds for run in ended if run.failure is None}
+    inside = sum(r.result["optimizer_seconds"] for r in records if r.cell.folder in done)
+    total = sum(done.values())
+    if total:
+        text += (
+            f" This call did {len(done)} of them in {elapsed:.1f} s: {total:.1f} s in its processes, of which "
+            f"{1 - inside / total:.1%} outside the optimizers."
+        )
+    return text
+
+
+def _note_failures(path: Path, failures: Sequence[Ended]) -> None:
+    if failures:
+        write_text(path, "".join(f"{run.cell}: {run.failure}\n" for run in failures))
+    else:
+        path.unlink(missing_ok=True)
+
+
+def run(cfg: DictConfig) -> None:
+    """Compare, print the tables, and fail if a run has."""
+    hydra_config = HydraConfig.get()
+    experiment = hydra_config.runtime.choices.get("experiment")
+    name = experiment or hydra_config.runtime.choices["space"]
+    keys = OmegaConf.to_container(OmegaConf.create({key: cfg[key] for key in COMPARISON_KEYS if key != "engine"}))
+    assert isinstance(keys, dict)
+    settings = {str(key): value for key, value in keys.items()}
+    out = Path(cfg.out)
+    plan = make_plan(settings, list(hydra_config.overrides.task), default_problem=name, out=out)
+    said = shlex.join(["python", "-m", "search.compare", *sys.argv[1:]])
+    tables, failures = compare(
+        plan,
+        instantiate(cfg.engine, _convert_="all"),
+        out=out,
+        at=settings["at"],
+        baseline=settings["baseline"],
+        show=settings["show"],
+        force=cfg.force,
+        progress=cfg.progress,
+        heading=f"{name}\n\n`{said}`, revision {git_revision()}",
+    )
+    print(tables)
+    print(f"files in {out}: {', '.join(sorted(p.name for p in out.iterdir()))}")
+    if failures:
+        raise ConfigurationError(
+            f"{len(failures)} of {len(plan.cells)} runs failed, see {out / FAILURES}; the same command tries them again"
+        )
+    if settings["into"] is not None:
+        insert(Path(settings["into"]), name, tables)
+
+
+main = command(hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="compare"), run)
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,141 @@
+"""What the finished runs of a comparison found, query by query."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from agnet.objective import Goal, Objective, Report
+from search.comparison.plan import Cell
+from search.exact import Exact
+from search.history import History, read_queries
+from search.loop import HISTORY_FILE
+from search.result import read_result
+from search.run_directory import RESULT_FILE
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What all runs of one problem have in common.
+
+    Attributes:
+        label: as in the plan.
+        goal: what is searched.
+        protocol: of the limits.
+        budget: queries of a run.
+        report: reads the reported columns.
+        exact: what the table holds; None without a table.
+    """
+
+    label: str
+    goal: Goal
+    protocol: str
+    budget: int
+    report: Report
+    exact: Exact | None
+
+    @classmethod
+    def of(cls, label: str, objective: Any, report: Report, budget: int) -> "Problem":
+        """From what a configuration builds."""
+        if isinstance(objective, Objective):
+            return cls(label, objective.goal, objective.protocol, budget, report, Exact(objective))
+        return cls(label, objective.goal, "learned", budget, report, None)
+
+    @property
+    def single(self) -> bool:
+        """Whether there is one objective."""
+        return len(self.goal.names) == 1
+
+    @property
+    def optimum(self) -> float | None:
+        """The best feasible value of a single objective, in its own unit; None where it is not known."""
+        if self.exact is None or not self.exact.attainable:
+            return None
+        return float(self.goal.natural(self.exact.optimum)[0])
+
+    def describe(self) -> str:
+        """Objectives, limits and their protocol in one line."""
+        parts = [f"max {c}" for c in self.goal.maximize] + [f"min {c}" for c in self.goal.minimize]
+        text = ", ".join(parts)
+        if self.goal.limits:
+            known = "looked up, free" if self.protocol == "looked_up" else "learned, known after a query"
+            text += f" subject to {', '.join(map(str, self.goal.limits))} ({known})"
+        return text
+
+
+@dataclass(frozen=True)
+class Record:
+    """One finished run.
+
+    Attributes:
+        cell: the run.
+        problem: its problem.
+        history: its queries.
+        result: its ``result.json``.
+    """
+
+    cell: Cell
+    problem: Problem
+    history: History = field(repr=False)
+    result: Mapping[str, Any] = field(repr=False)
+
+    @cached_property
+    def courses(self) -> dict[str, Float[np.ndarray, " queries"]]:
+        """For every objective the best feasible value after each query, in its own unit; NaN before the first."""
+        outcomes, signs = self.history.outcomes, self.problem.goal.signs.numpy()
+        values = np.where(np.array(self.history.feasible)[:, None], outcomes.values.numpy(), -np.inf)
+        best = np.maximum.accumulate(values, axis=0)
+        natural = np.where(np.isfinite(best), best * signs, np.nan)
+        return dict(zip(self.problem.goal.names, natural.T, strict=True))
+
+    @cached_property
+    def shares(self) -> Float[np.ndarray, " queries"] | None:
+        """Share of the exact hypervolume after each query; None with one objective or without a table."""
+        found = self.result.get("hypervolume")
+        return None if found is None else np.array(found["share"])
+
+    @cached_property
+    def feasible(self) -> Float[np.ndarray, " queries"]:
+        """Share of the queries so far that keep all limits."""
+        kept = np.array(self.history.feasible, dtype=np.float64)
+        return kept.cumsum() / np.arange(1, len(kept) + 1)
+
+    @property
+    def hit(self) -> int | None:
+        """Queries until the optimum of a single objective was found; None if it was not."""
+        optimum = self.problem.optimum
+        if optimum is None:
+            return None
+        found = np.flatnonzero(np.isclose(self.courses[self.problem.goal.names[0]], optimum, rtol=0, atol=1e-9))
+        return int(found[0]) + 1 if len(found) else None
+
+    def reported(self, queries: int) -> dict[str, float]:
+        """Reported columns of the incumbent after so many queries; empty while nothing is feasible."""
+        index = self.history.incumbents[queries - 1]
+        return {} if index is None else self.problem.report(self.history.queries[index].architecture)
+
+    @property
+    def spearman(self) -> float:
+        """Mean rank correlation of the surrogate over its candidates; NaN without a surrogate."""
+        known = [r for r in self.result["surrogate_spearman"] if r is not None]
+        return float(np.mean(known)) if known else float("nan")
+
+
+def read_records(cells: Sequence[Cell], problems: Mapping[str, Problem]) -> list[Record]:
+    """The runs that are finished."""
+    records = []
+    for cell in cells:
+        path = cell.folder / RESULT_FILE
+        if path.exists():
+            records.append(_read(cell, problems[cell.problem], path))
+    return records
+
+
+def _read(cell: Cell, problem: Problem, path: Path) -> Record:
+    history = History(problem.goal)
+    history.extend(read_queries(cell.folder / HISTORY_FILE))
+    return Record(cell, problem, history, read_result(path))

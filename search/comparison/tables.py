@@ -1,0 +1,221 @@
+"""A comparison as CSV for programs and as markdown for people."""
+
+import csv
+import io
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from search.comparison.records import Problem, Record
+from search.comparison.statistics import holm, mean_spread, paired_p
+
+Row = dict[str, Any]
+
+REPORTED = 6
+"""Reported columns in a table unless others are named."""
+
+
+def run_rows(records: Sequence[Record], at: Mapping[str, Sequence[int]]) -> list[Row]:
+    """One row for every run and number of queries."""
+    rows = []
+    for record in records:
+        for queries in at[record.problem.label]:
+            n = min(queries, len(record.history))
+            row: Row = {
+                "problem": record.problem.label,
+                "optimizer": record.cell.optimizer,
+                "seed": record.cell.seed,
+                "queries": queries,
+            }
+            row |= {f"best/{column}": course[n - 1] for column, course in record.courses.items()}
+            row |= {f"report/{column}": value for column, value in record.reported(n).items()}
+            if record.problem.single and record.problem.optimum is not None:
+                row["gap"] = abs(record.problem.optimum - record.courses[record.problem.goal.names[0]][n - 1])
+                row["queries_to_optimum"] = record.hit if record.hit is not None and record.hit <= n else ""
+            if record.shares is not None:
+                row["hypervolume_share"] = record.shares[n - 1]
+            if record.problem.goal.limits:
+                row["feasible_share"] = record.feasible[n - 1]
+            row["surrogate_spearman"] = record.spearman
+            row["wall_seconds"] = record.result["wall_seconds"]
+            row["optimizer_seconds"] = record.result["optimizer_seconds"]
+            row["pretraining_cpu_seconds"] = record.result["pretrained"].get("cpu_seconds", 0.0)
+            rows.append(row)
+    return rows
+
+
+def query_rows(records: Sequence[Record]) -> list[Row]:
+    """One row for every query of every run."""
+    rows = []
+    for record in records:
+        for query, feasible in zip(record.history.queries, record.history.feasible, strict=True):
+            row: Row = {"problem": record.problem.label, "optimizer": record.cell.optimizer, "seed": record.cell.seed}
+            row |= {"query": query.index + 1, "round": query.round, "architecture": query.architecture}
+            rows.append(row | query.values | {"feasible": int(feasible)})
+    return rows
+
+
+def to_csv(rows: Iterable[Row]) -> str:
+    """Rows with the union of their columns, missing values and NaN empty."""
+    rows = list(rows)
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(
+        {column: "" if isinstance(v, float) and np.isnan(v) else v for column, v in row.items()} for row in rows
+    )
+    return text.getvalue()
+
+
+def problem_table(
+    problem: Problem,
+    records: Sequence[Record],
+    optimizers: Sequence[str],
+    at: Sequence[int],
+    *,
+    baseline: str,
+    show: Sequence[str] | None = None,
+) -> str:
+    """The markdown table of one problem, a row for every optimizer with a finished run.
+
+    Args:
+        problem: what was searched.
+        records: its finished runs.
+        optimizers: rows, in order.
+        at: numbers of queries to compare at; the last is the one tested and reported.
+        baseline: optimizer that the others are tested against.
+        show: reported columns; None for the first :data:`REPORTED`.
+    """
+    by_optimizer = {name: [r for r in records if r.cell.optimizer == name] for name in optimizers}
+    p_values = _p_values(problem, by_optimizer, baseline, at[-1])
+    rows = []
+    for name, found in by_optimizer.items():
+        if found:
+            row = _summary(problem, name, found, at)
+            if problem.single:
+                row |= _reported(found, at[-1], show)
+            row |= _tested(name, baseline, p_values) | _costs(found)
+            rows.append(row)
+    if not rows:
+        return "no run is finished"
+    named = dict.fromkeys(column for row in rows for column in row)
+    columns = [column for column in named if any(row.get(column) for row in rows)]
+    lines = [f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
+    lines += [f"| {' | '.join(row.get(column) or '-' for column in columns)} |" for row in rows]
+    return "\n".join(lines)
+
+
+def truth_line(problem: Problem) -> str:
+    """What the table holds, and where the hypervolume is measured from."""
+    exact, goal = problem.exact, problem.goal
+    if exact is None:
+        return ""
+    if not exact.attainable:
+        return f"No architecture can: {exact.objective.unattainable()}."
+    summary = exact.summary()
+    text = "Optimum " + ", ".join(f"{column} {value:.6g}" for column, value in summary["optimum"].items())
+    if problem.single:
+        return text + "."
+    low = dict(zip(goal.names, goal.natural(exact.worst).tolist(), strict=True))
+    reference = ", ".join(f"{column} {value:.6g}" for column, value in low.items())
+    return (
+        f"{text} (each alone). Exact front of {summary['front']} points, hypervolume {summary['hypervolume']:.4f} of "
+        f"the box from the table's worst corner (reference point: {reference}) to its best."
+    )
+
+
+def _summary(problem: Problem, name: str, records: Sequence[Record], at: Sequence[int]) -> dict[str, str]:
+    """What the runs of an optimizer found: means with standard deviations over seeds."""
+    row = {"optimizer": name, "seeds": str(len(records))}
+    for queries in at:
+        rows = [min(queries, len(r.history)) - 1 for r in records]
+        if not problem.single:
+            shares = [r.shares[n] for r, n in zip(records, rows, strict=True) if r.shares is not None]
+            if shares:
+                row[f"hypervolume share @{queries}"] = _spread(shares, 3)
+        for column in problem.goal.names:
+            values = [r.courses[column][n] for r, n in zip(records, rows, strict=True)]
+            row[f"{column} @{queries}"] = _spread(values, _digits(values))
+            missing = int(np.isnan(values).sum())
+            if missing:
+                row[f"{column} @{queries}"] += f" ({missing} without)"
+            if problem.single and problem.optimum is not None:
+                if problem.goal.limits:
+                    row[f"gap @{queries}"] = _spread(np.abs(problem.optimum - np.array(values)), 2)
+                hits = sum(r.hit is not None and r.hit <= queries for r in records)
+                row[f"at optimum @{queries}"] = f"{hits}/{len(records)}"
+    if problem.single and problem.optimum is not None:
+        row["median queries to optimum"] = _median_hit(records)
+    if problem.goal.limits:
+        row["feasible queries"] = _spread([r.feasible[min(at[-1], len(r.history)) - 1] for r in records], 2)
+    return row
+
+
+def _reported(records: Sequence[Record], queries: int, show: Sequence[str] | None) -> dict[str, str]:
+    """Reported columns of the cells found."""
+    found = [r.reported(min(queries, len(r.history))) for r in records]
+    columns = list(dict.fromkeys(column for row in found for column in row))
+    shown = columns[:REPORTED] if show is None else [column for column in show if column in columns]
+    values = {column: [row[column] for row in found if column in row] for column in shown}
+    return {f"its {column}": _spread(known, _digits(known)) for column, known in values.items()}
+
+
+def _tested(name: str, baseline: str, p_values: Mapping[str, float]) -> dict[str, str]:
+    return {f"p against {baseline}": f"{p_values[name]:.2g}" if name in p_values else ""}
+
+
+def _costs(records: Sequence[Record]) -> dict[str, str]:
+    """What a run costs, and how well its surrogate ranks."""
+    spearman, _ = mean_spread([r.spearman for r in records])
+    pretraining = max(r.result["pretrained"].get("cpu_seconds", 0.0) for r in records)
+    return {
+        "surrogate Spearman": "" if np.isnan(spearman) else f"{spearman:.2f}",
+        "s / run": f"{statistics.median(r.result['wall_seconds'] for r in records):.1f}",
+        "pretraining CPU-s, once": f"{pretraining:.0f}" if pretraining else "",
+    }
+
+
+def _p_values(
+    problem: Problem, by_optimizer: Mapping[str, Sequence[Record]], baseline: str, queries: int
+) -> dict[str, float]:
+    """Each optimizer against the baseline on the seeds both have, corrected for the number of optimizers."""
+
+    def finals(records: Sequence[Record]) -> dict[int, float]:
+        found = {}
+        for record in records:
+            n = min(queries, len(record.history)) - 1
+            course = record.courses[problem.goal.names[0]] if problem.single else record.shares
+            if course is not None:
+                found[record.cell.seed] = float(course[n])
+        return found
+
+    reference = finals(by_optimizer.get(baseline, []))
+    p_values = {}
+    for name, records in by_optimizer.items():
+        theirs = finals(records)
+        seeds = [s for s in reference if s in theirs and not np.isnan(reference[s]) and not np.isnan(theirs[s])]
+        if name != baseline and len(seeds) > 1:
+            p_values[name] = paired_p([theirs[s] for s in seeds], [reference[s] for s in seeds])
+    return holm(p_values)
+
+
+def _median_hit(records: Sequence[Record]) -> str:
+    """Median over all runs, in words where half of them or more did not get there."""
+    hits = sorted(r.hit if r.hit is not None else np.inf for r in records)
+    median = statistics.median(hits)
+    return f"{median:.0f}" if np.isfinite(median) else f"> {min(len(r.history) for r in records)}"
+
+
+def _spread(values: Any, digits: int) -> str:
+    mean, deviation = mean_spread(values)
+    return "-" if np.isnan(mean) else f"{mean:.{digits}f} ± {deviation:.{digits}f}"
+
+
+def _digits(values: Sequence[float]) -> int:
+    """Enough for four significant digits."""
+    known = [abs(v) for v in values if not np.isnan(v)]
+    largest = max(known, default=0.0)
+    return 0 if largest >= 1000 else 2 if largest >= 10 else 3
