@@ -1,18 +1,30 @@
 """Where a search is followed besides its own files: nowhere, or in Weights & Biases."""
 
 import abc
+import hashlib
 import os
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from agnet.errors import ConfigurationError
-from search.history import History
+from agnet.objective import Goal
+from search.history import History, Query
+from search.loop import HISTORY_FILE, STATE_FILE
+from search.run_directory import CONFIG_FILE, RESULT_FILE
 
 if TYPE_CHECKING:
     import wandb
 
 Mode = Literal["offline", "online", "disabled"]
+
+ARTIFACTS: Mapping[str, tuple[str, ...]] = {
+    "result": (RESULT_FILE, HISTORY_FILE, CONFIG_FILE),
+    "checkpoint": (STATE_FILE,),
+}
+"""Files of the run directory that a finished search hands over, by the artifact's type."""
 
 
 class AbstractLogger(abc.ABC):
@@ -59,29 +71,40 @@ class NoLogger(AbstractLogger):
 
 
 class WandbLogger(AbstractLogger):
-    """One Weights & Biases run per search, with the number of queries as x-axis.
+    """One Weights & Biases run per search, with the number of queries as x-axis; see ``docs/tracking.md``.
 
     Offline sessions of one run replace each other when they are synced, so each holds the whole search: a resumed run
-    logs again from query 1, and an online run skips what it has.
+    logs again from query 1, and an online run skips what it has. The artifacts' names follow from the run's id alone.
+
+    Where W&B fails, from its start to its end, one line on stderr says so and the search goes on without it.
 
     Args:
         project: W&B project.
         mode: ``offline`` writes files only (``wandb sync`` uploads them), ``online`` uploads too, ``disabled`` neither.
         entity: W&B user or team; None for the default.
         tags: shown in W&B.
+        group: runs that are shown together; None for no group.
     """
 
     MODES: Mapping[str, Mode] = {"offline": "offline", "online": "online", "disabled": "disabled"}
     _FOLDERS = ("WANDB_DATA_DIR", "WANDB_CACHE_DIR")  # staging and logs, by default in the home folder
 
     def __init__(
-        self, project: str = "agnet", mode: str = "offline", entity: str | None = None, tags: list[str] | None = None
+        self,
+        project: str = "agnet",
+        mode: str = "offline",
+        entity: str | None = None,
+        tags: list[str] | None = None,
+        group: str | None = None,
     ) -> None:
         if mode not in self.MODES:
             raise ConfigurationError(f"logger.mode={mode}; choose one of {', '.join(self.MODES)}")
-        self.project, self.entity, self.tags = project, entity, tags
+        self.project, self.entity, self.tags, self.group = project, entity, tags, group
         self.mode: Mode = self.MODES[mode]
+        self._directory = Path()
         self._run: wandb.Run | None = None
+        self._begun = False
+        self._failed = False
         self._first_step = 0
         self._redirected: list[str] = []
 
@@ -96,54 +119,152 @@ class WandbLogger(AbstractLogger):
         """Begin or continue the W&B run ``run_id``; never asks for anything.
 
         Raises:
-            ConfigurationError: if the mode is ``online`` and nobody is logged in.
+            ConfigurationError: if the mode is ``online`` and nobody is logged in, or W&B refuses the settings.
         """
+        self._directory, self._begun, self._failed = run_directory, True, False
         self._redirected = [key for key in self._FOLDERS if key not in os.environ]
-        os.environ.update({key: str(run_directory / "wandb") for key in self._redirected})
-        import wandb  # here: it takes a second, and most searches do without
-
-        if self.mode == "online" and not wandb.login(prompt=False, verify=False):
-            raise ConfigurationError("logger.mode=online needs `wandb login` once; or keep logger.mode=offline")
-        self._run = wandb.init(
-            project=self.project,
-            entity=self.entity,
-            tags=self.tags,
-            id=run_id,
-            resume="allow",
-            name=name,
-            config=dict(config),
-            mode=self.mode,
-            dir=run_directory,
-            settings=wandb.Settings(silent=True, console="off", x_disable_stats=True),
-        )
-        self._run.define_metric("queries")
-        self._run.define_metric("*", step_metric="queries")
-        self._first_step = self._run.step
+        os.environ.update({key: str((run_directory / "wandb").resolve()) for key in self._redirected})
+        try:
+            with self._forgiving():
+                self._begin(run_id, name, config)
+        except ConfigurationError:
+            self._restore()
+            raise
 
     def log(self, values: Mapping[str, float], step: int) -> None:
         """Numbers after ``step`` queries."""
-        if step >= self._first_step:
-            self.run.log({"queries": step, **values}, step=step)
+        if not self._failed and step >= self._first_step:
+            run = self.run
+            with self._forgiving():
+                run.log({"queries": step, **values}, step=step)
 
     def conclude(self, result: Mapping[str, Any], history: History, plot: Path) -> None:
-        """Best architecture into the summary, queries as a table, the plot as an image."""
-        import wandb
-
-        rows = [[q.index + 1, q.architecture, *q.values.values(), q.round] for q in history.queries]
-        table = wandb.Table(columns=["queries", "architecture", *history.columns, "round"], data=rows)
-        self.run.log({"queries": len(history), "history": table, "course": wandb.Image(str(plot))}, step=len(history))
-        best = result["best"]
-        self.run.summary.update({"best_architecture": best["architecture"], "pareto_size": len(result["pareto"])})
-        for part in ("objective", "report"):
-            self.run.summary.update({f"best_{part}/{column}": value for column, value in best[part].items()})
+        """Tables, plot, what is known only afterwards for every query, the best into the summary, and the artifacts."""
+        if self._failed:
+            return
+        run, last = self.run, len(history)
+        with self._forgiving():
+            run.log({"queries": last, **self._media(result, history, plot)}, step=last)
+            for index, values in enumerate(_afterwards(result, history), 1):
+                run.log({"queries": index, **values}, step=last + index)
+            run.summary.update(_summary(result))
+            for kind, names in ARTIFACTS.items():
+                self._hand_over(kind, [self._directory / name for name in names])
 
     def finish(self, *, failed: bool) -> None:
         """End the session and wait for its files."""
         if self._run is not None:
-            self._run.finish(exit_code=int(failed))
+            with self._forgiving():
+                self._run.finish(exit_code=int(failed))
             self._run = None
+        if self._begun:
+            import wandb
+
+            with self._forgiving():
+                wandb.teardown()  # its service keeps the folders it was started with; the next run has others
+            self._begun = False
+        self._restore()
+
+    def _begin(self, run_id: str, name: str, config: Mapping[str, Any]) -> None:
+        import wandb  # here: it takes a second, and most searches do without
+        from wandb.errors import AuthenticationError, UsageError
+
+        try:
+            if self.mode == "online" and not wandb.login(prompt=False, verify=False):
+                raise ConfigurationError("logger.mode=online needs `wandb login` once; or keep logger.mode=offline")
+            self._run = wandb.init(
+                project=self.project,
+                entity=self.entity,
+                tags=self.tags,
+                group=self.group,
+                job_type="search",
+                id=run_id,
+                resume="allow",
+                name=name,
+                config=dict(config),
+                mode=self.mode,
+                dir=self._directory,
+                settings=wandb.Settings(silent=True, console="off", x_disable_stats=True),
+            )
+        except (AuthenticationError, UsageError) as error:
+            raise ConfigurationError(f"Weights & Biases refuses: {_one_line(error)}") from error
+        self._run.define_metric("queries")
+        self._run.define_metric("*", step_metric="queries")
+        self._first_step = self._run.step
+
+    def _media(self, result: Mapping[str, Any], history: History, plot: Path) -> dict[str, Any]:
+        """The queries and the Pareto front as tables; the plot, where one was drawn."""
+        import wandb
+
+        rows = [[q.index + 1, q.architecture, *q.values.values(), q.round] for q in history.queries]
+        media: dict[str, Any] = {
+            "history": wandb.Table(columns=["queries", "architecture", *history.goal.columns, "round"], data=rows)
+        }
+        front = [
+            {
+                "architecture": found["architecture"],
+                **found["objective"],
+                **found.get("constraints", {}),
+                **found["report"],
+            }
+            for found in result["pareto"]
+        ]
+        if front:
+            media["pareto"] = wandb.Table(columns=list(front[0]), data=[list(row.values()) for row in front])
+        if plot.exists():
+            media["course"] = wandb.Image(str(plot))
+        return media
+
+    def _hand_over(self, kind: str, files: list[Path]) -> None:
+        """Files as an artifact; the same content again makes no new version."""
+        import wandb
+
+        there = [file for file in files if file.exists()]
+        digests = {file.name: _sha256(file) for file in there}
+        artifact = wandb.Artifact(f"search-{self.run.id}-{kind}", type=kind, metadata={"sha256": digests})
+        for file in there:
+            artifact.add_file(str(file))
+        self.run.log_artifact(artifact)
+
+    @contextmanager
+    def _forgiving(self) -> Iterator[None]:
+        """What W&B raises ends the logging, not the search; said once."""
+        try:
+            yield
+        except ConfigurationError:
+            raise
+        except (Exception, SystemExit) as error:  # whatever it is, the search is worth more
+            if not self._failed:
+                sys.stderr.write(
+                    f"warning: Weights & Biases failed ({type(error).__name__}: {_one_line(error)}); "
+                    f"the search goes on without it, with all its files in {self._directory}\n"
+                )
+            self._failed = True
+
+    def _restore(self) -> None:
         for key in self._redirected:
             os.environ.pop(key, None)
+        self._redirected = []
+
+
+class BestSoFar:
+    """The best feasible value of every objective, each taken alone.
+
+    Args:
+        goal: what the search wants.
+    """
+
+    def __init__(self, goal: Goal) -> None:
+        self.values: dict[str, float] = {}
+        """By objective; empty while nothing is feasible."""
+        self._better = {**dict.fromkeys(goal.maximize, max), **dict.fromkeys(goal.minimize, min)}
+
+    def add(self, query: Query, *, feasible: bool) -> None:
+        """Take a query into account."""
+        if feasible:
+            for column, better in self._better.items():
+                value = query.values[column]
+                self.values[column] = better(self.values.get(column, value), value)
 
 
 class HistoryObserver:
@@ -156,14 +277,24 @@ class HistoryObserver:
     def __init__(self, logger: AbstractLogger) -> None:
         self.logger = logger
         self._logged = 0
+        self._feasible = 0
+        self._best: BestSoFar | None = None
 
     def __call__(self, history: History) -> None:
         """Log what was not logged yet."""
+        goal = history.goal
+        best_so_far = self._best = self._best or BestSoFar(goal)
         rounds = {r.queries: r for r in history.rounds}
         for index in range(self._logged, len(history)):
-            query, best = history.queries[index], history.queries[history.incumbents[index]]
+            query, best, feasible = history.queries[index], history.incumbents[index], history.feasible[index]
             values = {f"queried/{column}": value for column, value in query.values.items()}
-            values |= {f"incumbent/{column}": value for column, value in best.values.items()}
+            if best is not None:
+                values |= {f"incumbent/{c}": value for c, value in history.queries[best].values.items()}
+            best_so_far.add(query, feasible=feasible)
+            values |= {f"best/{column}": value for column, value in best_so_far.values.items()}
+            self._feasible += feasible
+            if goal.limits:
+                values["feasible_share"] = self._feasible / (index + 1)
             finished = rounds.get(index + 1)
             if finished is not None:
                 values |= {f"optimizer/{name}": value for name, value in finished.diagnostics.items()}
@@ -172,3 +303,39 @@ class HistoryObserver:
                     values["surrogate_spearman"] = finished.surrogate_spearman
             self.logger.log(values, index + 1)
         self._logged = len(history)
+
+
+def _afterwards(result: Mapping[str, Any], history: History) -> list[dict[str, float]]:
+    """After each query, the share of the exact hypervolume and the regret; empty where the table's truth is unknown.
+
+    Regret is the distance of :class:`BestSoFar` to the optimum of every objective, in the objective's own unit.
+    """
+    shares = result.get("hypervolume", {}).get("share", [])
+    optimum = result.get("exact", {}).get("optimum", {})
+    if not shares and not optimum:
+        return []
+    best, course = BestSoFar(history.goal), []
+    for index, (query, feasible) in enumerate(zip(history.queries, history.feasible, strict=True)):
+        best.add(query, feasible=feasible)
+        values = {f"regret/{column}": abs(optimum[column] - value) for column, value in best.values.items() if optimum}
+        course.append(values | ({"hypervolume_share": shares[index]} if shares else {}))
+    return course
+
+
+def _summary(result: Mapping[str, Any]) -> dict[str, Any]:
+    """What was found, for the columns of W&B's table of runs."""
+    name = "closest" if result["best"] is None else "best"
+    found = result[name]
+    summary: dict[str, Any] = {f"{name}_architecture": found["architecture"], "pareto_size": len(result["pareto"])}
+    for part in ("objective", "constraints", "report"):
+        summary |= {f"{name}_{part}/{column}": value for column, value in found.get(part, {}).items()}
+    return summary
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())

@@ -56,7 +56,7 @@ def execute(cfg: DictConfig, *, optimizer_name: str, run_directory: Path) -> dic
     torch.set_num_threads(config["threads"])
     space: AbstractSpace = instantiate(cfg.space)
     objective, report = build_objective(cfg)
-    under = _under(config, objective.goal)
+    under, save_every = _under(config, objective.goal), _seconds(config, "save_every")
     if isinstance(objective, Objective):
         space = _searchable(space, objective, schedule["budget"])
     optimizer: AbstractOptimizer = instantiate(
@@ -76,6 +76,7 @@ def execute(cfg: DictConfig, *, optimizer_name: str, run_directory: Path) -> dic
                 run_directory=directory.path,
                 truth=table_truth(objective) if isinstance(objective, Objective) else None,
                 observer=HistoryObserver(logger),
+                save_every=save_every,
                 progress=config["progress"],
             )
             if config["plot"]:
@@ -141,6 +142,13 @@ def _table_paths(config: dict[str, Any]) -> dict[str, list[str]]:
     if isinstance(tables, str) or not tables:
         raise ConfigurationError(f"objective.tables={tables} must be a list of files, e.g. [mine.parquet]")
     return {"tables": [str(ROOT / t) if not Path(t).exists() and (ROOT / t).exists() else t for t in tables]}
+
+
+def _seconds(config: dict[str, Any], key: str) -> float:
+    value = config[key]
+    if type(value) not in (int, float) or not value >= 0:
+        raise ConfigurationError(f"{key}={value} must be a number of seconds")
+    return float(value)
 
 
 def _under(config: dict[str, Any], goal: Goal) -> dict[str, list[float]]:

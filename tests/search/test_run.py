@@ -229,6 +229,7 @@ def test_a_malformed_row_is_named_even_where_the_count_is_right(refused: Any, ta
         (["seed=-1"], ["seed=-1", "from 0"]),
         (["seed=4294967296"], ["seed=4294967296"]),
         (["threads=0"], ["threads=0"]),
+        (["save_every=often"], ["save_every=often", "seconds"]),
         (["force=perhaps"], ["force=perhaps", "true or false"]),
         (["objective.tables=[nowhere.parquet]"], ["nowhere.parquet", "objective.tables"]),
         (["objective.tables=[]"], ["objective.tables=[]", "[mine.parquet]"]),
