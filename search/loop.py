@@ -1,8 +1,8 @@
 """The search loop: ask, evaluate, tell, and leave behind what a restart needs.
 
-After every round, in this order: the queries are appended to ``history.jsonl``, the optimizer is told, and ``state.pt``
-is replaced. A kill at any moment leaves a state and at least its queries, so a restart drops what lies beyond the state
-and repeats that round with the same proposals.
+Every ``save_every`` seconds, at the end of a round and in this order, the new queries are appended to
+``history.jsonl`` and ``state.pt`` is replaced. A kill at any moment leaves a state and at least its queries, so a
+restart drops what lies beyond the state and repeats those rounds with the same proposals.
 """
 
 import time
@@ -65,6 +65,7 @@ def run_search(
     run_directory: Path | None = None,
     truth: Truth | None = None,
     observer: Callable[[History], None] | None = None,
+    save_every: float = 0.0,
     progress: bool = False,
 ) -> History:
     """Query architectures until the budget is spent or the space is exhausted.
@@ -81,6 +82,8 @@ def run_search(
         run_directory: existing folder of ``history.jsonl`` and ``state.pt``, from which the search continues; None
             keeps everything in memory.
         truth: looks up what the surrogate's predictions are compared with; None for objectives where that costs.
+        save_every: seconds between two writings of the folder's files; 0 writes after every round. With look-ups that
+            take no time, writing is most of a search; at most so many seconds of it are repeated after a kill.
         observer: called after every round, and once with what an interrupted run left.
         progress: show a bar on a terminal.
 
@@ -96,6 +99,7 @@ def run_search(
     if history.queries and observer is not None:
         observer(history)
     started = time.perf_counter() - history.seconds
+    saved, written = len(history), time.perf_counter()
     disable = None if progress else True  # None: off when not a terminal
     with tqdm(total=budget, initial=len(history), desc="search", unit="query", disable=disable) as bar:
         while len(history) < budget:
@@ -116,23 +120,32 @@ def run_search(
                 Query(len(history) + i, architecture, values, len(history.rounds), seconds)
                 for i, (architecture, values) in enumerate(zip(proposed, _named(objective.goal, measured), strict=True))
             ]
-            if run_directory is not None:
-                append_queries(run_directory / HISTORY_FILE, queries)
             begin = time.perf_counter()
             optimizer.tell(proposed, objective.goal.outcomes(measured))
             thinking += time.perf_counter() - begin
             history.extend(queries)
             seconds = round(time.perf_counter() - started, 3)
             history.rounds.append(Round(len(history), seconds, correlation, diagnostics, round(thinking, 4)))
-            if run_directory is not None:
-                save_state(run_directory / STATE_FILE, history, optimizer)
+            if run_directory is not None and (time.perf_counter() - written >= save_every or len(history) >= budget):
+                saved = _save(history, optimizer, run_directory, saved)
+                written = time.perf_counter()
             if observer is not None:
                 observer(history)
             bar.update(len(queries))
             shown = history.best
             values = {"feasible": "none yet"} if shown is None else {c: f"{v:.5g}" for c, v in shown.values.items()}
             bar.set_postfix(values)
+    if run_directory is not None:  # a space that is exhausted ends before the budget
+        _save(history, optimizer, run_directory, saved)
     return history
+
+
+def _save(history: History, optimizer: AbstractOptimizer, run_directory: Path, saved: int) -> int:
+    """Write what was not written: queries first, so that the state never knows more than the history file."""
+    if len(history) > saved:
+        append_queries(run_directory / HISTORY_FILE, history.queries[saved:])
+        save_state(run_directory / STATE_FILE, history, optimizer)
+    return len(history)
 
 
 def _resume(history: History, optimizer: AbstractOptimizer, run_directory: Path, truth: Truth | None) -> None:

@@ -23,7 +23,7 @@ COMPARISON_KEYS = frozenset(
 )
 """Keys of ``conf/compare.yaml``; an experiment may hold some of them, a single run has no use for them."""
 
-IGNORED = frozenset({"run_dir", "logger", "progress", "force", "data_root", "plot"}) | COMPARISON_KEYS
+IGNORED = frozenset({"run_dir", "logger", "progress", "force", "data_root", "plot", "save_every"}) | COMPARISON_KEYS
 """Keys that do not change what a search finds (``data_root`` counts through the paths it is part of)."""
 
 

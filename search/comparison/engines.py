@@ -3,7 +3,7 @@
 import abc
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from agnet.errors import AGNetError, ConfigurationError
 from search.comparison.plan import Cell
 
 ATTEMPTS = 2
-"""Times a run is tried when its process dies, e.g. killed for its memory."""
+"""Times a run may lose a process that it had for itself, e.g. killed for its memory."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,9 @@ class Ended:
 
 def run_cell(cell: Cell) -> Ended:
     """Do one run, or find that it is done; an error becomes part of the answer."""
-    from search.run import execute  # here: a worker imports it once, the parent not at all
-
     begin = time.perf_counter()
+    from search.run import execute  # here, within the time: what a worker's start costs is no optimizer's
+
     try:
         execute(OmegaConf.create(dict(cell.config)), optimizer_name=cell.optimizer, run_directory=cell.folder)
     except OSError as error:
@@ -71,7 +71,7 @@ class AbstractEngine(abc.ABC):
 class LocalEngine(AbstractEngine):
     """Processes of this machine, one thread each.
 
-    A process that dies takes no other run with it: the runs in flight are tried again, :data:`ATTEMPTS` times in all.
+    A process that dies takes no other run with it: the runs in flight are tried again one by one.
 
     Args:
         workers: number of processes.
@@ -87,33 +87,38 @@ class LocalEngine(AbstractEngine):
 
     def run(self, cells: Sequence[Cell], *, out: Path) -> Iterator[Ended]:
         """See :class:`AbstractEngine`."""
-        attempts = dict.fromkeys(map(str, cells), 0)
-        left = list(cells)
-        while left:
-            pool = ProcessPoolExecutor(min(self.workers, len(left)), mp_context=get_context("spawn"))
-            try:
-                running: dict[Future[Ended], Cell] = {}
-                broken = False
-                while (left or running) and not broken:
-                    while left and len(running) < self.workers:  # what waits in a queue is not in flight
-                        cell = left.pop(0)
-                        attempts[str(cell)] += 1
-                        running[pool.submit(run_cell, cell)] = cell
-                    ready, _ = wait(running, return_when=FIRST_COMPLETED)
-                    for future in ready:
-                        cell = running.pop(future)
-                        try:
-                            yield future.result()
-                        except BrokenProcessPool:
-                            broken = True
-                            running[future] = cell
-                for cell in running.values():
-                    if attempts[str(cell)] < ATTEMPTS:
-                        left.insert(0, cell)
-                    else:
-                        yield Ended(cell, f"its process died {ATTEMPTS} times (killed, or out of memory?)")
-            finally:
-                pool.shutdown(wait=True, cancel_futures=True)
+        died: dict[str, int] = {}
+        left, suspects = list(cells), list[Cell]()
+        while left or suspects:
+            # of several runs in flight when a process died, nobody knows whose it was: each is tried again alone
+            alone = bool(suspects) or self.workers == 1
+            lost = yield from self._in_one_pool([suspects.pop(0)] if suspects else left)
+            for cell in lost:
+                died[str(cell)] = died.get(str(cell), 0) + alone
+                if died[str(cell)] < ATTEMPTS:
+                    suspects.append(cell)
+                else:
+                    yield Ended(cell, f"its process died {ATTEMPTS} times (killed, or out of memory?)")
+
+    def _in_one_pool(self, todo: list[Cell]) -> Generator[Ended, None, list[Cell]]:
+        """Work a list off, emptying it, until it is done or a process dies; returns the runs in flight then."""
+        pool = ProcessPoolExecutor(min(self.workers, len(todo)), mp_context=get_context("spawn"))
+        running: dict[Future[Ended], Cell] = {}
+        lost: list[Cell] = []
+        try:
+            while (todo or running) and not lost:
+                while todo and len(running) < self.workers:  # what waits in a queue is not in flight
+                    cell = todo.pop(0)
+                    running[pool.submit(run_cell, cell)] = cell
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    cell = running.pop(future)
+                    try:
+                        yield future.result()
+                    except BrokenProcessPool:
+                        lost.append(cell)
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+        return [*lost, *running.values()] if lost else []
 
 
 class SlurmEngine(AbstractEngine):

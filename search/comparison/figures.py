@@ -102,11 +102,12 @@ def _draw_hypervolume(axis: Axes, groups: Groups, colors: Colors) -> None:
 def _draw_attainment(axis: Axes, problem: Problem, groups: Groups, colors: Colors) -> None:
     """The exact front and the median attainment surface of every optimizer: what half of its runs dominate."""
     goal = problem.goal
-    up = [column in goal.maximize for column in goal.names[:2]]
+    x, y = goal.names[:2]
+    up = [column in goal.maximize for column in (x, y)]
     if len(goal.names) > 2:
         axis.set_title("the first two of the objectives: fronts of the first seed", fontsize=9, loc="left")
         for name, records in groups.items():
-            axis.scatter(*_points(records[0], goal.names[:2]).T, s=9, color=colors[name])
+            axis.scatter(*_points(records[0], (x, y)).T, s=9, color=colors[name])
     else:
         signs = np.where(up, -1.0, 1.0)  # attainment functions are made for minimisation
         for name, records in groups.items():
@@ -114,9 +115,9 @@ def _draw_attainment(axis: Axes, problem: Problem, groups: Groups, colors: Color
             numbers = np.repeat(np.arange(len(fronts)), [len(front) for front in fronts])
             if not len(numbers):
                 continue
-            surfaces = moocore.eaf(np.concatenate(fronts), sets=numbers, percentiles=[25, 50, 75])
+            surfaces: Points = moocore.eaf(np.concatenate(fronts), sets=numbers, percentiles=[25, 50, 75])
             for percentile, style in ((25, ":"), (50, "-"), (75, ":")):
-                surface = surfaces[surfaces[:, 2] == percentile][:, :2] * signs
+                surface: Points = surfaces[surfaces[:, 2] == percentile, :2] * signs
                 if len(surface):
                     order = surface[:, 0].argsort()
                     steps, width = ("pre" if up[0] else "post"), (1.4 if percentile == 50 else 0.7)
@@ -127,8 +128,8 @@ def _draw_attainment(axis: Axes, problem: Problem, groups: Groups, colors: Color
             axis.plot(*exact.T, ls="none", marker=".", ms=6, color=_EXACT, zorder=3)
             axis.text(0.01, 0.01, "dots: exact front", transform=axis.transAxes, fontsize=8, color=_EXACT)
             _frame(axis, exact)
-    axis.set_xlabel(label(goal.names[0]))
-    axis.set_ylabel(label(goal.names[1]))
+    axis.set_xlabel(label(x))
+    axis.set_ylabel(label(y))
     axis.grid(alpha=0.25)
 
 

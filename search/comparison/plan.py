@@ -73,7 +73,11 @@ def make_plan(settings: Mapping[str, Any], overrides: Sequence[str], *, default_
     """
     optimizers, problems = _variants(settings["optimizers"], "optimizers"), _problems(settings, default_problem)
     seeds = _seeds(settings["seeds"], settings["first_seed"])
-    shared = [o for o in overrides if _key(o) not in {*COMPARISON_KEYS, "seed", "run_dir"} and o.partition("=")[0] != "optimizer"]
+    shared = [
+        o
+        for o in overrides
+        if _key(o) not in {*COMPARISON_KEYS, "seed", "run_dir"} and o.partition("=")[0] != "optimizer"
+    ]
     configs: dict[tuple[str, str], dict[str, Any]] = {}
     with _composing():
         for problem, changes in problems.items():

@@ -219,6 +219,21 @@ def test_an_interruption_anywhere_changes_nothing(
             ]
 
 
+def test_saving_now_and_then_changes_nothing(
+    space: NASBench201, two: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Writes once, at the end; killed before it, all is repeated."""
+    expected = search(space, two)
+    with monkeypatch.context() as patch:
+        interrupt(patch, "surrogate_spearman", 4, after=True)
+        with pytest.raises(Interruption):
+            search(space, two, tmp_path, save_every=60.0)
+    assert list(tmp_path.iterdir()) == []
+    assert outcome(search(space, two, tmp_path, save_every=60.0)) == outcome(expected)
+    assert len(read_queries(tmp_path / HISTORY_FILE)) == 40
+    assert outcome(search(space, two, tmp_path)) == outcome(expected)
+
+
 def test_a_finished_search_asks_nothing(space: NASBench201, one: Pair, tmp_path: Path) -> None:
     first = search(space, one, tmp_path)
     sizes: list[int] = []

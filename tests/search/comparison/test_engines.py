@@ -1,0 +1,78 @@
+"""Engines: what becomes of runs that fail, and of processes that die."""
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agnet.errors import ConfigurationError, RunDirectoryError
+from search.comparison import engines
+from search.comparison.engines import AbstractEngine, Ended, LocalEngine, SlurmEngine, run_cell
+from search.comparison.plan import Cell
+
+
+def cells(folder: Path, *names: str) -> list[Cell]:
+    return [Cell("p", name, i, {"name": name}, folder / name) for i, name in enumerate(names)]
+
+
+def obey(cell: Cell) -> Ended:
+    """Stands in for a run: does what its name says, in a process of its own."""
+    cell.folder.mkdir(parents=True, exist_ok=True)
+    (cell.folder / str(len(list(cell.folder.iterdir())))).touch()  # one file for each attempt
+    if cell.optimizer == "die" or (cell.optimizer == "die once" and not (cell.folder / "1").exists()):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return Ended(cell, "is broken" if cell.optimizer == "fail" else None, 0.5)
+
+
+@pytest.fixture
+def obedient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "run_cell", obey)
+
+
+def ended(engine: AbstractEngine, todo: list[Cell], out: Path) -> dict[str, str | None]:
+    return {run.cell.optimizer: run.failure for run in engine.run(todo, out=out)}
+
+
+@pytest.mark.usefixtures("obedient")
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_killed_process_takes_no_other_run_with_it(tmp_path: Path, workers: int) -> None:
+    found = ended(LocalEngine(workers), cells(tmp_path, "a", "die once", "b", "fail", "die", "c", "d"), tmp_path)
+    assert {name for name, failure in found.items() if failure is None} == {"a", "b", "c", "d", "die once"}
+    assert len(found) == 7
+    assert found["fail"] == "is broken"
+    assert "died 2 times" in str(found["die"])
+    assert len(list((tmp_path / "die").iterdir())) == (2 if workers == 1 else 3)  # once among others, twice alone
+
+
+def test_an_error_becomes_the_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    [cell] = cells(tmp_path, "x")
+    for error, said in (
+        (RunDirectoryError("in use;\n wait"), "in use; wait"),
+        (OSError(28, "No space left on device"), f"No space left on device ({tmp_path / 'x'})"),
+        (RuntimeError("a defect"), "RuntimeError: a defect"),
+    ):
+
+        def failing(*args: Any, error: Exception = error, **kwargs: Any) -> None:
+            raise error
+
+        monkeypatch.setattr("search.run.execute", failing)
+        assert run_cell(cell).failure == said
+
+
+@pytest.mark.parametrize("workers", [0, -1])
+def test_workers_are_counted(workers: Any) -> None:
+    with pytest.raises(ConfigurationError, match=f"engine.workers={workers}"):
+        LocalEngine(workers)
+
+
+def test_jobs_hold_at_least_one_run() -> None:
+    with pytest.raises(ConfigurationError, match="runs_per_job=0"):
+        SlurmEngine(runs_per_job=0)
+
+
+def test_a_missing_scheduler_library_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "submitit", None)
+    with pytest.raises(ConfigurationError, match="pip install"):
+        list(SlurmEngine().run(cells(tmp_path, "a"), out=tmp_path))
