@@ -82,7 +82,7 @@ def make_plan(settings: Mapping[str, Any], overrides: Sequence[str], *, default_
     with _composing():
         for problem, changes in problems.items():
             for optimizer, choices in optimizers.items():
-                configs[problem, optimizer] = _compose([*shared, *changes, *choices])
+                configs[problem, optimizer] = _compose([*shared, *changes, *choices], group=default_problem)
     cells = [
         Cell(
             problem,
@@ -115,15 +115,17 @@ def _composing() -> AbstractContextManager[object]:
     return initialize_config_dir(version_base="1.3", config_dir=str(CONF_DIR))
 
 
-def _compose(overrides: list[str]) -> dict[str, Any]:
+def _compose(overrides: list[str], *, group: str) -> dict[str, Any]:
     try:
         composed = compose("search", overrides=overrides)
     except HydraException as error:
         raise ConfigurationError(" ".join(str(error).split())) from error
     config = OmegaConf.to_container(composed, resolve=False)
     assert isinstance(config, dict)
-    # not following Hydra's own command line: a run of a comparison shows nothing and draws nothing by itself
+    # a run of a comparison shows nothing and draws nothing by itself
     config |= {"progress": False, "plot": False}
+    if config["logger"].get("group", "") is None:
+        config["logger"]["group"] = group
     return {str(key): value for key, value in config.items() if key not in COMPARISON_KEYS}
 
 

@@ -1,0 +1,91 @@
+"""Local search: try every neighbour of the best, move to the better one, start anew where there is none."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from agnet.archive import Outcomes
+from agnet.pareto import front_index, rank
+from agnet.spaces import AbstractSpace
+from search.baselines.base import AbstractBaseline
+
+
+def incumbents(outcomes: Outcomes) -> list[int]:
+    """Rows a local search may stand on: the first of those with equal values that no feasible row is better than.
+
+    With one objective there is one such row. Where nothing is feasible it is the first with the smallest violation.
+    Only the first of equals counts, so that a plateau is left by a restart and not wandered over.
+
+    Example:
+        >>> incumbents(Outcomes.unlimited(torch.tensor([[1.0, 1.0], [2.0, 0.0], [0.0, 0.0], [2.0, 0.0]])))
+        [0, 1]
+    """
+    feasible = outcomes.feasible
+    if not bool(feasible.any()):
+        return [int(outcomes.violations.argmin())] if len(outcomes) else []
+    rows = feasible.nonzero()[:, 0]
+    first: dict[tuple[float, ...], int] = {}
+    for row in rows[front_index(outcomes.values[rows]) == 0].tolist():
+        first.setdefault(tuple(outcomes.values[row].tolist()), row)
+    return list(first.values())
+
+
+class LocalSearch(AbstractBaseline):
+    """Runs of local search, each from the best of ``initial`` uniform draws.
+
+    Source: White et al., 2021, https://arxiv.org/abs/2005.02960, which moves to a neighbour as soon as it is better
+    ("query until improvement"). Where several objectives are given this is Pareto local search: a run stands on all of
+    its front, whose members are taken up in random order until none has a neighbour that was not told (Paquete et al.,
+    2004, https://doi.org/10.1007/978-3-642-17144-4_7).
+
+    Differences: improvements are seen batch by batch; what is left of a batch after the neighbours of the incumbents
+    goes to those of the next best architectures of the run; a restart draws as many as the first start, not one.
+
+    Args:
+        space: the space searched.
+        seed: seed of everything drawn.
+        initial: architectures drawn uniformly at the start of each run.
+    """
+
+    def __init__(self, space: AbstractSpace, *, seed: int, initial: int = 16) -> None:
+        super().__init__(space, seed=seed, initial=initial)
+        self.start = 0
+        """How many architectures had been told when the current run began."""
+
+    def propose(self, n: int) -> list[str]:
+        """Neighbours of the incumbents in random order; nothing, i.e. uniform draws, at the start of a run."""
+        run, outcomes = self.archive.architectures[self.start :], self.archive.outcomes[self.start :]
+        if not n or len(run) < max(self.initial, 1):
+            return []
+        best = incumbents(outcomes)
+        chosen = self._neighbors(self._shuffled([run[row] for row in best]), n, [])
+        if not chosen:
+            self.start = len(self.archive)
+            return []
+        ranks = rank(outcomes).tolist()
+        others = sorted({*range(len(run))} - {*best}, key=lambda row: (ranks[row], row))
+        return self._neighbors([run[row] for row in others], n, chosen)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Also where the current run began."""
+        return {**super().state_dict(), "start": self.start}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from :meth:`state_dict`."""
+        super().load_state_dict(state)
+        self.start = int(state["start"])
+
+    def _neighbors(self, architectures: Sequence[str], n: int, chosen: Sequence[str]) -> list[str]:
+        """``chosen``, filled up to ``n`` with untold neighbours, architecture by architecture in random order."""
+        filled = dict.fromkeys(chosen)
+        for architecture in architectures:
+            if len(filled) == n:
+                break
+            new = [a for a in self.space.neighbors(architecture) if a not in self.archive and a not in filled]
+            filled.update(dict.fromkeys(self._shuffled(new)[: n - len(filled)]))
+        return list(filled)
+
+    def _shuffled(self, architectures: Sequence[str]) -> list[str]:
+        order: list[int] = torch.randperm(len(architectures), generator=self.random).tolist()
+        return [architectures[i] for i in order]

@@ -1,0 +1,97 @@
+"""NSGA-II: survivors by non-dominated sorting and crowding, children by recombination and mutation."""
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from agnet.errors import ConfigurationError
+from agnet.spaces import AbstractSpace
+from search.baselines.base import AbstractBaseline
+
+ATTEMPTS = 25
+"""Matings without a new child, in a row, after which what is lacking is drawn uniformly."""
+
+
+class NSGA2(AbstractBaseline):
+    """Deb et al., 2002, https://doi.org/10.1109/4235.996017; sorting, crowding and limits are pymoo's.
+
+    Differences: survivors are chosen anew from everything told, so the state is the archive alone; a child takes node
+    types and edges from its parents (:meth:`~agnet.spaces.AbstractSpace.recombine`) and mutates to a neighbour; a child
+    that was told before is not asked again, but another one is made.
+
+    Args:
+        space: the space searched.
+        seed: seed of everything drawn.
+        initial: architectures drawn uniformly before the first child.
+        population: survivors, among which parents are chosen.
+        crossover: probability that a child has two parents.
+        mutation: probability that a child moves to one of its neighbours.
+
+    Raises:
+        ConfigurationError: if pymoo is not installed, the population is empty or a probability is none.
+    """
+
+    def __init__(
+        self,
+        space: AbstractSpace,
+        *,
+        seed: int,
+        initial: int = 16,
+        population: int = 16,
+        crossover: float = 0.9,
+        mutation: float = 1.0,
+    ) -> None:
+        if population < 1:
+            raise ConfigurationError(f"optimizer.population={population} must be at least 1")
+        for name, value in (("crossover", crossover), ("mutation", mutation)):
+            if not 0 <= value <= 1:
+                raise ConfigurationError(f"optimizer.{name}={value} must lie within 0 and 1")
+        try:
+            import pymoo  # noqa: F401 - the search must not fail after the first batch
+        except ImportError:
+            raise ConfigurationError("optimizer=nsga2 needs pymoo: pip install -e '.[compare]'") from None
+        super().__init__(space, seed=seed, initial=initial)
+        self.population, self.crossover, self.mutation = population, crossover, mutation
+
+    def survivors(self) -> list[str]:
+        """At most ``population`` of those told, best first: by violation, front, crowding distance, and chance."""
+        from pymoo.core.population import Population
+        from pymoo.core.problem import Problem
+        from pymoo.operators.survival.rank_and_crowding import RankAndCrowding
+
+        outcomes = self.archive.outcomes
+        if not len(outcomes):
+            return []
+        values, slacks = outcomes.values.numpy(), outcomes.slacks.numpy()
+        rows: Any = Population.new("F", -values, "G", -slacks, "row", np.arange(len(outcomes)))
+        problem = Problem(n_var=1, n_obj=values.shape[1], n_ieq_constr=slacks.shape[1])
+        random = np.random.default_rng(int(torch.randint(2**62, (), generator=self.random)))
+        kept = RankAndCrowding().do(problem, rows, n_survive=self.population, random_state=random)
+        order = sorted(kept, key=lambda one: (one.CV[0], one.get("rank") or 0, -(one.get("crowding") or 0.0)))
+        told = self.archive.architectures
+        return [told[one.get("row")] for one in order]
+
+    def propose(self, n: int) -> list[str]:
+        """Children of the winners of binary tournaments."""
+        parents = self.survivors()
+        chosen: dict[str, None] = {}
+        failed = 0 if parents else ATTEMPTS
+        while len(chosen) < n and failed < ATTEMPTS:
+            child = self._child(parents)
+            if child in self.archive or child in chosen:
+                failed += 1
+            else:
+                chosen[child], failed = None, 0
+        return list(chosen)
+
+    def _child(self, parents: list[str]) -> str:
+        mother, father = (
+            parents[int(pair.min())] for pair in torch.randint(len(parents), (2, 2), generator=self.random)
+        )
+        crossed, mutated = (torch.rand(2, generator=self.random, dtype=torch.float64)).tolist()
+        child = mother
+        if crossed < self.crossover and mother != father:
+            child = self.space.recombine(mother, father, generator=self.random)
+        neighbors = self.space.neighbors(child) if mutated < self.mutation else []
+        return neighbors[int(torch.randint(len(neighbors), (), generator=self.random))] if neighbors else child

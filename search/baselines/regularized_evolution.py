@@ -1,0 +1,60 @@
+"""Regularized evolution: mutate the winners of tournaments, let the oldest die."""
+
+import torch
+
+from agnet.errors import ConfigurationError
+from agnet.pareto import hypervolume_rank
+from agnet.spaces import AbstractSpace
+from search.baselines.base import AbstractBaseline
+
+ATTEMPTS = 50
+"""Tournaments without a new child, in a row, after which what is lacking is drawn uniformly."""
+
+
+class RegularizedEvolution(AbstractBaseline):
+    """Aging evolution: the population is what was told last.
+
+    Source: Real et al., 2019, https://arxiv.org/abs/1802.01548, Algorithm 1. Differences: the children of one batch
+    have the same population as parents; a child that was told before is not asked again, but another tournament is
+    held. With several objectives or limits :func:`agnet.pareto.hypervolume_rank` decides a tournament.
+
+    Args:
+        space: the space searched.
+        seed: seed of everything drawn.
+        initial: architectures drawn uniformly before the first child.
+        population: architectures alive, the youngest.
+        tournament: architectures drawn with replacement, of which the best has a child.
+
+    Raises:
+        ConfigurationError: if the population or the tournament is empty.
+    """
+
+    def __init__(
+        self, space: AbstractSpace, *, seed: int, initial: int = 16, population: int = 20, tournament: int = 10
+    ) -> None:
+        for name, value in (("population", population), ("tournament", tournament)):
+            if value < 1:
+                raise ConfigurationError(f"optimizer.{name}={value} must be at least 1")
+        super().__init__(space, seed=seed, initial=initial)
+        self.population, self.tournament = population, tournament
+
+    @property
+    def alive(self) -> list[str]:
+        """The population, oldest first."""
+        return self.archive.architectures[-self.population :]
+
+    def propose(self, n: int) -> list[str]:
+        """One neighbour each of the winners of tournaments."""
+        alive = self.alive
+        ranks = hypervolume_rank(self.archive.outcomes[slice(-self.population, None)]).tolist()
+        chosen: dict[str, None] = {}
+        failed = 0 if alive else ATTEMPTS
+        while len(chosen) < n and failed < ATTEMPTS:
+            drawn = torch.randint(len(alive), (self.tournament,), generator=self.random).tolist()
+            neighbors = self.space.neighbors(alive[min(drawn, key=ranks.__getitem__)])
+            child = neighbors[int(torch.randint(len(neighbors), (), generator=self.random))] if neighbors else None
+            if child is None or child in self.archive or child in chosen:
+                failed += 1
+            else:
+                chosen[child], failed = None, 0
+        return list(chosen)
