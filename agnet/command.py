@@ -3,6 +3,7 @@
 It knows nothing of the configuration library beyond its name; a command hands in its own decorator.
 """
 
+import errno
 import functools
 import os
 import signal
@@ -16,6 +17,7 @@ BAD_INPUT = 2
 INTERRUPTED = 128 + signal.SIGINT
 READER_GONE = 128 + signal.SIGPIPE
 
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _CONFIGURATION_LIBRARIES = ("hydra", "omegaconf")
 
 
@@ -73,6 +75,9 @@ def _remedy(error: BaseException) -> str | None:
         if isinstance(link, AGNetError):
             return str(link)
         link = link.__cause__
+    if isinstance(error, OSError) and error.errno in _FULL:
+        place = f" ({error.filename})" if error.filename else ""
+        return f"{error.strerror}{place}: free some space; the same command continues where it stopped"
     if type(error).__module__.split(".")[0] in _CONFIGURATION_LIBRARIES:
         return " ".join(str(error).split())
     return None

@@ -87,11 +87,24 @@ def rank(outcomes: Outcomes) -> Int[Tensor, " n"]:
     return _rank(outcomes, lambda values: _mean_rank(values) / (len(values) + 1))
 
 
+def pareto_rank(outcomes: Outcomes) -> Int[Tensor, " n"]:
+    """Like :func:`rank`, but a whole front shares a rank: no member is preferred to another.
+
+    Raises:
+        ValueError: if a number is not finite.
+
+    Example:
+        >>> pareto_rank(Outcomes.unlimited(torch.tensor([[3.0, 1.0], [1.0, 2.0], [2.0, 2.0], [0.0, 0.0]])))
+        tensor([0, 2, 0, 3])
+    """
+    return _rank(outcomes, lambda values: values.new_zeros(len(values)))
+
+
 def hypervolume_rank(outcomes: Outcomes) -> Int[Tensor, " n"]:
     """Like :func:`rank`, but within a front those come first that contribute most to its hypervolume.
 
-    The order for retraining: it asks for a wide, even front. Values are scaled to their range; the reference point of a
-    front lies a little (:data:`MARGIN`) below the worst values of all feasible rows, so that the ends of a front count.
+    It asks for a wide, even front. Values are scaled to their range; the reference point of a front lies a little
+    (:data:`MARGIN`) below the worst values of all feasible rows, so that the ends of a front count.
 
     Raises:
         ValueError: if a number is not finite.

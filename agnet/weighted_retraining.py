@@ -20,7 +20,7 @@ from agnet.errors import ConfigurationError
 from agnet.generator import Decoded, GraphGenerator, generate, reconstruction_loss
 from agnet.graphs import Graphs
 from agnet.optimizer import AbstractOptimizer
-from agnet.pareto import hypervolume_rank
+from agnet.pareto import pareto_rank
 from agnet.selection import AbstractSelection
 from agnet.spaces.base import AbstractSpace
 from agnet.surrogate import AbstractSurrogate, DifferentiableSurrogate, FittedSurrogate
@@ -156,7 +156,7 @@ class WeightedRetraining(AbstractOptimizer):
         """Weighted epochs over all queried architectures; the losses of the last one."""
         settings, (surrogate, adam) = self.retraining, learner
         graphs = self.space.encode(self._archive.architectures)
-        weights = rank_weights(hypervolume_rank(known), k=settings.k)
+        weights = rank_weights(pareto_rank(known), k=settings.k)
         outputs, features = torch.cat([known.values, known.slacks], dim=1), graphs.features(self.space.num_types)
         together = isinstance(surrogate, DifferentiableSurrogate)
         if together:

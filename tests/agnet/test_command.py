@@ -1,6 +1,8 @@
 """The frame of commands, with stand-ins for the configuration library."""
 
+import errno
 import functools
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -147,3 +149,13 @@ def test_a_reader_that_has_gone_is_no_defect() -> None:
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 128 + 13
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+def test_a_full_disk_is_said_in_one_line(number: int, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(raiser(OSError(number, os.strerror(number), "there/state.pt"))) == BAD_INPUT
+    said = capfd.readouterr().err
+    assert (
+        said == f"error: {os.strerror(number)} (there/state.pt): free some space; the same command continues where "
+        "it stopped\n"
+    )

@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from agnet.archive import Outcomes
-from agnet.pareto import competition_rank, contributions, front_index, hypervolume, hypervolume_rank, rank
+from agnet.pareto import competition_rank, contributions, front_index, hypervolume, hypervolume_rank, pareto_rank, rank
 
 Order = Callable[[Outcomes], torch.Tensor]
 
-ORDERS = [rank, hypervolume_rank]
+ORDERS = [rank, hypervolume_rank, pareto_rank]
 
 
 def dominates(values: torch.Tensor) -> torch.Tensor:

@@ -1,0 +1,261 @@
+"""The command: what it runs, skips, writes and refuses."""
+
+import csv
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib.image
+import pytest
+
+from agnet.paths import ROOT
+from search import compare as command
+from search.compare import main
+from search.comparison import engines
+from search.comparison.engines import AbstractEngine, Ended, run_cell
+from search.comparison.plan import Cell
+
+
+class HereEngine(AbstractEngine):
+    """Runs in this process: no start-up, and what is patched stays patched."""
+
+    def run(self, cells: Any, *, out: Path) -> Iterator[Ended]:
+        for cell in cells:
+            yield engines.run_cell(cell)
+
+
+@pytest.fixture
+def call(table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Compare two cheap optimizers on the made-up table; the report."""
+    monkeypatch.setattr(command, "instantiate", lambda cfg, **_: HereEngine())
+
+    def called(*overrides: str) -> str:
+        settings = [
+            "optimizers=[random_search,local_search]",
+            f"objective.tables=[{table}]",
+            "objective.maximize=[digits_valid]",
+            "objective.report=[digits_test,parameters]",
+            "budget=40",
+            "seeds=3",
+            f"out={tmp_path / 'out'}",
+        ]
+        keys = {override.split("=")[0] for override in overrides}
+        kept = [setting for setting in settings if setting.split("=")[0] not in keys]
+        monkeypatch.setattr(sys, "argv", ["search/compare.py", *kept, *overrides])
+        main()
+        return (tmp_path / "out" / "report.md").read_text()
+
+    return called
+
+
+@pytest.fixture
+def refused(call: Any, capfd: pytest.CaptureFixture[str]) -> Any:
+    def refused_call(*overrides: str) -> str:
+        with pytest.raises(SystemExit) as stop:
+            call(*overrides)
+        assert stop.value.code == 2
+        said = capfd.readouterr().err
+        assert "Traceback" not in said
+        return said
+
+    return refused_call
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_tables_figures_and_numbers(call: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    report, out = call("at=[20,40]"), tmp_path / "out"
+    said = capfd.readouterr().out
+    assert "max digits_valid" in report
+    assert "| random_search | 3 |" in report
+    assert "| local_search | 3 |" in said
+    assert "its digits_test" in report
+    assert "p against random_search" in report
+    assert "6 of 6 runs are finished" in report
+    assert "outside the optimizers" in report
+    runs = rows(out / "runs.csv")
+    assert [(row["optimizer"], row["seed"], row["queries"]) for row in runs[:4]] == [
+        ("random_search", "0", "20"),
+        ("random_search", "0", "40"),
+        ("local_search", "0", "20"),
+        ("local_search", "0", "40"),
+    ]
+    assert all(float(row["report/digits_test"]) == float(row["best/digits_valid"]) - 1 for row in runs)
+    assert all(float(row["gap"]) >= 0 for row in runs)
+    queries = rows(out / "queries.csv")
+    assert len(queries) == 6 * 40
+    for row in runs:  # the best so far, counted again
+        values = [
+            float(query["digits_valid"])
+            for query in queries
+            if (query["optimizer"], query["seed"]) == (row["optimizer"], row["seed"])
+        ]
+        assert float(row["best/digits_valid"]) == max(values[: int(row["queries"])])
+    assert matplotlib.image.imread(out / "nasbench201.png")[..., :3].std() > 0.01
+
+
+def test_the_first_round_is_the_same_for_all(call: Any, tmp_path: Path) -> None:
+    """Pairs of one seed share their start: what a paired test needs."""
+    call()
+    queries = rows(tmp_path / "out" / "queries.csv")
+    for seed in "012":
+        starts = [
+            [q["architecture"] for q in queries if (q["optimizer"], q["seed"]) == (name, seed)][:16]
+            for name in ("random_search", "local_search")
+        ]
+        assert starts[0] == starts[1]
+
+
+def test_what_is_done_is_skipped(call: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    call("seeds=2")
+    before = (tmp_path / "out" / "queries.csv").read_text()
+    done: list[Cell] = []
+
+    def watched(cell: Cell) -> Ended:
+        done.append(cell)
+        return run_cell(cell)
+
+    monkeypatch.setattr(engines, "run_cell", watched)
+    call("seeds=2")
+    assert done == []
+    assert (tmp_path / "out" / "queries.csv").read_text() == before
+    call()
+    assert [(cell.optimizer, cell.seed) for cell in done] == [("random_search", 2), ("local_search", 2)]
+    call("seeds=1", "force=true")
+    assert len(done) == 4
+
+
+@pytest.mark.parametrize("protocol", ["learned", "looked_up"])
+def test_limits_and_their_protocol_are_in_the_table(call: Any, tmp_path: Path, protocol: str) -> None:
+    limit = "objective.constraints={digits_cpu_latency_ms: {max: 0.5}}"
+    report = call(limit, f"objective.protocol={protocol}", "objective.report=[digits_test]")
+    free = {"learned": "learned, known after a query", "looked_up": "looked up, free"}[protocol]
+    assert f"subject to digits_cpu_latency_ms <= 0.5 ({free})" in report
+    assert "feasible queries" in report
+    shares = {row["feasible_share"] for row in rows(tmp_path / "out" / "runs.csv")}
+    assert (shares == {"1.0"}) is (protocol == "looked_up")
+
+
+def test_nothing_feasible_is_no_number(call: Any, tmp_path: Path) -> None:
+    limit = "objective.constraints={digits_cpu_latency_ms: {max: 0.01}}"
+    report = call(limit, "objective.report=[digits_test]")
+    assert "No architecture can: none of the 15625" in report
+    assert "(3 without)" in report
+    assert {row["best/digits_valid"] for row in rows(tmp_path / "out" / "runs.csv")} == {""}
+
+
+def test_several_objectives_are_compared_by_hypervolume(call: Any, tmp_path: Path) -> None:
+    report = call("objective.minimize=[digits_cpu_latency_ms]", "objective.report=[digits_test]")
+    assert "hypervolume share @40" in report
+    assert "reference point: digits_valid" in report
+    shares = [float(row["hypervolume_share"]) for row in rows(tmp_path / "out" / "runs.csv")]
+    assert all(0 < share <= 1 for share in shares)
+
+
+def test_three_objectives(call: Any, tmp_path: Path) -> None:
+    call("objective.maximize=[digits_valid,digits_valid_pgd_eps16]", "objective.minimize=[digits_cpu_latency_ms]")
+    assert matplotlib.image.imread(tmp_path / "out" / "nasbench201.png")[..., :3].std() > 0.01
+
+
+def test_a_failed_run_fails_the_command_and_loses_nothing(
+    call: Any, refused: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(cell: Cell) -> Ended:
+        return Ended(cell, "No space left on device") if str(cell).endswith("search, seed 1") else run_cell(cell)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(engines, "run_cell", failing)
+        said = refused()
+    assert "2 of 6 runs failed" in said
+    assert "No space left on device" in said
+    out = tmp_path / "out"
+    assert len((out / "failures.txt").read_text().splitlines()) == 2
+    assert "4 of 6 runs are finished" in (out / "report.md").read_text()
+    assert "6 of 6 runs are finished" in call()
+    assert not (out / "failures.txt").exists()
+
+
+def test_the_table_goes_where_it_is_read(call: Any, tmp_path: Path) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text("before\n<!-- begin: nasbench201 -->\nold\n<!-- end: nasbench201 -->\nafter\n")
+    call(f"into={readme}")
+    text = readme.read_text()
+    assert text.startswith("before\n")
+    assert text.endswith("after\n")
+    assert "| random_search | 3 |" in text
+    assert "old" not in text
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    folder.mkdir()
+    handle = os.open(folder, os.O_RDONLY)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    yield
+    os.close(handle)
+
+
+def test_two_comparisons_in_one_folder(refused: Any, tmp_path: Path) -> None:
+    with held(tmp_path / "out"):
+        assert "another process works in" in refused()
+
+
+def test_another_configuration_is_refused(call: Any, refused: Any) -> None:
+    call("seeds=1")
+    said = refused("seeds=1", "budget=50")
+    assert "budget is 40 there and 50 here" in said
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (["optimizers=[annealing]"], ["annealing", "random_search"]),
+        (["optimizers=[]"], ["names nothing to compare"]),
+        (["seeds=0"], ["seeds=0"]),
+        (["at=[0]"], ["at=[0]", "numbers of queries"]),
+        (["baseline=agnet"], ["baseline=agnet", "random_search, local_search"]),
+        (["only=[hard]"], ["hard", "choose from [nasbench201]"]),
+        (["objective.tables=[nowhere.parquet]"], ["nowhere.parquet"]),
+        (["objective.minimize=[digits_valid]"], ["digits_valid", "one role"]),
+        (["engine=cloud"], ["cloud", "local"]),
+    ],
+)
+def test_what_the_user_can_mend_is_said_in_words(
+    refused: Any, tmp_path: Path, overrides: list[str], expected: list[str]
+) -> None:
+    said = refused(*overrides)
+    assert [part for part in expected if part not in said] == []
+    assert not (tmp_path / "out" / "runs").exists()
+
+
+def test_a_killed_comparison_continues(table: Path, tmp_path: Path) -> None:
+    """As a user starts it, with processes of its own, killed with SIGKILL in the middle and started again."""
+    arguments = [
+        *(sys.executable, "-m", "search.compare", "optimizers=[random_search,local_search]", "seeds=40", "budget=192"),
+        *(f"objective.tables=[{table}]", "objective.maximize=[digits_valid]", "objective.report=[]"),
+        *(f"out={tmp_path / 'out'}", "engine.workers=1"),
+    ]
+    process = subprocess.Popen(
+        arguments, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("out/runs/*/*/*/result.json")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    finished = len(list(tmp_path.glob("out/runs/*/*/*/result.json")))
+    assert 0 < finished < 80
+    done = subprocess.run([*arguments, "seeds=3"], cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "| random_search | 3 |" in done.stdout
+    assert len(rows(tmp_path / "out" / "queries.csv")) == 6 * 192
