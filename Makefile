@@ -6,7 +6,7 @@ ARGS ?=
 
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check -qq
-BENCHMARKS := generation search pretraining training sensitivity
+BENCHMARKS := generation pretraining training sensitivity
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
