@@ -36,7 +36,7 @@ class Retraining:
     Attributes:
         epochs: passes over the queried data; the paper has 30 on NAS-Bench-201.
         batch_size: graphs per step; the paper has 16.
-        learning_rate: of Adam.
+        learning_rate: of Adam; the paper has 1e-3.
         betas: of Adam.
         k: of the rank weights.
         alpha: share of the surrogate's loss in what the generator minimises, beside ``1 - alpha`` of the
@@ -45,9 +45,9 @@ class Retraining:
             2022 code does so, for an emphasis of weight squared; the default counts weights once.
     """
 
-    epochs: int = 30
+    epochs: int = 10
     batch_size: int = 32
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-3
     betas: Sequence[float] = (0.5, 0.999)
     k: float = 1e-2
     alpha: float = 0.5

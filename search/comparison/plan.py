@@ -131,7 +131,7 @@ def _compose(overrides: list[str], *, group: str) -> dict[str, Any]:
 
 def _variants(listed: Any, name: str) -> dict[str, list[str]]:
     """Labels and overrides: ``agnet`` is the choice of that name, ``{greedy: [optimizer=agnet, ...]}`` a variant."""
-    remedy = f"write {name}=[agnet,random_search], or a variant as {{label: [optimizer=agnet, KEY=VALUE]}}"
+    remedy = f"write {name}=[agnet,random_search], or a variant as {{label: ['optimizer=agnet', 'KEY=VALUE']}}"
     if isinstance(listed, str) or not listed or not isinstance(listed, Sequence):
         raise ConfigurationError(f"{name}={listed} names nothing to compare; {remedy}")
     variants: dict[str, list[str]] = {}

@@ -17,7 +17,7 @@ from agnet.weighted_retraining import Retraining, WeightedRetraining
 from agnet.weights import load_generator
 
 SPACE = NASBench201()
-FAST = Retraining(epochs=2, learning_rate=3e-3)
+FAST = Retraining(epochs=2)
 
 
 def optimizer(*, seed: int = 0, retraining: Retraining = FAST, **kwargs: Any) -> WeightedRetraining:
@@ -45,7 +45,7 @@ def rounds(search: WeightedRetraining, n: int) -> list[str]:
 
 
 def test_a_search_finds_what_its_values_reward() -> None:
-    asked = rounds(optimizer(retraining=Retraining(epochs=10, learning_rate=3e-3)), 7)
+    asked = rounds(optimizer(retraining=Retraining()), 7)
     assert len(set(asked)) == len(asked) == 112
     first, last = score(asked[:16]).mean(), score(asked[-32:]).mean()
     assert first < 0.35
@@ -143,7 +143,7 @@ def test_joint_loss_is_the_mixture_it_says() -> None:
 
 def test_limits_pull_the_search_toward_what_keeps_them() -> None:
     """Many 3x3 convolutions are wanted, but two at most are allowed."""
-    search = optimizer(retraining=Retraining(epochs=10, learning_rate=3e-3))
+    search = optimizer(retraining=Retraining())
     kept = []
     for _ in range(7):
         batch = search.ask(16)
