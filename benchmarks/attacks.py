@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 
 from agnet.atomic import write_text
-from search.document import insert
 from benchmarks.networks import load
 from benchmarks.parity import EPS
 from benchmarks.peers import PEERS, robust
@@ -25,6 +24,7 @@ from evaluation.attacks import APGD, FGSM, PGD, Square
 from evaluation.attacks.base import PUBLISHED_EPS
 from evaluation.data import cifar10
 from evaluation.network import CellNetwork
+from search.document import insert
 
 OURS = {"agnet, float32": "float32", "agnet, bfloat16 search": "bfloat16"}
 FASTEST = ("torchattacks", "adv-lib")  # by an earlier run with all libraries; foolbox and pyautoattack trail them

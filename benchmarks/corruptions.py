@@ -18,10 +18,10 @@ from torch import Tensor
 from agnet.command import command
 from benchmarks import corruptions_reference
 from benchmarks.corruptions_reference import REFERENCES, Array, Draws, KeyedDraws, NumpyDraws
-from search.document import insert
 from benchmarks.timing import alternate, one_thread
 from evaluation.corruptions import CORRUPTIONS, SEVERITIES, corrupt, procedural_frost
 from evaluation.data import cifar10
+from search.document import insert
 
 SEED = 0
 

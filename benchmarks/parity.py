@@ -17,7 +17,6 @@ import torch
 from torch import Tensor
 
 from agnet.atomic import write_text
-from search.document import insert
 from benchmarks.networks import load
 from benchmarks.peers import PEERS, robust
 from evaluation import evaluate
@@ -25,6 +24,7 @@ from evaluation.attacks import APGD, FGSM, PGD, Square, SteppedAttack
 from evaluation.attacks.base import PUBLISHED_EPS
 from evaluation.data import cifar10
 from evaluation.network import CellNetwork
+from search.document import insert
 
 EPS = {"fgsm": (0.1, 0.5, 1, 2, 3, 4, 5, 6, 7, 8, 255)}
 OURS = ("agnet", "agnet, bfloat16 search", "agnet, shared windows")

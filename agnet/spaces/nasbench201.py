@@ -8,7 +8,7 @@ import itertools
 import random
 import re
 from collections.abc import Iterator, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 
 import torch
 from jaxtyping import Bool, Int
@@ -149,6 +149,26 @@ def _sum(number: dict[int, int], summands: tuple[int, ...]) -> str:
     return "+".join(str(n) for n in sorted(number[s] for s in summands))
 
 
+@cache
+def _cells_by_operations() -> tuple[str, ...]:
+    """All cells, the last edge's operation changing fastest. Made once per process, as are the next two."""
+    return tuple(to_string(ops) for ops in itertools.product(OPERATIONS, repeat=6))
+
+
+@cache
+def _operation_codes() -> dict[str, tuple[int, ...]]:
+    """Indices into :data:`OPERATIONS` of every cell."""
+    return dict(zip(_cells_by_operations(), itertools.product(range(5), repeat=6), strict=True))
+
+
+@cache
+def _cells_by_id() -> tuple[str, ...]:
+    """All cells in the order of the benchmark's ids."""
+    cells = [to_string(ops) for ops in itertools.product(_ID_ORDER, repeat=6)]
+    random.Random(88).shuffle(cells)
+    return tuple(cells)
+
+
 class NASBench201(AbstractSpace):
     """The NAS-Bench-201 topology space, with the benchmark's own ids.
 
@@ -165,7 +185,7 @@ class NASBench201(AbstractSpace):
 
     def encode(self, architectures: Sequence[str]) -> Graphs:
         """Line graphs of NAS-Bench-201 strings; see :class:`AbstractSpace`."""
-        codes = self._codes
+        codes = _operation_codes()
         try:
             digits = torch.tensor([codes[a] for a in architectures], dtype=torch.int64).reshape(-1, 6)
         except (KeyError, TypeError):
@@ -180,7 +200,7 @@ class NASBench201(AbstractSpace):
     def decode(self, graphs: Graphs) -> list[str | None]:
         """NAS-Bench-201 strings of line graphs, None where invalid."""
         index = self._lexicographic_index(graphs.node_types).tolist()
-        strings, valid = self._lexicographic, self.is_valid(graphs).tolist()
+        strings, valid = _cells_by_operations(), self.is_valid(graphs).tolist()
         return [strings[i] if ok else None for i, ok in zip(index, valid, strict=True)]
 
     def is_valid(self, graphs: Graphs) -> Bool[Tensor, " batch"]:
@@ -231,23 +251,13 @@ class NASBench201(AbstractSpace):
         """Index into :data:`OPERATIONS` of the six edges of each (valid) graph."""
         return graphs.node_types[:, 1:7] - 2
 
-    @cached_property
+    @property
     def _by_id(self) -> tuple[str, ...]:
-        cells = [to_string(ops) for ops in itertools.product(_ID_ORDER, repeat=6)]
-        random.Random(88).shuffle(cells)
-        return tuple(cells)
+        return _cells_by_id()
 
     @cached_property
     def _ids(self) -> dict[str, int]:
         return {a: i for i, a in enumerate(self._by_id)}
-
-    @cached_property
-    def _lexicographic(self) -> tuple[str, ...]:
-        return tuple(to_string(ops) for ops in itertools.product(OPERATIONS, repeat=6))
-
-    @cached_property
-    def _codes(self) -> dict[str, tuple[int, ...]]:
-        return dict(zip(self._lexicographic, itertools.product(range(5), repeat=6), strict=True))
 
     @cached_property
     def _adjacency(self) -> Bool[Tensor, " slots"]:

@@ -102,7 +102,9 @@ class LocalEngine(AbstractEngine):
 
     def _in_one_pool(self, todo: list[Cell]) -> Generator[Ended, None, list[Cell]]:
         """Work a list off, emptying it, until it is done or a process dies; returns the runs in flight then."""
-        pool = ProcessPoolExecutor(min(self.workers, len(todo)), mp_context=get_context("spawn"))
+        context = get_context("forkserver")  # a clean process that has imported everything once is forked for each
+        context.set_forkserver_preload(["search.run"])
+        pool = ProcessPoolExecutor(min(self.workers, len(todo)), mp_context=context)
         running: dict[Future[Ended], Cell] = {}
         lost: list[Cell] = []
         try:

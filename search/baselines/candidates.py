@@ -1,0 +1,79 @@
+"""Where a model-based search looks for its next batch."""
+
+import abc
+
+import torch
+
+from agnet.archive import Archive
+from agnet.errors import ConfigurationError
+from agnet.pareto import hypervolume_rank
+from agnet.spaces import AbstractSpace
+
+
+class AbstractCandidates(abc.ABC):
+    """Gives a model architectures to score."""
+
+    @abc.abstractmethod
+    def check(self, space: AbstractSpace) -> None:
+        """Refuse a space in which candidates cannot be found so.
+
+        Raises:
+            ConfigurationError: naming what serves instead.
+        """
+
+    @abc.abstractmethod
+    def __call__(self, space: AbstractSpace, archive: Archive, n: int, *, generator: torch.Generator) -> list[str]:
+        """Distinct architectures that were not told; at least ``n`` unless the space holds no more."""
+
+
+class WholeSpace(AbstractCandidates):
+    """Everything that was not told."""
+
+    def check(self, space: AbstractSpace) -> None:
+        """Refuse a space that cannot be enumerated."""
+        if space.size is None:
+            raise ConfigurationError(
+                f"this optimizer scores the whole space, and {space.name} cannot be enumerated; use "
+                "optimizer=bayesian_optimization or optimizer=bananas, which mutate the best"
+            )
+
+    def __call__(self, space: AbstractSpace, archive: Archive, n: int, *, generator: torch.Generator) -> list[str]:
+        """In the space's order; nothing is drawn."""
+        return [architecture for architecture in space.enumerate() if architecture not in archive]
+
+
+class Mutations(AbstractCandidates):
+    """Architectures one or two changes away from the best, and some by chance.
+
+    Args:
+        parents: number of the best, by :func:`agnet.pareto.hypervolume_rank`.
+        mutated: how many to look for around them.
+        drawn: how many to draw uniformly.
+    """
+
+    def __init__(self, parents: int = 16, mutated: int = 1000, drawn: int = 500) -> None:
+        self.parents, self.mutated, self.drawn = parents, mutated, drawn
+
+    def check(self, space: AbstractSpace) -> None:
+        """Any space will do."""
+
+    def __call__(self, space: AbstractSpace, archive: Archive, n: int, *, generator: torch.Generator) -> list[str]:
+        """Mutations first; where these are few, more are drawn."""
+        known = archive.architectures
+        best = hypervolume_rank(archive.outcomes).argsort(stable=True)[: self.parents]
+        parents = [known[i] for i in best.tolist()]
+        near: dict[str, list[str]] = {}
+        pool: dict[str, None] = {}
+        for who, first, second, steps in torch.rand(2 * self.mutated, 4, generator=generator).tolist():
+            architecture = parents[int(who * len(parents))]
+            for where in (first, second) if steps < 0.5 else (first,):
+                if architecture not in near:
+                    near[architecture] = space.neighbors(architecture)
+                around = near[architecture]
+                architecture = around[int(where * len(around))] if around else architecture
+            if architecture not in archive:
+                pool.setdefault(architecture)
+            if len(pool) == self.mutated:
+                break
+        drawn = max(self.drawn, n - len(pool))
+        return [*pool, *space.sample_new(drawn, known={*known, *pool}, generator=generator)]

@@ -1,0 +1,83 @@
+"""Fit a model to everything known, score candidates by it, query the best: one class, many baselines.
+
+A model, an acquisition function and a set of candidates make an optimizer; ``conf/optimizer`` names the combinations.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from agnet.spaces import AbstractSpace
+from search.baselines.acquisition import AbstractAcquisition
+from search.baselines.base import AbstractBaseline
+from search.baselines.candidates import AbstractCandidates
+from search.baselines.features import FeatureMap
+from search.baselines.models import AbstractModel
+from search.baselines.targets import Targets
+
+MAX_SEED = 2**31 - 1
+
+
+class ModelBasedSearch(AbstractBaseline):
+    """Bayesian optimisation and its relatives.
+
+    The model is fitted anew at every :meth:`ask`, to all that was told: nothing but archive and random state is kept.
+
+    Args:
+        space: the space searched.
+        seed: seed of everything drawn.
+        model: predicts outcomes.
+        acquisition: chooses candidates by the predictions.
+        candidates: where to look.
+        initial: architectures drawn uniformly before the first fit.
+
+    Raises:
+        ConfigurationError: if the candidates cannot be found in this space.
+    """
+
+    def __init__(
+        self,
+        space: AbstractSpace,
+        *,
+        seed: int,
+        model: AbstractModel,
+        acquisition: AbstractAcquisition,
+        candidates: AbstractCandidates,
+        initial: int = 16,
+    ) -> None:
+        super().__init__(space, seed=seed, initial=initial)
+        candidates.check(space)
+        self.model, self.acquisition, self.candidates = model, acquisition, candidates
+        self.features = FeatureMap(space)
+        self._pool: list[str] = []
+        self._predicted: Float[Tensor, "n objectives"] | None = None
+
+    def ask(self, n: int) -> list[str]:
+        """``n`` architectures that were not told, fewer if the space holds no more."""
+        self._pool, self._predicted = [], None
+        return super().ask(n)
+
+    def propose(self, n: int) -> list[str]:
+        """The candidates that the acquisition function chooses, one after the other."""
+        pool = self.candidates(self.space, self.archive, n, generator=self.random) if len(self.archive) else []
+        if not pool:
+            return []
+        targets = Targets(self.archive.outcomes)
+        seed = int(torch.randint(MAX_SEED, (), generator=self.random))
+        self.model.fit(self.features(self.archive.architectures), targets.latent, seed=seed)
+        posterior = self.model.predict(self.features(pool))
+        self._pool, self._predicted = pool, targets.values(posterior.mean[:, : targets.num_objectives])
+        rows = self.acquisition(posterior, n, targets=targets, generator=self.random)
+        return [pool[row] for row in rows]
+
+    def diagnostics(self) -> dict[str, float]:
+        """Size of the last pool."""
+        return {"pool": float(len(self._pool))} if self._pool else {}
+
+    def predictions(self) -> Float[Tensor, "n objectives"] | None:
+        """Expected objectives of the last pool, in their units; None before the first fit."""
+        return self._predicted
+
+    def pool(self) -> list[str]:
+        """Candidates of the last :meth:`ask`."""
+        return self._pool
