@@ -75,3 +75,20 @@ def test_a_missing_scheduler_library_is_named(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setitem(__import__("sys").modules, "submitit", None)
     with pytest.raises(ConfigurationError, match="pip install"):
         list(SlurmEngine().run(cells(tmp_path, "a"), out=tmp_path))
+
+
+def test_jobs_of_a_scheduler_answer_for_every_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Submitit's stand-in for a cluster, processes of this machine: three jobs of two runs, one of which dies whole."""
+
+    def run_share(share: list[Cell]) -> list[Ended]:
+        if any(cell.optimizer == "die" for cell in share):
+            raise MemoryError("node drained")
+        return [Ended(cell, "is broken" if cell.optimizer == "fail" else None) for cell in share]
+
+    monkeypatch.setattr(engines, "run_cells", run_share)
+    engine = SlurmEngine(runs_per_job=2, cluster="local", poll_seconds=0.2)
+    found = ended(engine, cells(tmp_path, "a", "die", "fail", "b", "c"), tmp_path)
+    assert set(found) == {"a", "b", "c", "die", "fail"}
+    assert {name for name, failure in found.items() if failure is None} == {"a", "b"}
+    assert found["fail"] == "is broken"
+    assert all("SLURM job" in str(found[name]) and "node drained" in str(found[name]) for name in ("die", "c"))
