@@ -111,7 +111,7 @@ def hypervolume_rank(outcomes: Outcomes) -> Int[Tensor, " n"]:
 
     Example:
         >>> hypervolume_rank(Outcomes.unlimited(torch.tensor([[3.0, 1.0], [1.0, 2.0], [2.0, 2.0], [0.0, 0.0]])))
-        tensor([0, 3, 1, 4])
+        tensor([1, 2, 0, 3])
     """
 
     def badness(values: Float[Tensor, "feasible objectives"]) -> Float[Tensor, " feasible"]:
