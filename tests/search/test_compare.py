@@ -185,10 +185,11 @@ def test_a_failed_run_fails_the_command_and_loses_nothing(
     assert not (out / "failures.txt").exists()
 
 
-def test_the_table_goes_where_it_is_read(call: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("mark", "into"), [("nasbench201", "README.md"), ("mine", "README.md#mine")])
+def test_the_table_goes_where_it_is_read(call: Any, tmp_path: Path, mark: str, into: str) -> None:
     readme = tmp_path / "README.md"
-    readme.write_text("before\n<!-- begin: nasbench201 -->\nold\n<!-- end: nasbench201 -->\nafter\n")
-    call(f"into={readme}")
+    readme.write_text(f"before\n<!-- begin: {mark} -->\nold\n<!-- end: {mark} -->\nafter\n")
+    call(f"into={tmp_path / into}")
     text = readme.read_text()
     assert text.startswith("before\n")
     assert text.endswith("after\n")
