@@ -195,8 +195,7 @@ def run(cfg: DictConfig) -> None:
             f"{len(failures)} of {len(plan.cells)} runs failed, see {out / FAILURES}; the same command tries them again"
         )
     if settings["into"] is not None:
-        document, _, mark = str(settings["into"]).partition("#")
-        insert(Path(document), mark or name, tables)
+        insert(Path(settings["into"]), settings["mark"] or name, tables)
 
 
 main = command(hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="compare"), run)
