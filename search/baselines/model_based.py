@@ -7,13 +7,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from agnet.acquisition import AbstractAcquisition
+from agnet.features import FeatureMap
+from agnet.models import AbstractModel
 from agnet.spaces import AbstractSpace
-from search.baselines.acquisition import AbstractAcquisition
+from agnet.targets import Targets
 from search.baselines.base import AbstractBaseline
 from search.baselines.candidates import AbstractCandidates
-from search.baselines.features import FeatureMap
-from search.baselines.models import AbstractModel
-from search.baselines.targets import Targets
 
 MAX_SEED = 2**31 - 1
 

@@ -1,8 +1,6 @@
-"""Predictors of outcomes from features, with uncertainty."""
+"""Models of the baselines; the Gaussian process they share with the method is in :mod:`agnet.models`."""
 
-from search.baselines.models.base import AbstractModel, Posterior
-from search.baselines.models.gaussian_process import GaussianProcess
 from search.baselines.models.networks import NetworkEnsemble
 from search.baselines.models.trees import BoostedTrees
 
-__all__ = ["AbstractModel", "BoostedTrees", "GaussianProcess", "NetworkEnsemble", "Posterior"]
+__all__ = ["BoostedTrees", "NetworkEnsemble"]

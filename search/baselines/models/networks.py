@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from search.baselines.models.base import AbstractModel, Posterior
+from agnet.models import AbstractModel, Posterior
 
 
 class NetworkEnsemble(AbstractModel):

@@ -8,7 +8,7 @@ import xgboost
 from jaxtyping import Float
 from torch import Tensor
 
-from search.baselines.models.base import AbstractModel, Posterior
+from agnet.models import AbstractModel, Posterior
 
 
 class BoostedTrees(AbstractModel):

@@ -7,13 +7,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from agnet.acquisition import ExpectedImprovement, ThompsonSampling, UpperConfidenceBound
 from agnet.archive import Archive, Outcomes
 from agnet.errors import ConfigurationError
+from agnet.models import GaussianProcess
 from agnet.spaces import NASBench201, Subspace
-from search.baselines.acquisition import ExpectedImprovement, ThompsonSampling, UpperConfidenceBound
 from search.baselines.candidates import AbstractCandidates, Mutations, WholeSpace
 from search.baselines.model_based import ModelBasedSearch
-from search.baselines.models import BoostedTrees, GaussianProcess, NetworkEnsemble
+from search.baselines.models import BoostedTrees, NetworkEnsemble
 
 Build = Callable[..., ModelBasedSearch]
 

@@ -6,10 +6,10 @@ import math
 import pytest
 import torch
 
+from agnet import features
+from agnet.features import FeatureMap, graph_features, operation_subsets, subset_features
 from agnet.graphs import INPUT, OUTPUT, Graphs, slot_index
 from agnet.spaces import NASBench201, Subspace
-from search.baselines import features
-from search.baselines.features import FeatureMap, graph_features, operation_subsets, subset_features
 
 PER_SUBSET = 7
 

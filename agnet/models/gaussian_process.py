@@ -14,7 +14,7 @@ from jaxtyping import Float
 from numpy import ndarray
 from torch import Tensor
 
-from search.baselines.models.base import AbstractModel, Posterior
+from agnet.models.base import AbstractModel, Posterior
 
 PRIOR_MEAN = (math.log(1.35), 0.0, math.log(0.1))
 """Of the logarithms of lengthscale, amplitude and noise, all normal with standard deviation 1.

@@ -4,8 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from agnet.archive import Outcomes
-from search.baselines.acquisition import (
+from agnet.acquisition import (
     AbstractAcquisition,
     Criterion,
     ExpectedImprovement,
@@ -15,8 +14,9 @@ from search.baselines.acquisition import (
     log_expected_improvement,
     log_feasibility,
 )
-from search.baselines.models import GaussianProcess, Posterior
-from search.baselines.targets import Targets
+from agnet.archive import Outcomes
+from agnet.models import GaussianProcess, Posterior
+from agnet.targets import Targets
 
 ALL: list[AbstractAcquisition] = [ExpectedImprovement(), UpperConfidenceBound(), ThompsonSampling(), Greedy()]
 

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from agnet.archive import Outcomes
-from search.baselines.targets import Targets, Warp
+from agnet.targets import Targets, Warp
 
 TAILS = torch.tensor([10.0, 10.0, 10.0, 60.0, 85.0, 88.0, 90.0, 90.5, 91.0, 91.2], dtype=torch.float64)
 

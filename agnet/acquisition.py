@@ -13,9 +13,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from agnet.models import Posterior
 from agnet.scalarization import chebyshev, draw_weights
-from search.baselines.models import Posterior
-from search.baselines.targets import Targets
+from agnet.targets import Targets
 
 SAMPLES = 64
 """Draws for the expected improvement of several objectives."""
