@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from evaluation.attacks import auto_projected_gradient_descent as apgd_module
 from evaluation.attacks import base
 from evaluation.attacks.auto_projected_gradient_descent import APGD, checkpoints
+from evaluation.attacks.base import Slots
 from evaluation.attacks.functions import apgd, perturb, square
 from evaluation.compile import CompiledNetwork
 from evaluation.network import CellNetwork, NetworkShape
@@ -113,6 +114,7 @@ def test_the_l2_geometry_is_the_references_to_rounding() -> None:
 ZERO_GRADIENTS = pytest.mark.filterwarnings("ignore:there are .* points with zero gradient")  # the reference's own
 LOSSES = {"ce": ("ce", APGDAttack), "dlr": ("dlr", APGDAttack), "targeted_dlr": ("dlr-targeted", APGDAttack_targeted)}
 NORMS = {"linf": "Linf", "l2": "L2"}
+BUDGETS = [(0.5, 23), (2, 100), (4, 40), (8, 40)]  # eps in units of 1/255, steps
 
 
 def visit(
@@ -137,7 +139,7 @@ def visit(
 
 
 @pytest.mark.usefixtures("reference_draws")
-@pytest.mark.parametrize(("eps", "steps"), [(0.5, 23), (2, 100), (8, 40)])
+@pytest.mark.parametrize(("eps", "steps"), BUDGETS)
 @pytest.mark.parametrize("loss", LOSSES)
 @ZERO_GRADIENTS
 def test_apgd_visits_the_same_points(model: Callable[[Tensor], Tensor], loss: str, eps: float, steps: int) -> None:
@@ -158,28 +160,47 @@ def test_apgd_in_l2_visits_the_same_points(model: Callable[[Tensor], Tensor], lo
     torch.testing.assert_close(found, best, rtol=0, atol=1e-6)
 
 
-@pytest.mark.usefixtures("reference_draws")
-def test_the_comparison_covers_every_case() -> None:
-    """Some images are fooled and some not, and step sizes are halved at different times."""
-    model, x = cell_network(), pictures()
-    labels = model(x).argmax(dim=1)
-    sizes = []
+def schedule(model: Callable[[Tensor], Tensor], x: Tensor, loss: str, eps: float, steps: int) -> tuple[Tensor, Tensor]:
+    """Whether the step size is halved, by iteration and image, and who is fooled, in the run :func:`visit` compares."""
+    labels, sizes = model(x).argmax(dim=1), []
 
     class Spy(APGD):
-        def update(self, slots: dict[str, Tensor], loss: Tensor, gradient: Tensor | None) -> dict[str, Tensor]:
+        def update(self, slots: Slots, loss: Tensor, gradient: Tensor | None) -> Slots:
             changes = super().update(slots, loss, gradient)
             sizes.append(changes["step_size"] / slots["eps"])
             return changes
 
     torch.manual_seed(7)
-    found = perturb(Spy(), model, x, labels, eps=4 / 255)
-    fooled = model(found).argmax(dim=1) != labels
-    assert 0 < int(fooled.sum()) < IMAGES
+    found = perturb(Spy(loss=loss, targets=1, steps=steps), model, x, labels, eps=eps / 255)
     history = torch.stack(sizes)
-    halvings = history[1:] < history[:-1]
-    assert set((halvings.any(dim=1).nonzero().flatten() + 1).tolist()) <= {22, 41, 57, 70, 80, 87, 93, 99}
-    assert len({tuple(column) for column in halvings.T.tolist()}) >= 3
     assert bool(((history[1:] == history[:-1]) | (history[1:] == history[:-1] / 2)).all())
+    return history[1:] < history[:-1], model(found).argmax(dim=1) != labels
+
+
+@pytest.mark.usefixtures("reference_draws")
+def test_the_comparison_covers_every_case() -> None:
+    """Of each budget compared bit for bit, some images are fooled and some not; step sizes are halved at each
+    checkpoint and nowhere else, and in the runs of 40 steps also kept, at long windows and short, in many patterns.
+
+    What one run of one network leaves (often a single pattern) is up to the rounding of the processor's kernels, so the
+    condition is on all models and losses together. Each bound is at most half of what any kernels and seeds tried gave.
+    """
+    x, first, last = pictures(), 0, 0
+    patterns: dict[bool, set[tuple[bool, ...]]] = {True: set(), False: set()}
+    for eps, steps in BUDGETS:
+        runs = [schedule(build(), x, loss, eps, steps) for build in MODELS.values() for loss in LOSSES]
+        halved, fooled = torch.cat([run[0] for run in runs], dim=1), torch.cat([run[1] for run in runs])
+        assert fooled.sum() >= 10, f"{eps=}"
+        assert (~fooled).sum() >= 6, f"{eps=}"
+        at = checkpoints(steps)[1:].nonzero().flatten().tolist()
+        assert halved.any(dim=1).nonzero().flatten().tolist() == at, f"{steps=}"
+        if steps == 40:
+            first, last = first + int((~halved[at[0]]).sum()), last + int((~halved[at[-1]]).sum())
+            for column, who in zip(halved.T.tolist(), fooled.tolist(), strict=True):
+                patterns[who].add(tuple(column))
+    assert min(first, last) >= 12
+    assert len(patterns[True]) >= 12
+    assert len(patterns[False]) >= 6
 
 
 @pytest.mark.usefixtures("reference_draws")
