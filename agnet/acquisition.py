@@ -7,12 +7,14 @@ posterior is told to believe the first, so that the second is chosen elsewhere.
 """
 
 import abc
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from agnet.errors import ConfigurationError
 from agnet.models import Posterior
 from agnet.scalarization import chebyshev, draw_weights
 from agnet.targets import Targets
@@ -34,10 +36,12 @@ class Criterion:
     Attributes:
         targets: what is known.
         weights: of the objectives.
+        member: number of the pick, from anywhere.
     """
 
     targets: Targets
     weights: Float[Tensor, " objectives"]
+    member: int = 0
 
     def __call__(self, latent: Float[Tensor, "*rows objectives"]) -> Float[Tensor, "*rows"]:
         """One objective as it is on the latent scale; of several the Chebyshev value in their range so far."""
@@ -72,14 +76,20 @@ class AbstractAcquisition(abc.ABC):
             generator: source of the draws.
         """
         chosen: list[int] = []
-        for weights in draw_weights(min(n, len(posterior.mean)), targets.num_objectives, generator=generator):
-            scores = self.scores(posterior, Criterion(targets, weights), generator=generator).clone()
+        weightings = draw_weights(min(n, len(posterior.mean)), targets.num_objectives, generator=generator)
+        for member, weights in enumerate(weightings, start=self.first(generator)):
+            scores = self.scores(posterior, Criterion(targets, weights, member), generator=generator).clone()
             scores[chosen] = -torch.inf
             best = (scores == scores.max()).nonzero()[:, 0]
             row = int(best[torch.randint(len(best), (), generator=generator)])
             posterior.believe(row)
             chosen.append(row)
         return chosen
+
+    def first(self, generator: torch.Generator) -> int:
+        """Number of a batch's first pick."""
+        del generator
+        return 0
 
     @abc.abstractmethod
     def scores(
@@ -119,16 +129,28 @@ class ExpectedImprovement(AbstractAcquisition):
 class UpperConfidenceBound(AbstractAcquisition):
     """Optimistic values: mean plus some standard deviations.
 
+    With several optimisms the members of a batch take them in turn, beginning anywhere: some go where the mean is high,
+    others where little is known, and none has to be right about how far to trust the model.
+
     Batches as in GP-BUCB (Desautels et al., 2014, https://arxiv.org/abs/1206.6402). With limits, the logarithm of what
     an optimistic value gains over the best known, times the probability that all limits are kept; the gain is softened
     to stay positive. While nothing is known to keep the limits, that probability alone.
 
     Args:
-        beta: number of standard deviations.
+        beta: number of standard deviations, or several.
+
+    Raises:
+        ConfigurationError: if there is none.
     """
 
-    def __init__(self, beta: float = 2.0) -> None:
-        self.beta = beta
+    def __init__(self, beta: float | Sequence[float] = 2.0) -> None:
+        self.betas = [beta] if isinstance(beta, (int, float)) else list(beta)
+        if not self.betas:
+            raise ConfigurationError("the acquisition needs at least one beta, e.g. beta=2")
+
+    def first(self, generator: torch.Generator) -> int:
+        """Any of the optimisms; drawn only where there are several."""
+        return 0 if len(self.betas) == 1 else int(torch.randint(len(self.betas), (), generator=generator))
 
     def scores(
         self, posterior: Posterior, criterion: Criterion, *, generator: torch.Generator
@@ -136,7 +158,7 @@ class UpperConfidenceBound(AbstractAcquisition):
         """Without limits the bound itself."""
         objectives = criterion.targets.num_objectives
         mean, std = posterior.mean[:, :objectives], posterior.std[:, :objectives]
-        bound = criterion(mean + self.beta * std)
+        bound = criterion(mean + self.betas[criterion.member % len(self.betas)] * std)
         if not len(criterion.targets.thresholds):
             return bound
         likely, best = log_feasibility(posterior, criterion.targets), criterion.best

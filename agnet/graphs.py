@@ -8,6 +8,7 @@ the padding, type 1 the input.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -33,6 +34,22 @@ def slot_index(max_nodes: int) -> tuple[Tensor, Tensor]:
     """
     target, source = torch.tril_indices(max_nodes, max_nodes, offset=-1)
     return source, target
+
+
+class RelaxedGraphs(NamedTuple):
+    """A batch of graphs as numbers that can be differentiated: a generator's view of what it decodes.
+
+    Attributes:
+        nodes: probability of every type at every node.
+        edges: probability of every edge slot.
+    """
+
+    nodes: Float[Tensor, "batch nodes types"]
+    edges: Float[Tensor, "batch slots"]
+
+    def flat(self) -> Float[Tensor, "batch features"]:
+        """Node types followed by edge slots, ``[batch, N * K + N (N - 1) / 2]``."""
+        return torch.cat([self.nodes.flatten(1), self.edges], dim=1)
 
 
 @dataclass(frozen=True)
@@ -65,17 +82,13 @@ class Graphs:
         first = is_output.to(torch.int8).argmax(dim=1) + 1
         return torch.where(is_output.any(dim=1), first, self.max_nodes)
 
-    def features(self, num_types: int) -> Float[Tensor, "batch features"]:
-        """One-hot node types followed by the edge slots, the surrogate's input.
+    def relaxed(self, num_types: int) -> "RelaxedGraphs":
+        """The same graphs as numbers, zeros and ones.
 
         Args:
             num_types: size ``K`` of the space's node vocabulary.
-
-        Returns:
-            ``[batch, N * K + N (N - 1) / 2]`` zeros and ones, float32.
         """
-        one_hot = torch.nn.functional.one_hot(self.node_types, num_types)
-        return torch.cat([one_hot.flatten(1), self.edges], dim=1).float()
+        return RelaxedGraphs(torch.nn.functional.one_hot(self.node_types, num_types).float(), self.edges.float())
 
     def to_data_list(self) -> list[Data]:
         """One torch_geometric ``Data`` per graph: ``x`` node types ``[n]``, ``edge_index`` ``[2, e]``."""

@@ -43,6 +43,11 @@ class Limit:
         distance = self.bound - measured if self.upper else measured - self.bound
         return distance / (abs(self.bound) or 1.0)
 
+    def measured(self, slack: float) -> float:
+        """The measurement that has a slack: the inverse of :meth:`slack`."""
+        distance = slack * (abs(self.bound) or 1.0)
+        return self.bound - distance if self.upper else self.bound + distance
+
     def __str__(self) -> str:
         return f"{self.column} {'<=' if self.upper else '>='} {self.bound:g}"
 
@@ -192,7 +197,7 @@ def read_objective(
     names = [*maximize, *minimize]
     if not names:
         raise ConfigurationError("nothing to optimise: name columns in objective.maximize or objective.minimize")
-    limits = _limits(constraints or {})
+    limits = parse_limits(constraints or {})
     searched = {*names, *(limit.column for limit in limits)}
     if isinstance(report, str):
         if report != "all":
@@ -211,11 +216,19 @@ def read_objective(
     return Objective(goal, seen, protocol), Report(read_table(tables, report, drop_missing=drop) if report else None)
 
 
-def _limits(constraints: Mapping[str, Any]) -> tuple[Limit, ...]:
-    """Limits from ``{column: {min: number, max: number}}``."""
+def parse_limits(constraints: Mapping[str, Any], key: str = "objective.constraints") -> tuple[Limit, ...]:
+    """Limits from ``{column: {min: number, max: number}}``.
+
+    Args:
+        constraints: bounds of every column.
+        key: where they were written, for the message.
+
+    Raises:
+        ConfigurationError: naming the bounds that are none.
+    """
     limits = []
     for column, bounds in constraints.items():
-        shown = f"objective.constraints: {column}: {bounds}"
+        shown = f"{key}: {column}: {bounds}"
         if not isinstance(bounds, Mapping) or not bounds or set(bounds) - {"min", "max"}:
             raise ConfigurationError(f"{shown}: write {{{column}: {{min: NUMBER, max: NUMBER}}}}, one of them or both")
         for bound in bounds.values():

@@ -81,6 +81,12 @@ class Targets:
         """Which of the outcomes keep all limits."""
         return self.outcomes.feasible
 
+    def natural(self, latent: Float[Tensor, "n outputs"]) -> Outcomes:
+        """Outcomes of latent outputs, objectives and slacks, in their own units."""
+        columns = [warp.backward(column) for warp, column in zip(self._warps, latent.T, strict=True)]
+        rows = torch.stack(columns, dim=1)
+        return Outcomes(rows[:, : self.num_objectives], rows[:, self.num_objectives :])
+
     def values(self, latent: Float[Tensor, "*rows objectives"]) -> Float[Tensor, "*rows objectives"]:
         """Values of latent ones, in the units of the objectives."""
         return torch.stack([self._warps[i].backward(latent[..., i]) for i in range(self.num_objectives)], dim=-1)

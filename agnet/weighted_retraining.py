@@ -60,11 +60,6 @@ class Retraining:
             raise ConfigurationError(f"retraining.alpha must be in [0, 1), got {self.alpha}")
 
 
-def soft_features(decoded: Decoded) -> Float[Tensor, "batch features"]:
-    """A decoded graph as the surrogate reads it: expected one-hot node types, then edge probabilities."""
-    return torch.cat([decoded.nodes.softmax(dim=2).flatten(1), decoded.edges.sigmoid()], dim=1)
-
-
 class Learner(NamedTuple):
     """What retraining trains beside the generator."""
 
@@ -146,7 +141,9 @@ class WeightedRetraining(AbstractOptimizer):
         self._diagnostics = {"pool_size": float(len(pool)), **losses}
         chosen: list[str] = []
         if pool:
-            predicted = _outcomes(learner.surrogate.predict(graphs.features(self.space.num_types)).double(), known)
+            predicted = _outcomes(
+                learner.surrogate.predict(graphs.relaxed(self.space.num_types).flat()).double(), known
+            )
             picks = self.selection(predicted, min(n, len(pool)), known=known, generator=self._random)
             chosen = [pool[i] for i in picks.tolist()]
             self._pool, self._predictions = pool, predicted.values
@@ -157,7 +154,7 @@ class WeightedRetraining(AbstractOptimizer):
         settings, (surrogate, adam) = self.retraining, learner
         graphs = self.space.encode(self._archive.architectures)
         weights = rank_weights(pareto_rank(known), k=settings.k)
-        outputs, features = torch.cat([known.values, known.slacks], dim=1), graphs.features(self.space.num_types)
+        outputs, features = torch.cat([known.values, known.slacks], dim=1), graphs.relaxed(self.space.num_types).flat()
         together = isinstance(surrogate, DifferentiableSurrogate)
         if together:
             surrogate.calibrate(outputs)
@@ -200,7 +197,7 @@ class WeightedRetraining(AbstractOptimizer):
         generating = (1 - alpha) * reconstruction
         if alpha > 0:
             frozen = {name: p.detach() for name, p in surrogate.named_parameters()}
-            guided = functional_call(surrogate, frozen, (soft_features(decoded),))
+            guided = functional_call(surrogate, frozen, (decoded.relaxed().flat(),))
             generating = generating + alpha * F.mse_loss(guided, targets, reduction="none").mean(dim=1)
         predicting = F.mse_loss(surrogate(features), targets, reduction="none").mean(dim=1)
         return {"generator_loss": generating, "surrogate_loss": predicting}

@@ -84,17 +84,25 @@ def save_generator(path: Path, model: GraphGenerator, entry: Mapping[str, Any]) 
     record(path, {"model": model.settings(), **entry})
 
 
-def load_generator(space: AbstractSpace, path: str | Path | None = None) -> tuple[GraphGenerator, dict[str, Any]]:
+def generator_file(space: AbstractSpace, variant: str | None = None) -> str:
+    """Name of the file of a space's generator; a variant is a way to pretrain it that is not the default."""
+    return f"generator_{space.name}{'' if variant is None else f'_{variant}'}.safetensors"
+
+
+def load_generator(
+    space: AbstractSpace, path: str | Path | None = None, *, variant: str | None = None
+) -> tuple[GraphGenerator, dict[str, Any]]:
     """A verified generator for a space, and its manifest entry.
 
     Args:
         space: the space it must have been made for.
         path: the safetensors file, with its manifest beside it; None is the one shipped for the space.
+        variant: of the one shipped; ``"noise"`` was pretrained as in the paper.
 
     Raises:
         CheckpointMismatch: if the file fails verification or was made for another space.
     """
-    path = CHECKPOINT_DIR / f"generator_{space.name}.safetensors" if path is None else Path(path)
+    path = CHECKPOINT_DIR / generator_file(space, variant) if path is None else Path(path)
     entry = verify(path)
     settings = entry.get("model", {})
     expected = {"num_types": space.num_types, "max_nodes": space.max_nodes}

@@ -7,18 +7,23 @@ from pathlib import Path
 
 import hydra
 import torch
+from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
 from agnet.command import command
 from agnet.errors import ConfigurationError
 from agnet.generator import GraphGenerator
+from agnet.generator.pairing import AbstractPairing
 from agnet.generator.pretrain import Schedule, pretrain
 from agnet.generator.quality import assess
 from agnet.paths import CONF_DIR, git_revision
 from agnet.spaces import AbstractSpace
-from agnet.weights import save_generator
+from agnet.weights import generator_file, save_generator
+
+DEFAULT_PAIRING = "address"
+"""Of ``conf/pretrain.yaml``; files of the other pairings carry their names."""
 
 
 def run(cfg: DictConfig) -> None:
@@ -27,6 +32,7 @@ def run(cfg: DictConfig) -> None:
         raise ConfigurationError(f"seed={cfg.seed}; seeds are integers from 0")
     space: AbstractSpace = instantiate(cfg.space)
     schedule: Schedule = instantiate(cfg.schedule, _convert_="all")
+    pairing: AbstractPairing = instantiate(cfg.pairing)
     torch.set_num_threads(cfg.threads)
     begin = time.process_time()
     with torch.random.fork_rng(devices=[]):
@@ -39,12 +45,13 @@ def run(cfg: DictConfig) -> None:
             bar.update()
             bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
 
-        losses = pretrain(model, space, schedule, generator=random, on_step=on_step)
+        losses = pretrain(model, space, schedule, pairing, generator=random, on_step=on_step)
     metrics = assess(model, space, draws=cfg.draws, generator=random)
     tail = losses[-max(1, len(losses) // 20) :]
     entry = {
         "kind": "generator",
         "space": space.name,
+        "pairing": OmegaConf.to_container(cfg.pairing),
         "command": shlex.join(["python", "-m", "search.pretrain", *sys.argv[1:]]),
         "revision": git_revision(),
         "seed": cfg.seed,
@@ -52,7 +59,8 @@ def run(cfg: DictConfig) -> None:
         "cpu_seconds": round(time.process_time() - begin, 1),
         "metrics": {**metrics, "loss": sum(tail) / len(tail)},
     }
-    path = Path(cfg.out) / f"generator_{space.name}.safetensors"
+    choice = HydraConfig.get().runtime.choices["pairing"]
+    path = Path(cfg.out) / generator_file(space, None if choice == DEFAULT_PAIRING else choice)
     save_generator(path, model, entry)
     shown = ", ".join(f"{name} {value:.6g}" for name, value in entry["metrics"].items())
     print(f"{path}: {shown}; {entry['cpu_seconds']} CPU-s")

@@ -58,7 +58,7 @@ def execute(cfg: DictConfig, *, optimizer_name: str, run_directory: Path) -> dic
     objective, report = build_objective(cfg)
     under, save_every = _under(config, objective.goal), _seconds(config, "save_every")
     if isinstance(objective, Objective):
-        space = _searchable(space, objective, schedule["budget"])
+        space = searchable(space, objective, schedule["budget"])
     optimizer: AbstractOptimizer = instantiate(
         cfg.optimizer, space=space, seed=config["seed"], initial=config["initial"], _convert_="all"
     )
@@ -164,7 +164,7 @@ def _under(config: dict[str, Any], goal: Goal) -> dict[str, list[float]]:
     return {column: [float(bound) for bound in bounds] for column, bounds in under.items()}
 
 
-def _searchable(space: AbstractSpace, objective: Objective, budget: int) -> AbstractSpace:
+def searchable(space: AbstractSpace, objective: Objective, budget: int) -> AbstractSpace:
     """The space, or the part of it that has values and, where limits are looked up, keeps them.
 
     Raises:

@@ -1,7 +1,16 @@
 """The graph generator: a latent vector in, a cell out."""
 
-from agnet.generator.loss import reconstruction_loss
+from agnet.generator.loss import log_likelihood, reconstruction_loss
 from agnet.generator.model import Decoded, GraphGenerator
-from agnet.generator.sampling import generate, sample_graphs
+from agnet.generator.sampling import decode, generate, likeliest_graphs, sample_graphs
 
-__all__ = ["Decoded", "GraphGenerator", "generate", "reconstruction_loss", "sample_graphs"]
+__all__ = [
+    "Decoded",
+    "GraphGenerator",
+    "decode",
+    "generate",
+    "likeliest_graphs",
+    "log_likelihood",
+    "reconstruction_loss",
+    "sample_graphs",
+]

@@ -12,7 +12,7 @@ def reconstruction_loss(decoded: Decoded, graphs: Graphs) -> Float[Tensor, " bat
     """Cross-entropy of node types plus binary cross-entropy of edges, each a mean over the slots of a graph.
 
     Padding counts: its nodes are outputs, its edges absent. The fixed first node and edge count too, as in the paper's
-    code, so the floor on uniform NAS-Bench-201 targets is ``6 ln 5 / 8 = 1.207``.
+    code, so the floor on uniform NAS-Bench-201 targets is ``6 ln 5 / 8 = 1.207`` where latent vectors say nothing.
 
     Args:
         decoded: scores.
@@ -26,3 +26,11 @@ def reconstruction_loss(decoded: Decoded, graphs: Graphs) -> Float[Tensor, " bat
         decoded.edges, graphs.edges.to(decoded.edges.dtype), reduction="none"
     ).mean(dim=1)
     return nodes + edges
+
+
+def log_likelihood(decoded: Decoded, graphs: Graphs) -> Float[Tensor, "scores graphs"]:
+    """Logarithm of the probability of every graph under every set of scores, in nats."""
+    targets = graphs.relaxed(decoded.nodes.shape[2])
+    present, absent = F.logsigmoid(decoded.edges), F.logsigmoid(-decoded.edges)
+    nodes = decoded.nodes.log_softmax(dim=2).flatten(1) @ targets.nodes.flatten(1).T
+    return nodes + (present - absent) @ targets.edges.T + absent.sum(dim=1, keepdim=True)

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from agnet.errors import ConfigurationError
-from agnet.graphs import INPUT
+from agnet.graphs import INPUT, RelaxedGraphs
 
 FIXED_LOGIT = 20.0
 """Score of what is not learned: the first node is the input, the last the output, and the second reads the first."""
@@ -37,6 +37,10 @@ class Decoded(NamedTuple):
 
     nodes: Float[Tensor, "batch nodes types"]
     edges: Float[Tensor, "batch slots"]
+
+    def relaxed(self) -> RelaxedGraphs:
+        """Probabilities instead of scores."""
+        return RelaxedGraphs(self.nodes.softmax(dim=2), self.edges.sigmoid())
 
 
 class Propagation(nn.Module):

@@ -1,8 +1,8 @@
 """Pretraining on a space, without an encoder.
 
-Source: Lukasik et al., 2022, section 3.1: target graphs are drawn uniformly from the space, latent vectors from the
-prior, and the scores decoded from the latter are fitted to the former. Nothing ties a latent vector to a graph, so the
-optimum is the space's marginal distribution; ``latent_information`` in the manifest says so.
+Target graphs are drawn uniformly from the space, a pairing gives each a latent vector, and the scores decoded from the
+latter are fitted to the former (Lukasik et al., 2022, section 3.1). With the paper's pairing, fresh noise, nothing ties
+a latent vector to a graph; see :mod:`agnet.generator.pairing` for those that do.
 
 Differences from the paper: larger batches, a higher learning rate with cosine decay, and far fewer instances reach the
 same loss.
@@ -18,6 +18,7 @@ from torch.optim import Adam
 from agnet.errors import ConfigurationError
 from agnet.generator.loss import reconstruction_loss
 from agnet.generator.model import GraphGenerator
+from agnet.generator.pairing import AbstractPairing
 from agnet.spaces.base import AbstractSpace
 
 
@@ -32,7 +33,7 @@ class Schedule:
         betas: of Adam; the paper has (0.5, 0.999).
     """
 
-    steps: int = 2500
+    steps: int = 1500
     batch_size: int = 256
     learning_rate: float = 4e-3
     betas: Sequence[float] = (0.5, 0.999)
@@ -46,6 +47,7 @@ def pretrain(
     model: GraphGenerator,
     space: AbstractSpace,
     schedule: Schedule,
+    pairing: AbstractPairing,
     *,
     generator: torch.Generator,
     on_step: Callable[[int, float], None] = lambda step, loss: None,
@@ -56,6 +58,7 @@ def pretrain(
         model: an initialised generator.
         space: where targets are sampled.
         schedule: length and step sizes.
+        pairing: gives targets their latent vectors.
         generator: source of targets and latent vectors.
         on_step: called with the step and its loss.
 
@@ -65,12 +68,13 @@ def pretrain(
     optimizer = Adam(
         model.parameters(), lr=schedule.learning_rate, betas=(schedule.betas[0], schedule.betas[1]), fused=True
     )
+    pairing.prepare(space, model.latent, generator=generator)
     losses = []
     for step in range(schedule.steps):
         graphs = space.encode(space.sample(schedule.batch_size, generator=generator))
         for group in optimizer.param_groups:
             group["lr"] = schedule.learning_rate * 0.5 * (1 + math.cos(math.pi * step / schedule.steps))
-        decoded = model(model.prior(schedule.batch_size, generator=generator))
+        decoded = model(pairing(model, graphs, generator=generator))
         loss = reconstruction_loss(decoded, graphs).mean()
         optimizer.zero_grad()
         loss.backward()

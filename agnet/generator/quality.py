@@ -1,14 +1,25 @@
-"""How good a generator is: what it draws, and whether its latent vector says anything."""
+"""How good a generator is: what it draws, what its latent vectors say, and how smooth their space is."""
 
 import math
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
+from agnet.generator.inversion import invert
 from agnet.generator.model import GraphGenerator
-from agnet.generator.sampling import generate
+from agnet.generator.sampling import decode, likeliest_graphs, sample_graphs
+from agnet.graphs import Graphs
 from agnet.spaces.base import AbstractSpace
+
+SEGMENTS, POINTS = 200, 33
+"""Segments between latent vectors, and points on each, along which smoothness is measured."""
+
+TARGETS = 200
+"""Graphs for which latent vectors are sought."""
+
+VARIES = 1e-3
+"""Entropy in nats of a node's type from which on the node counts as free."""
 
 
 def latent_information(node_logits: Float[Tensor, "batch nodes types"]) -> Float[Tensor, " nodes"]:
@@ -25,6 +36,18 @@ def latent_information(node_logits: Float[Tensor, "batch nodes types"]) -> Float
     return (torch.special.entr(p.mean(dim=0)).sum(dim=1) - conditional).clamp(min=0)
 
 
+def free_nodes(space: AbstractSpace, *, generator: torch.Generator, draws: int = 2000) -> Int[Tensor, " free"]:
+    """Nodes whose type varies over a space."""
+    types = space.encode(space.sample(draws, generator=generator)).node_types
+    counts = torch.nn.functional.one_hot(types, space.num_types).double().mean(dim=0)
+    return (torch.special.entr(counts).sum(dim=1) > VARIES).nonzero()[:, 0]
+
+
+def edit_distance(first: Graphs, second: Graphs) -> Int[Tensor, " batch"]:
+    """Node types and edges in which graphs differ, position by position."""
+    return (first.node_types != second.node_types).sum(dim=1) + (first.edges != second.edges).sum(dim=1)
+
+
 def expected_distinct(draws: int, size: int) -> float:
     """Distinct cells that ``draws`` uniform draws from ``size`` cells give on average.
 
@@ -38,26 +61,59 @@ def expected_distinct(draws: int, size: int) -> float:
 def assess(
     model: GraphGenerator, space: AbstractSpace, *, draws: int = 10_000, generator: torch.Generator
 ) -> dict[str, int | float]:
-    """Validity, uniqueness and latent information of a generator.
+    """Validity, uniqueness, latent information, reconstruction and smoothness of a generator.
 
     Args:
         model: the generator.
         space: its space.
-        draws: graphs to draw.
+        draws: latent vectors to draw from the prior.
         generator: source of latent vectors and draws.
 
     Returns:
-        ``validity`` and ``uniqueness`` (distinct among valid) as fractions, ``distinct`` as a count, and
-        ``latent_information_max``/``_mean`` in nats over the nodes that vary.
+        * ``validity`` and ``uniqueness`` (distinct among valid) as fractions, ``distinct`` as a count, of graphs drawn
+          from the scores;
+        * ``likeliest_validity``, ``likeliest_distinct``: the same of the likeliest graph of every latent vector;
+        * ``latent_information_mean``, ``_min``, ``_max``: nats, over the nodes that vary in the space;
+        * ``reconstruction``: share of random cells for which :func:`~agnet.generator.inversion.invert` finds a latent
+          vector whose likeliest graph they are;
+        * ``segment_validity``, ``segment_step``, ``segment_changes``: along straight lines between two draws from the
+          prior, the share of valid graphs, the largest edit distance of neighbouring points (mean over lines), and the
+          number of changes of the graph.
     """
-    graphs, decoded = generate(model, model.prior(draws, generator=generator), generator=generator)
-    valid = [a for a in space.decode(graphs) if a is not None]
-    information = latent_information(decoded.nodes)[1:-1]
+    decoded = decode(model, model.prior(draws, generator=generator))
+    valid = [a for a in space.decode(sample_graphs(decoded, generator=generator)) if a is not None]
+    likeliest = [a for a in space.decode(likeliest_graphs(decoded)) if a is not None]
+    information = latent_information(decoded.nodes)[free_nodes(space, generator=generator)]
     return {
         "draws": draws,
         "validity": len(valid) / draws,
         "distinct": len(set(valid)),
         "uniqueness": len(set(valid)) / max(len(valid), 1),
-        "latent_information_max": float(information.max()),
+        "likeliest_validity": len(likeliest) / draws,
+        "likeliest_distinct": len(set(likeliest)),
         "latent_information_mean": float(information.mean()),
+        "latent_information_min": float(information.min()),
+        "latent_information_max": float(information.max()),
+        "reconstruction": _reconstruction(model, space, generator=generator),
+        **_smoothness(model, space, generator=generator),
+    }
+
+
+def _reconstruction(model: GraphGenerator, space: AbstractSpace, *, generator: torch.Generator) -> float:
+    targets = space.encode(space.sample(TARGETS, generator=generator))
+    found = likeliest_graphs(decode(model, invert(model, targets, generator=generator)))
+    return float((edit_distance(found, targets) == 0).double().mean())
+
+
+def _smoothness(model: GraphGenerator, space: AbstractSpace, *, generator: torch.Generator) -> dict[str, float]:
+    ends = model.prior(2 * SEGMENTS, generator=generator).unflatten(0, (2, SEGMENTS))
+    position = torch.linspace(0, 1, POINTS)[:, None, None]
+    z = (1 - position) * ends[0] + position * ends[1]  # [point, segment, latent]
+    graphs = likeliest_graphs(decode(model, z.flatten(0, 1)))
+    valid = space.is_valid(graphs)
+    steps = edit_distance(graphs[slice(None, -SEGMENTS)], graphs[slice(SEGMENTS, None)]).view(POINTS - 1, SEGMENTS)
+    return {
+        "segment_validity": float(valid.double().mean()),
+        "segment_step": float(steps.amax(dim=0).double().mean()),
+        "segment_changes": float((steps > 0).sum(dim=0).double().mean()),
     }

@@ -1,11 +1,12 @@
-"""From scores to graphs.
+"""From latent vectors to scores to graphs.
 
 The first node is the input and the last the output by definition, so they are never drawn; every other node type is
-drawn from its categorical and every edge from its Bernoulli distribution, and a graph ends at its first output.
+drawn from its categorical and every edge from its Bernoulli distribution, or the likeliest are taken; a graph ends at
+its first output.
 """
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from agnet.generator.model import Decoded, GraphGenerator
@@ -13,6 +14,13 @@ from agnet.graphs import INPUT, OUTPUT, Graphs, slot_index
 
 CHUNK = 512
 """Graphs decoded at a time: their states stay in a core's cache."""
+
+
+@torch.no_grad()
+def decode(model: GraphGenerator, z: Float[Tensor, "batch latent"]) -> Decoded:
+    """Scores of any number of latent vectors, without gradients."""
+    chunks = [model(part) for part in z.split(CHUNK)]
+    return Decoded(torch.cat([c.nodes for c in chunks]), torch.cat([c.edges for c in chunks]))
 
 
 def sample_graphs(decoded: Decoded, *, generator: torch.Generator) -> Graphs:
@@ -34,16 +42,25 @@ def sample_graphs(decoded: Decoded, *, generator: torch.Generator) -> Graphs:
     cumulative = decoded.nodes.softmax(dim=2).cumsum(dim=2)
     # rounding may leave the last cumulative value below 1: the last type takes what is left
     types = (uniform[:, :max_nodes, None] >= cumulative[:, :, :-1]).sum(dim=2)
+    return _ended(types, uniform[:, max_nodes:] < decoded.edges.sigmoid())
+
+
+def likeliest_graphs(decoded: Decoded) -> Graphs:
+    """The likeliest type of every node and presence of every edge: what a latent vector decodes to without chance."""
+    return _ended(decoded.nodes.argmax(dim=2), decoded.edges > 0)
+
+
+def _ended(types: Int[Tensor, "batch nodes"], edges: Bool[Tensor, "batch slots"]) -> Graphs:
+    """Set what is fixed, and leave nothing beyond the first output."""
+    types = types.clone()
     types[:, 0], types[:, -1] = INPUT, OUTPUT
     ended = (types == OUTPUT).cumsum(dim=1) > 0
     types = types.masked_fill(ended, OUTPUT)
-    absent = torch.cat([ended.new_zeros(batch, 1), ended[:, :-1]], dim=1)  # beyond the first output
-    _, target = slot_index(max_nodes)
-    edges = (uniform[:, max_nodes:] < decoded.edges.sigmoid()) & ~absent[:, target]
-    return Graphs(types, edges)
+    absent = torch.cat([ended.new_zeros(len(types), 1), ended[:, :-1]], dim=1)  # beyond the first output
+    _, target = slot_index(types.shape[1])
+    return Graphs(types, edges & ~absent[:, target])
 
 
-@torch.no_grad()
 def generate(
     model: GraphGenerator, z: Float[Tensor, "batch latent"], *, generator: torch.Generator
 ) -> tuple[Graphs, Decoded]:
@@ -57,6 +74,5 @@ def generate(
     Returns:
         The graphs and the scores they were drawn from.
     """
-    chunks = [model(part) for part in z.split(CHUNK)]
-    decoded = Decoded(torch.cat([c.nodes for c in chunks]), torch.cat([c.edges for c in chunks]))
+    decoded = decode(model, z)
     return sample_graphs(decoded, generator=generator), decoded

@@ -11,7 +11,7 @@ class AbstractSurrogate(nn.Module, abc.ABC):
     """Predicts outputs of graphs: the objectives' values, then the limits' slacks.
 
     It reads a graph as numbers: type probabilities of every node followed by presence of every edge slot. For a real
-    graph these are zeros and ones (:meth:`agnet.graphs.Graphs.features`), for a decoded one soft values.
+    graph these are zeros and ones (:meth:`agnet.graphs.Graphs.relaxed`), for a decoded one soft values.
 
     Args:
         num_features: ``N K + N (N - 1) / 2``.

@@ -56,7 +56,7 @@ def test_rows_are_chosen_from_types_and_edges_alike(
 
 
 def test_features_are_one_hot_types_then_edges(graphs: Graphs) -> None:
-    features = graphs.features(num_types=6)
+    features = graphs.relaxed(6).flat()
     assert features.shape == (3, NODES * 6 + SLOTS)
     assert features.dtype == torch.float32
     one_hot = features[:, : NODES * 6].reshape(3, NODES, 6)

@@ -119,7 +119,7 @@ def joint(alpha: float) -> tuple[WeightedRetraining, MLPSurrogate, dict[str, Ten
     graphs, surrogate = SPACE.encode(SPACE.enumerate()[:8]), MLPSurrogate(84, 1)
     decoded = search.model(search.model.prior(8, generator=torch.Generator().manual_seed(0)))
     reconstruction = reconstruction_loss(decoded, graphs)
-    parts = search._joint(surrogate, decoded, reconstruction, graphs.features(7), torch.ones(8, 1))
+    parts = search._joint(surrogate, decoded, reconstruction, graphs.relaxed(7).flat(), torch.ones(8, 1))
     return search, surrogate, parts
 
 

@@ -139,7 +139,7 @@ def test_no_cells_encode_to_no_graphs(space: NASBench201) -> None:
 
 def test_sizes_follow_from_the_vocabulary(space: NASBench201) -> None:
     assert (space.max_nodes, space.num_types, space.num_slots) == (8, 7, 28)
-    assert space.encode([QUOTED_IDS[0]]).features(space.num_types).shape == (1, 84)
+    assert space.encode([QUOTED_IDS[0]]).relaxed(space.num_types).flat().shape == (1, 84)
 
 
 def test_the_line_graph_has_ten_fixed_slots(space: NASBench201) -> None:

@@ -1,0 +1,51 @@
+"""From graphs back to latent vectors, by search and gradient: a generator has no encoder."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from agnet.generator.loss import log_likelihood, reconstruction_loss
+from agnet.generator.model import GraphGenerator
+from agnet.generator.sampling import decode
+from agnet.graphs import Graphs
+
+PRIOR_SHARE = 0.01
+"""Weight of the squared length of a latent vector beside the loss of its graph: keeps it where the prior is."""
+
+
+def invert(
+    model: GraphGenerator,
+    graphs: Graphs,
+    *,
+    generator: torch.Generator,
+    start: Float[Tensor, "batch latent"] | None = None,
+    draws: int = 1024,
+    steps: int = 40,
+    step_size: float = 0.15,
+) -> Float[Tensor, "batch latent"]:
+    """Latent vectors that decode to graphs, as well as the generator can.
+
+    The likeliest of some draws from the prior, or ``start``, is moved along the gradient of the graph's likelihood and
+    of the prior.
+
+    Args:
+        model: the generator.
+        graphs: what is to be decoded.
+        generator: source of the draws.
+        start: latent vectors to begin at.
+        draws: from the prior, where ``start`` is not given.
+        steps: of Adam.
+        step_size: of Adam.
+    """
+    if not len(graphs):
+        return torch.zeros(0, model.latent)
+    if start is None:
+        z = model.prior(draws, generator=generator)
+        start = z[log_likelihood(decode(model, z), graphs).argmax(dim=0)]
+    z = start.clone().requires_grad_()
+    adam = torch.optim.Adam([z], step_size)
+    for _ in range(steps):
+        loss = reconstruction_loss(model(z), graphs).sum() + PRIOR_SHARE * z.square().mean(dim=1).sum()
+        [z.grad] = torch.autograd.grad(loss, [z])
+        adam.step()
+    return z.detach()

@@ -1,0 +1,162 @@
+"""Which latent vector a target graph is fitted to in pretraining: what ties latent vectors to graphs.
+
+The paper pairs every target with fresh noise. Nothing then ties a latent vector to a graph, the likeliest generator
+ignores it, and moving in latent space moves nowhere. The other pairings here tie the two, each without an encoder: what
+is kept is the generator alone.
+"""
+
+import abc
+import math
+
+import torch
+from jaxtyping import Float
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+
+from agnet.errors import ConfigurationError
+from agnet.generator.loss import log_likelihood
+from agnet.generator.model import GraphGenerator
+from agnet.generator.sampling import decode
+from agnet.graphs import Graphs
+from agnet.spaces.base import AbstractSpace
+
+REFERENCE = 10_000
+"""Cells from which :class:`Address` learns a space's directions."""
+
+FLAT = 1e-3
+"""Spread below which a direction of a space counts as constant."""
+
+
+class AbstractPairing(abc.ABC):
+    """Chooses the latent vectors of a pretraining step."""
+
+    def prepare(self, space: AbstractSpace, latent: int, *, generator: torch.Generator) -> None:
+        """Get to know a space before the first step.
+
+        Args:
+            space: where the targets come from.
+            latent: size of the latent vectors.
+            generator: source of the draws.
+        """
+        del space, latent, generator
+
+    @abc.abstractmethod
+    def __call__(
+        self, model: GraphGenerator, graphs: Graphs, *, generator: torch.Generator
+    ) -> Float[Tensor, "batch latent"]:
+        """A latent vector for every graph, to be decoded to it.
+
+        Args:
+            model: as it is at this step.
+            graphs: targets, drawn from the space.
+            generator: source of the draws.
+        """
+
+
+class FreshNoise(AbstractPairing):
+    """Draws from the prior, whatever the graph: the paper's pretraining."""
+
+    def __call__(
+        self, model: GraphGenerator, graphs: Graphs, *, generator: torch.Generator
+    ) -> Float[Tensor, "batch latent"]:
+        """Independent of the graphs."""
+        return model.prior(len(graphs), generator=generator)
+
+
+class NearestLatent(AbstractPairing):
+    """Of many draws from the prior the one that explains the graph best.
+
+    Implicit maximum likelihood (Li & Malik, 2018, https://arxiv.org/abs/1809.09087): every target gets near a latent
+    vector, no target is left out; latent vectors that no target chooses learn nothing.
+
+    Args:
+        candidates: draws per target; all targets of a step choose among all of them.
+
+    Raises:
+        ConfigurationError: if there is none.
+    """
+
+    def __init__(self, candidates: int = 4) -> None:
+        if candidates < 1:
+            raise ConfigurationError(f"pairing.candidates must be at least 1, got {candidates}")
+        self.candidates = candidates
+
+    def __call__(
+        self, model: GraphGenerator, graphs: Graphs, *, generator: torch.Generator
+    ) -> Float[Tensor, "batch latent"]:
+        """The likeliest for each graph."""
+        z = model.prior(self.candidates * len(graphs), generator=generator)
+        return z[log_likelihood(decode(model, z), graphs).argmax(dim=0)]
+
+
+class OptimalTransport(AbstractPairing):
+    """As many draws from the prior as there are graphs, assigned such that all together are likeliest.
+
+    Every draw is used once, so the latent vectors remain draws from the prior, and what is fitted remains the uniform
+    distribution over the space (minibatch optimal transport: Fatras et al., 2020, https://arxiv.org/abs/1910.04091).
+    """
+
+    def __call__(
+        self, model: GraphGenerator, graphs: Graphs, *, generator: torch.Generator
+    ) -> Float[Tensor, "batch latent"]:
+        """A permutation of as many draws."""
+        z = model.prior(len(graphs), generator=generator)
+        likelihood = log_likelihood(decode(model, z), graphs)
+        rows, columns = linear_sum_assignment(likelihood.T.double().numpy(), maximize=True)
+        assert (rows == range(len(graphs))).all()
+        return z[torch.from_numpy(columns)]
+
+
+class Address(AbstractPairing):
+    r"""A fixed place for every graph, and noise around it.
+
+    A graph's node types and edges are whitened over the space and laid out along random orthogonal directions, so
+    that addresses have the prior's mean and covariance, and graphs that differ in little lie near each other. With
+    :math:`a` the address, targets are fitted to :math:`\sqrt{1 - s^2}\, a + s\, \epsilon` for noise levels :math:`s`
+    drawn uniformly from a range: little noise teaches what an address decodes to, much noise fills the prior between
+    the addresses. Learned per-graph latents (Bojanowski et al., 2018, https://arxiv.org/abs/1707.05776) without the
+    table of them: it serves spaces of any size.
+
+    Args:
+        least: smallest share of noise, in [0, 1].
+        most: largest share of noise.
+
+    Raises:
+        ConfigurationError: if the two are no range within [0, 1].
+    """
+
+    def __init__(self, least: float = 0.2, most: float = 0.6) -> None:
+        if not 0 <= least <= most <= 1:
+            raise ConfigurationError(f"pairing needs 0 <= least <= most <= 1, got least={least}, most={most}")
+        self.least, self.most = least, most
+        self._center: Tensor | None = None
+        self._directions: Tensor | None = None
+
+    def prepare(self, space: AbstractSpace, latent: int, *, generator: torch.Generator) -> None:
+        """Whiten the space's flattened graphs; more directions than ``latent`` are projected at random."""
+        graphs = space.encode(space.sample(REFERENCE, generator=generator))
+        flat = graphs.relaxed(space.num_types).flat().double()
+        center = flat.mean(dim=0)
+        _, scale, components = torch.linalg.svd(flat - center, full_matrices=False)
+        spread = scale / math.sqrt(len(flat))
+        varying = spread > FLAT
+        whitening = components[varying].T / spread[varying]
+        rank = int(varying.sum())
+        random = torch.randn(max(rank, latent), min(rank, latent), generator=generator, dtype=torch.float64)
+        orthonormal = torch.linalg.qr(random).Q
+        self._center = center.float()
+        self._directions = (whitening @ (orthonormal if rank > latent else orthonormal.T)).float()
+
+    def addresses(self, graphs: Graphs, num_types: int) -> Float[Tensor, "batch latent"]:
+        """Where graphs lie without noise."""
+        if self._center is None or self._directions is None:
+            raise RuntimeError("prepare() comes before the first graphs")
+        return (graphs.relaxed(num_types).flat() - self._center) @ self._directions
+
+    def __call__(
+        self, model: GraphGenerator, graphs: Graphs, *, generator: torch.Generator
+    ) -> Float[Tensor, "batch latent"]:
+        """Addresses and noise."""
+        share = self.least + (self.most - self.least) * torch.rand(len(graphs), 1, generator=generator)
+        place = self.addresses(graphs, model.num_types)
+        return (1 - share.square()).sqrt() * place + share * model.prior(len(graphs), generator=generator)

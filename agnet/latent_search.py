@@ -1,0 +1,322 @@
+"""AG-Net's search with latent vectors that mean something.
+
+Source: the idea of Lukasik, Jung & Keuper, 2022, https://arxiv.org/abs/2203.08734: optimise the latent space of a graph
+generator with a differentiable surrogate, and retrain the generator by rank weights (Tripp et al., 2020). Every round
+
+1. the generator is retrained: latent vectors near good cells shall decode to good cells;
+2. a model with calibrated uncertainty is fitted to all that is known;
+3. latent vectors from the prior and around the best cells are decoded, follow the gradient of the acquisition function
+   through model and generator, and are decoded again at every step;
+4. of all cells on the way the acquisition function picks a batch, each pick in the knowledge of those before.
+
+Only what was decoded is ever scored: no step enumerates the space. :mod:`agnet.weighted_retraining` is the published
+algorithm; ``docs/method.md`` compares the two.
+"""
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.optim import Adam
+
+from agnet.acquisition import AbstractAcquisition, Criterion, log_feasibility
+from agnet.archive import Archive, Outcomes
+from agnet.errors import ConfigurationError
+from agnet.features import FeatureMap
+from agnet.generator import GraphGenerator, decode, likeliest_graphs, reconstruction_loss
+from agnet.generator.inversion import invert
+from agnet.graphs import Graphs, RelaxedGraphs
+from agnet.isomorphs import Isomorphs
+from agnet.models import AbstractModel, Posterior
+from agnet.optimizer import AbstractOptimizer
+from agnet.pareto import competition_rank, hypervolume_rank, pareto_rank, rank
+from agnet.proposal import Proposal, Score, blur
+from agnet.scalarization import draw_weights
+from agnet.spaces.base import AbstractSpace
+from agnet.targets import Targets
+from agnet.weighting import rank_weights
+
+DIRECTIONS = 4
+"""Criteria that ascents are spread over: weightings of several objectives, optimisms of the acquisition function."""
+
+MAX_SEED = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class FineTuning:
+    """How the generator is retrained before each proposal.
+
+    Attributes:
+        steps: of Adam per round, from the weights of the round before; 0 leaves the generator as it is.
+        batch_size: graphs per step.
+        learning_rate: of Adam.
+        share: of the batch that is drawn from what is known, by rank weights; the rest repeats what latent vectors
+            decoded to after pretraining, so that the generator does not forget the space.
+        k: of the rank weights.
+        least: smallest share of noise in the latent vector of a known cell, in [0, 1].
+        most: largest share of noise.
+
+    Raises:
+        ConfigurationError: if a number is out of range.
+    """
+
+    steps: int = 8
+    batch_size: int = 64
+    learning_rate: float = 1e-3
+    share: float = 0.5
+    k: float = 1e-2
+    least: float = 0.2
+    most: float = 0.9
+
+    def __post_init__(self) -> None:
+        if self.steps < 0 or self.batch_size < 1 or not self.learning_rate > 0 or not self.k > 0:
+            raise ConfigurationError(
+                f"fine-tuning needs steps >= 0, batch_size >= 1, learning_rate > 0, k > 0, got {self}"
+            )
+        if not 0 < self.share <= 1 or not 0 <= self.least <= self.most <= 1:
+            raise ConfigurationError(f"fine-tuning needs share in (0, 1] and 0 <= least <= most <= 1, got {self}")
+
+
+@dataclass(frozen=True)
+class Imagined:
+    """Cells that were never evaluated, and what a model expects of them.
+
+    Attributes:
+        architectures: the cells.
+        values: expected objectives, all to be maximised.
+        deviations: half the distance between what one standard deviation more and one less would give.
+        slacks: expected slacks of the limits.
+        slack_deviations: of the slacks.
+        probability: that all limits are kept, as far as the model knows.
+    """
+
+    architectures: list[str]
+    values: Float[Tensor, "n objectives"]
+    deviations: Float[Tensor, "n objectives"]
+    slacks: Float[Tensor, "n limits"]
+    slack_deviations: Float[Tensor, "n limits"]
+    probability: Float[Tensor, " n"]
+
+
+class LatentSearch(AbstractOptimizer):
+    """Generate, follow the gradient, query.
+
+    Args:
+        space: the space searched.
+        generator: gives a pretrained generator for the space, and its manifest entry. Its latent vectors must say
+            something (``search.pretrain`` with any pairing but ``noise``).
+        model: predicts objectives and slacks with uncertainty.
+        acquisition: chooses by the predictions.
+        proposal: where and how candidates are sought.
+        fine_tuning: how the generator is retrained.
+        seed: seed of everything drawn.
+        initial: architectures sampled uniformly before the first proposal.
+
+    Raises:
+        ConfigurationError: if there are too few initial architectures.
+    """
+
+    def __init__(
+        self,
+        space: AbstractSpace,
+        *,
+        generator: Callable[[AbstractSpace], tuple[GraphGenerator, Mapping[str, Any]]],
+        model: AbstractModel,
+        acquisition: AbstractAcquisition,
+        proposal: Proposal,
+        fine_tuning: FineTuning,
+        seed: int,
+        initial: int = 16,
+    ) -> None:
+        if initial < 2:
+            raise ConfigurationError(f"initial={initial}: a model needs at least 2 architectures to be fitted to")
+        self.space, self.model, self.acquisition = space, model, acquisition
+        self.proposal, self.fine_tuning, self.initial = proposal, fine_tuning, initial
+        self.generator, self._manifest = generator(space)
+        self._pretrained = copy.deepcopy(self.generator).requires_grad_(False)
+        betas = (0.5, 0.999)
+        self._adam = Adam(self.generator.parameters(), fine_tuning.learning_rate, betas, fused=True)
+        self._features = FeatureMap(space)
+        self._random = torch.Generator().manual_seed(seed)
+        self._archive = Archive()
+        self._latents: dict[str, Tensor] = {}
+        self._pool: list[str] = []
+        self._predictions: Tensor | None = None
+        self._diagnostics: dict[str, float] = {}
+
+    def tell(self, architectures: Sequence[str], outcomes: Outcomes) -> None:
+        """Take in outcomes; retraining and fitting wait until the next :meth:`ask`."""
+        self._archive.add(architectures, outcomes)
+
+    def ask(self, n: int) -> list[str]:
+        """``n`` new architectures: uniform while fewer than ``initial`` are known, generated afterwards."""
+        self._pool, self._predictions, self._diagnostics = [], None, {}
+        chosen: list[str] = []
+        if len(self._archive) >= self.initial:
+            self._locate()
+            loss = self._retrain()
+            targets = self._fit(self._archive.outcomes)
+            decoded = self._decode_candidates(targets)
+            self._pool = Isomorphs(self.space, self._archive).distinct(list(decoded))
+            if self._pool:
+                posterior = self.model.predict(self._features(self._pool))
+                self._predictions = targets.natural(posterior.mean).values
+                rows = self.acquisition(posterior, n, targets=targets, generator=self._random)
+                chosen = [self._pool[row] for row in rows]
+            self._latents |= {architecture: decoded[architecture] for architecture in chosen}
+            self._diagnostics = {"pool_size": float(len(self._pool)), "decoded": float(len(decoded)), **loss}
+        known = {*self._archive, *chosen}
+        return [*chosen, *self.space.sample_new(n - len(chosen), known=known, generator=self._random)]
+
+    def imagine(self, n: int, outcomes: Outcomes | None = None) -> Imagined:
+        """New cells of which the model expects most, the best first: likely to keep the limits, then valuable.
+
+        The search itself is not moved by it, except for its random state.
+
+        Args:
+            n: how many at most.
+            outcomes: of what was told, in that order, with other objectives or limits than the search had; None for
+                its own.
+
+        Raises:
+            ConfigurationError: if fewer than two architectures were told.
+        """
+        if len(self._archive) < 2:
+            raise ConfigurationError("nothing is known yet: at least 2 evaluated architectures are needed")
+        self._locate()
+        targets = self._fit(self._archive.outcomes if outcomes is None else outcomes)
+        found = list(self._decode_candidates(targets))
+        posterior = self.model.predict(self._features(found))
+        likely = log_feasibility(posterior, targets).exp()
+        mean, low, high = (
+            targets.natural(at) for at in (posterior.mean, *(posterior.mean + s * posterior.std for s in (-1, 1)))
+        )
+        places = competition_rank((likely * 100).round()).double() * len(found)
+        order = (places + rank(Outcomes.unlimited(mean.values))).argsort(stable=True)[:n]
+        return Imagined(
+            [found[i] for i in order.tolist()],
+            mean.values[order],
+            (high.values - low.values)[order] / 2,
+            mean.slacks[order],
+            (high.slacks - low.slacks)[order] / 2,
+            likely[order],
+        )
+
+    def _locate(self) -> None:
+        """Find latent vectors of what is known but was not generated."""
+        missing = [architecture for architecture in self._archive if architecture not in self._latents]
+        graphs = self.space.encode(missing)
+        self._latents |= zip(missing, invert(self.generator, graphs, generator=self._random), strict=True)
+
+    def _retrain(self) -> dict[str, float]:
+        """Move the generator toward what is good; the losses of the last step."""
+        settings, known = self.fine_tuning, self._archive.architectures
+        weights = rank_weights(pareto_rank(self._archive.outcomes), k=settings.k)
+        graphs, latents = self.space.encode(known), torch.stack([self._latents[a] for a in known])
+        from_known = round(settings.share * settings.batch_size)
+        losses: dict[str, float] = {}
+        for _ in range(settings.steps):
+            rows = torch.multinomial(weights, from_known, replacement=True, generator=self._random)
+            near = blur(latents[rows], settings.least, settings.most, generator=self._random)
+            loss = reconstruction_loss(self.generator(near), graphs[rows]).sum()
+            losses = {"known_loss": loss.item() / max(from_known, 1)}
+            if from_known < settings.batch_size:
+                z = self.generator.prior(settings.batch_size - from_known, generator=self._random)
+                before = likeliest_graphs(decode(self._pretrained, z))
+                repeated = reconstruction_loss(self.generator(z), before).sum()
+                losses["repeated_loss"] = repeated.item() / len(z)
+                loss = loss + repeated
+            self._adam.zero_grad()
+            (loss / settings.batch_size).backward()
+            self._adam.step()
+        return losses
+
+    def _fit(self, known: Outcomes) -> Targets:
+        targets = Targets(known)
+        seed = int(torch.randint(MAX_SEED, (), generator=self._random))
+        self.model.fit(self._features(self._archive.architectures), targets.latent, seed=seed)
+        return targets
+
+    def _decode_candidates(self, targets: Targets) -> dict[str, Float[Tensor, " latent"]]:
+        """New cells that latent vectors decode to, as drawn and on their way, each with the first such vector."""
+        best = hypervolume_rank(targets.outcomes).argsort(stable=True)[: self.proposal.elites]
+        known = self._archive.architectures
+        elites = torch.stack([self._latents[known[i]] for i in best.tolist()] or [torch.zeros(self.generator.latent)])
+        drawn = self.proposal.draw(self.generator, elites[: self.proposal.elites], generator=self._random)
+        graphs = likeliest_graphs(decode(self.generator, drawn))
+        found: dict[str, Tensor] = {}
+        rows = self._collect(graphs, drawn, found)
+        if not rows or not self.proposal.steps or not self.proposal.ascents:
+            return found
+        weightings = draw_weights(DIRECTIONS, targets.num_objectives, generator=self._random)
+        criteria = [Criterion(targets, weights, member) for member, weights in enumerate(weightings)]
+        posterior = self.model.predict(self._features(list(found)))
+        scores = torch.stack([self.acquisition.scores(posterior, c, generator=self._random) for c in criteria])
+        each = min(self.proposal.ascents // DIRECTIONS, len(rows))
+        starts = drawn[torch.tensor(rows)][scores.topk(each, dim=1).indices.flatten()]
+        for z, passed in self.proposal.ascend(self.generator, starts, self._score(criteria)):
+            self._collect(passed, z, found)
+        return found
+
+    def _collect(self, graphs: Graphs, z: Float[Tensor, "batch latent"], found: dict[str, Tensor]) -> list[int]:
+        """Note new cells with their latent vectors; the rows of those that were not noted before."""
+        rows = []
+        for row, architecture in enumerate(self.space.decode(graphs)):
+            if architecture is not None and architecture not in self._archive and architecture not in found:
+                found[architecture] = z[row]
+                rows.append(row)
+        return rows
+
+    def _score(self, criteria: Sequence[Criterion]) -> Score:
+        """The acquisition function of decoded graphs, an equal part of a batch by each criterion."""
+
+        def score(graphs: RelaxedGraphs) -> Float[Tensor, " batch"]:
+            posterior = self.model.predict(self._features.relaxed(graphs))
+            parts = zip(posterior.mean.chunk(len(criteria)), posterior.std.chunk(len(criteria)), criteria, strict=True)
+            return torch.cat(
+                [
+                    self.acquisition.scores(Posterior(mean, std), criterion, generator=self._random)
+                    for mean, std, criterion in parts
+                ]
+            )
+
+        return score
+
+    def predictions(self) -> Float[Tensor, "n objectives"] | None:
+        """The model's view of :meth:`pool`."""
+        return self._predictions
+
+    def pool(self) -> list[str]:
+        """Candidates of the last :meth:`ask`."""
+        return self._pool
+
+    def diagnostics(self) -> dict[str, float]:
+        """Sizes of the pool, and losses of the last :meth:`ask`."""
+        return self._diagnostics
+
+    def provenance(self) -> dict[str, Any]:
+        """Which checkpoint the search started from, and what its pretraining cost."""
+        kept = ("sha256", "command", "revision", "seed", "cpu_seconds")
+        return {key: self._manifest[key] for key in kept if key in self._manifest}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Weights, optimiser moments, random state, data and latent vectors."""
+        return {
+            "generator": self.generator.state_dict(),
+            "adam": self._adam.state_dict(),
+            "random": self._random.get_state(),
+            "archive": self._archive.state_dict(),
+            "latents": dict(self._latents),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from :meth:`state_dict`."""
+        self.generator.load_state_dict(state["generator"])
+        self._adam.load_state_dict(state["adam"])
+        self._random.set_state(state["random"])
+        self._archive.load_state_dict(state["archive"])
+        self._latents = dict(state["latents"])

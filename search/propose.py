@@ -1,0 +1,132 @@
+"""``python -m search.propose run_dir=DIR want={...}``: ask a finished search for cells with properties."""
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import hydra
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from agnet.atomic import write_text
+from agnet.command import command
+from agnet.errors import ConfigurationError, RunDirectoryError
+from agnet.latent_search import LatentSearch
+from agnet.objective import Goal, Objective, parse_limits
+from agnet.paths import CONF_DIR
+from search.columns import quantity
+from search.history import Query, read_queries
+from search.loop import HISTORY_FILE, STATE_FILE
+from search.run import MAX_SEED, build_objective, searchable
+from search.run_directory import RunDirectory
+from search.state import load_state
+
+
+def run(cfg: DictConfig) -> None:
+    """Print cells that were measured to have the properties, then cells that are expected to."""
+    if type(cfg.n) is not int or cfg.n < 1:
+        raise ConfigurationError(f"n={cfg.n} must be a whole number from 1")
+    if type(cfg.seed) is not int or not 0 <= cfg.seed <= MAX_SEED:
+        raise ConfigurationError(f"seed={cfg.seed} must be a whole number from 0 to {MAX_SEED}")
+    if cfg.out is not None and Path(cfg.out).suffix != ".csv":
+        raise ConfigurationError(f"out={cfg.out} must end in .csv")
+    search, goal, queries = _finished(Path(cfg.run_dir), cfg.seed)
+    goal = _wanted(goal, OmegaConf.to_container(cfg.want, resolve=True))
+    measured = torch.tensor([[q.values[c] for c in goal.columns] for q in queries], dtype=torch.float64)
+    outcomes = goal.outcomes(measured)
+    known = [query for query, kept in zip(queries, outcomes.feasible.tolist(), strict=True) if kept]
+    rows = _expected(search, goal, outcomes, cfg.n)
+    print(_shown(goal, known, rows))
+    if cfg.out is not None:
+        write_text(Path(cfg.out), _csv(rows))
+        print(f"written to {cfg.out}")
+
+
+def _finished(folder: Path, seed: int) -> tuple[LatentSearch, Goal, list[Query]]:
+    """The optimizer of a run as it was left, what it searched, and what it found."""
+    directory = RunDirectory(folder)
+    state = folder / STATE_FILE
+    if not directory.config.exists() or not state.exists():
+        raise RunDirectoryError(f"{folder} holds no search: it lacks {directory.config.name} or {STATE_FILE}")
+    config = OmegaConf.load(directory.config)
+    assert isinstance(config, DictConfig)
+    torch.set_num_threads(config.threads)
+    objective, _ = build_objective(config)
+    space = instantiate(config.space)
+    if isinstance(objective, Objective):
+        space = searchable(space, objective, config.budget)
+    optimizer = instantiate(config.optimizer, space=space, seed=seed, initial=config.initial, _convert_="all")
+    if not isinstance(optimizer, LatentSearch):
+        raise ConfigurationError(
+            f"{folder} was searched by {config.optimizer._target_}, which cannot be asked for cells; "
+            "run optimizer=agnet first"
+        )
+    rounds, known = load_state(state)
+    optimizer.load_state_dict({**known, "random": torch.Generator().manual_seed(seed).get_state()})
+    return optimizer, objective.goal, read_queries(folder / HISTORY_FILE)[: rounds[-1].queries]
+
+
+def _wanted(goal: Goal, want: Any) -> Goal:
+    """The search's goal under other limits."""
+    if not want:
+        return goal
+    if not isinstance(want, dict):
+        raise ConfigurationError(f"want={want} must name columns and bounds, e.g. {{latency_ms: {{max: 4}}}}")
+    unknown = [column for column in want if column not in goal.columns]
+    if unknown:
+        raise ConfigurationError(
+            f"want: the search did not measure {', '.join(unknown)}; it measured {', '.join(goal.columns)}"
+        )
+    return Goal(goal.maximize, goal.minimize, parse_limits(want, "want"))
+
+
+def _expected(search: LatentSearch, goal: Goal, outcomes: Any, n: int) -> list[dict[str, Any]]:
+    """One row for each cell: for every objective and limited column what is expected, give or take."""
+    found = search.imagine(n, outcomes)
+    values, rows = goal.natural(found.values), []
+    for i, architecture in enumerate(found.architectures):
+        row: dict[str, Any] = {"rank": i + 1, "architecture": architecture, "probability": float(found.probability[i])}
+        for column, value, deviation in zip(goal.names, values[i].tolist(), found.deviations[i].tolist(), strict=True):
+            row |= {column: value, f"{column}_std": deviation}
+        for limit, slack, deviation in zip(
+            goal.limits, found.slacks[i].tolist(), found.slack_deviations[i].tolist(), strict=True
+        ):
+            if limit.column not in goal.names:
+                row |= {
+                    limit.column: limit.measured(slack),
+                    f"{limit.column}_std": abs(limit.measured(deviation) - limit.bound),
+                }
+        rows.append(row)
+    return rows
+
+
+def _shown(goal: Goal, known: Sequence[Query], rows: Sequence[dict[str, Any]]) -> str:
+    wishes = ", ".join(map(str, goal.limits)) or "no bounds"
+    lines = [f"{wishes}: {len(known)} cells were measured so"]
+    lines += [f"  measured  {q.architecture}  {_quantities(q.values, goal.columns)}" for q in known[:3]]
+    lines.append(f"expected, not evaluated ({len(rows)}):")
+    for row in rows:
+        values = ", ".join(f"{quantity(c, row[c])} ± {row[f'{c}_std']:.2g}" for c in goal.columns)
+        lines.append(f"  {row['rank']:>3}  P={row['probability']:.2f}  {row['architecture']}  {values}")
+    return "\n".join(lines)
+
+
+def _quantities(values: dict[str, float], columns: Sequence[str]) -> str:
+    return ", ".join(quantity(column, values[column]) for column in columns)
+
+
+def _csv(rows: Sequence[dict[str, Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]) if rows else ["rank", "architecture", "probability"])
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+main = command(hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="propose"), run)
+
+if __name__ == "__main__":
+    main()
