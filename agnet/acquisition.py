@@ -37,11 +37,13 @@ class Criterion:
         targets: what is known.
         weights: of the objectives.
         member: number of the pick, from anywhere.
+        chosen: rows that the batch has already.
     """
 
     targets: Targets
     weights: Float[Tensor, " objectives"]
     member: int = 0
+    chosen: Sequence[int] = ()
 
     def __call__(self, latent: Float[Tensor, "*rows objectives"]) -> Float[Tensor, "*rows"]:
         """One objective as it is on the latent scale; of several the Chebyshev value in their range so far."""
@@ -78,7 +80,7 @@ class AbstractAcquisition(abc.ABC):
         chosen: list[int] = []
         weightings = draw_weights(min(n, len(posterior.mean)), targets.num_objectives, generator=generator)
         for member, weights in enumerate(weightings, start=self.first(generator)):
-            scores = self.scores(posterior, Criterion(targets, weights, member), generator=generator).clone()
+            scores = self.scores(posterior, Criterion(targets, weights, member, chosen), generator=generator).clone()
             scores[chosen] = -torch.inf
             best = (scores == scores.max()).nonzero()[:, 0]
             row = int(best[torch.randint(len(best), (), generator=generator)])
@@ -148,6 +150,10 @@ class UpperConfidenceBound(AbstractAcquisition):
         if not self.betas:
             raise ConfigurationError("the acquisition needs at least one beta, e.g. beta=2")
 
+    def beta(self, criterion: Criterion) -> float:
+        """The optimism of a pick."""
+        return self.betas[criterion.member % len(self.betas)]
+
     def first(self, generator: torch.Generator) -> int:
         """Any of the optimisms; drawn only where there are several."""
         return 0 if len(self.betas) == 1 else int(torch.randint(len(self.betas), (), generator=generator))
@@ -158,7 +164,7 @@ class UpperConfidenceBound(AbstractAcquisition):
         """Without limits the bound itself."""
         objectives = criterion.targets.num_objectives
         mean, std = posterior.mean[:, :objectives], posterior.std[:, :objectives]
-        bound = criterion(mean + self.betas[criterion.member % len(self.betas)] * std)
+        bound = criterion(mean + self.beta(criterion) * std)
         if not len(criterion.targets.thresholds):
             return bound
         likely, best = log_feasibility(posterior, criterion.targets), criterion.best
@@ -181,6 +187,17 @@ class ThompsonSampling(AbstractAcquisition):
         """Drawn values; what is drawn to miss a limit comes behind, by how much it does."""
         noise = torch.randn(posterior.mean.shape, generator=generator)
         return _feasible_first(posterior.mean + posterior.std * noise, criterion)
+
+
+class Chance(AbstractAcquisition):
+    """Uniform draws, whatever the model thinks: the ablation that a model has to beat. It has no gradient."""
+
+    def scores(
+        self, posterior: Posterior, criterion: Criterion, *, generator: torch.Generator
+    ) -> Float[Tensor, " candidates"]:
+        """Uniform numbers."""
+        del criterion
+        return torch.rand(len(posterior.mean), generator=generator)
 
 
 class Greedy(AbstractAcquisition):

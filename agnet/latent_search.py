@@ -115,6 +115,8 @@ class LatentSearch(AbstractOptimizer):
         fine_tuning: how the generator is retrained.
         seed: seed of everything drawn.
         initial: architectures sampled uniformly before the first proposal.
+        repeat_isomorphs: ask for cells that are isomorphic to known ones as for any other. By default they are left
+            alone once two such cells were seen to have equal outcomes; see :mod:`agnet.isomorphs`.
 
     Raises:
         ConfigurationError: if there are too few initial architectures.
@@ -131,11 +133,13 @@ class LatentSearch(AbstractOptimizer):
         fine_tuning: FineTuning,
         seed: int,
         initial: int = 16,
+        repeat_isomorphs: bool = False,
     ) -> None:
         if initial < 2:
             raise ConfigurationError(f"initial={initial}: a model needs at least 2 architectures to be fitted to")
         self.space, self.model, self.acquisition = space, model, acquisition
         self.proposal, self.fine_tuning, self.initial = proposal, fine_tuning, initial
+        self.repeat_isomorphs = repeat_isomorphs
         self.generator, self._manifest = generator(space)
         self._pretrained = copy.deepcopy(self.generator).requires_grad_(False)
         betas = (0.5, 0.999)
@@ -161,7 +165,9 @@ class LatentSearch(AbstractOptimizer):
             loss = self._retrain()
             targets = self._fit(self._archive.outcomes)
             decoded = self._decode_candidates(targets)
-            self._pool = Isomorphs(self.space, self._archive).distinct(list(decoded))
+            self._pool = list(decoded)
+            if not self.repeat_isomorphs:
+                self._pool = Isomorphs(self.space, self._archive).distinct(self._pool)
             if self._pool:
                 posterior = self.model.predict(self._features(self._pool))
                 self._predictions = targets.natural(posterior.mean).values

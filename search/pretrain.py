@@ -7,7 +7,6 @@ from pathlib import Path
 
 import hydra
 import torch
-from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
@@ -59,8 +58,7 @@ def run(cfg: DictConfig) -> None:
         "cpu_seconds": round(time.process_time() - begin, 1),
         "metrics": {**metrics, "loss": sum(tail) / len(tail)},
     }
-    choice = HydraConfig.get().runtime.choices["pairing"]
-    path = Path(cfg.out) / generator_file(space, None if choice == DEFAULT_PAIRING else choice)
+    path = Path(cfg.out) / generator_file(space, None if pairing.name == DEFAULT_PAIRING else pairing.name)
     save_generator(path, model, entry)
     shown = ", ".join(f"{name} {value:.6g}" for name, value in entry["metrics"].items())
     print(f"{path}: {shown}; {entry['cpu_seconds']} CPU-s")

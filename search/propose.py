@@ -34,7 +34,8 @@ def run(cfg: DictConfig) -> None:
     if cfg.out is not None and Path(cfg.out).suffix != ".csv":
         raise ConfigurationError(f"out={cfg.out} must end in .csv")
     search, goal, queries = _finished(Path(cfg.run_dir), cfg.seed)
-    goal = _wanted(goal, OmegaConf.to_container(cfg.want, resolve=True))
+    want = OmegaConf.to_container(cfg.want, resolve=True) if OmegaConf.is_config(cfg.want) else cfg.want
+    goal = _wanted(goal, want)
     measured = torch.tensor([[q.values[c] for c in goal.columns] for q in queries], dtype=torch.float64)
     outcomes = goal.outcomes(measured)
     known = [query for query, kept in zip(queries, outcomes.feasible.tolist(), strict=True) if kept]

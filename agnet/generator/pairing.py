@@ -7,6 +7,7 @@ is kept is the generator alone.
 
 import abc
 import math
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -29,6 +30,9 @@ FLAT = 1e-3
 
 class AbstractPairing(abc.ABC):
     """Chooses the latent vectors of a pretraining step."""
+
+    name: ClassVar[str]
+    """Of its file in ``conf/pairing``, and in the names of generators pretrained with it."""
 
     def prepare(self, space: AbstractSpace, latent: int, *, generator: torch.Generator) -> None:
         """Get to know a space before the first step.
@@ -56,6 +60,8 @@ class AbstractPairing(abc.ABC):
 class FreshNoise(AbstractPairing):
     """Draws from the prior, whatever the graph: the paper's pretraining."""
 
+    name = "noise"
+
     def __call__(
         self, model: GraphGenerator, graphs: Graphs, *, generator: torch.Generator
     ) -> Float[Tensor, "batch latent"]:
@@ -76,6 +82,8 @@ class NearestLatent(AbstractPairing):
         ConfigurationError: if there is none.
     """
 
+    name = "nearest"
+
     def __init__(self, candidates: int = 4) -> None:
         if candidates < 1:
             raise ConfigurationError(f"pairing.candidates must be at least 1, got {candidates}")
@@ -95,6 +103,8 @@ class OptimalTransport(AbstractPairing):
     Every draw is used once, so the latent vectors remain draws from the prior, and what is fitted remains the uniform
     distribution over the space (minibatch optimal transport: Fatras et al., 2020, https://arxiv.org/abs/1910.04091).
     """
+
+    name = "transport"
 
     def __call__(
         self, model: GraphGenerator, graphs: Graphs, *, generator: torch.Generator
@@ -124,6 +134,8 @@ class Address(AbstractPairing):
     Raises:
         ConfigurationError: if the two are no range within [0, 1].
     """
+
+    name = "address"
 
     def __init__(self, least: float = 0.2, most: float = 0.6) -> None:
         if not 0 <= least <= most <= 1:

@@ -22,7 +22,7 @@ FAST = Retraining(epochs=2)
 
 def optimizer(*, seed: int = 0, retraining: Retraining = FAST, **kwargs: Any) -> WeightedRetraining:
     settings: dict[str, Any] = {
-        "generator": load_generator,
+        "generator": partial(load_generator, variant="noise"),
         "surrogate": partial(MLPSurrogate, hidden_layers=1),
         "selection": MixedSelection(),
         **kwargs,

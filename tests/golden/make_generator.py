@@ -1,6 +1,6 @@
-"""Makes ``generator_nasbench201.json`` from the shipped checkpoint: ``python -m tests.golden.make_generator``.
+"""Makes the golden files of the shipped generators: ``python -m tests.golden.make_generator``.
 
-Only to be run again when the checkpoint is replaced on purpose.
+Only to be run again when a checkpoint is replaced on purpose.
 """
 
 import json
@@ -10,14 +10,19 @@ from typing import Any
 import torch
 
 from agnet.spaces import NASBench201
-from agnet.weights import load_generator
+from agnet.weights import generator_file, load_generator
 
-PATH = Path(__file__).with_name("generator_nasbench201.json")
+VARIANTS = (None, "noise")
 
 
-def decode() -> dict[str, Any]:
+def golden(variant: str | None) -> Path:
+    """The golden file of a shipped generator."""
+    return Path(__file__).with_name(generator_file(NASBench201(), variant)).with_suffix(".json")
+
+
+def decode(variant: str | None) -> dict[str, Any]:
     """Scores of four fixed latent vectors (no random numbers: other versions of torch may draw others)."""
-    model, entry = load_generator(NASBench201())
+    model, entry = load_generator(NASBench201(), variant=variant)
     z = torch.linspace(-2, 2, 4 * model.latent).reshape(4, model.latent)
     with torch.no_grad():
         decoded = model(z)
@@ -29,4 +34,5 @@ def decode() -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    PATH.write_text(json.dumps(decode()) + "\n")
+    for name in VARIANTS:
+        golden(name).write_text(json.dumps(decode(name)) + "\n")

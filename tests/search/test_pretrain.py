@@ -33,6 +33,17 @@ def test_a_pretrained_generator_is_loadable_reproducible_and_accounted_for(
     assert load_generator(NASBench201(), tmp_path / "b" / name)[1]["sha256"] == entry["sha256"]
 
 
+def test_other_pairings_have_files_of_their_own(tmp_path: Path) -> None:
+    pretrain(tmp_path)
+    pretrain(tmp_path, "pairing=noise")
+    assert {p.name for p in tmp_path.glob("*.safetensors")} == {
+        "generator_nasbench201.safetensors",
+        "generator_nasbench201_noise.safetensors",
+    }
+    entry = load_generator(NASBench201(), tmp_path / "generator_nasbench201_noise.safetensors")[1]
+    assert entry["pairing"]["_target_"].endswith("FreshNoise")
+
+
 @pytest.mark.parametrize("override", ["schedule.steps=0", "schedule.learning_rate=0.0", "generator.state=7", "seed=-1"])
 def test_bad_settings_are_named_and_leave_nothing(override: str, tmp_path: Path) -> None:
     with pytest.raises(Exception) as caught:  # noqa: PT011 - Hydra wraps what a constructor raises

@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from agnet.generator import Decoded, GraphGenerator, reconstruction_loss
+from agnet.generator.pairing import Address, FreshNoise
 from agnet.generator.pretrain import Schedule, pretrain
-from agnet.generator.quality import assess, expected_distinct, latent_information
+from agnet.generator.quality import assess, edit_distance, expected_distinct, free_nodes, latent_information
 from agnet.graphs import Graphs
 from agnet.spaces import NASBench201
 
@@ -47,7 +48,9 @@ def test_pretraining_follows_the_seed_and_lowers_the_loss() -> None:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             model = GraphGenerator(space.num_types, space.max_nodes)
-        return pretrain(model, space, Schedule(40, 32, 5e-3), generator=torch.Generator().manual_seed(seed))
+        return pretrain(
+            model, space, Schedule(40, 32, 5e-3), FreshNoise(), generator=torch.Generator().manual_seed(seed)
+        )
 
     losses = run(0)
     assert losses == run(0)
@@ -64,3 +67,27 @@ def test_assessment_of_an_untrained_generator_counts_invalid_graphs() -> None:
     found = assess(model, space, draws=200, generator=torch.Generator().manual_seed(0))
     assert found["validity"] < 0.5
     assert found["distinct"] <= 200 * found["validity"] + 1e-9
+
+
+def test_free_nodes_are_the_operations() -> None:
+    assert free_nodes(NASBench201(), generator=torch.Generator().manual_seed(0)).tolist() == [1, 2, 3, 4, 5, 6]
+
+
+def test_edit_distance_counts_types_and_edges() -> None:
+    first = Graphs(torch.tensor([[1, 2, 0], [1, 2, 0]]), torch.tensor([[True, False, True], [True, False, True]]))
+    second = Graphs(torch.tensor([[1, 2, 0], [1, 3, 0]]), torch.tensor([[True, False, True], [True, True, False]]))
+    assert edit_distance(first, second).tolist() == [0, 3]
+
+
+def test_tied_latents_say_more_and_reconstruct_more_than_noise() -> None:
+    space, found = NASBench201(), {}
+    for pairing in (Address(0.2, 0.4), FreshNoise()):
+        torch.manual_seed(0)
+        model = GraphGenerator(space.num_types, space.max_nodes)
+        random = torch.Generator().manual_seed(0)
+        pretrain(model, space, Schedule(60, 64), pairing, generator=random)
+        found[pairing.name] = assess(model, space, draws=500, generator=random)
+    tied, untied = found["address"], found["noise"]
+    assert tied["latent_information_mean"] > 0.2 > 0.05 > untied["latent_information_mean"]
+    assert tied["reconstruction"] >= untied["reconstruction"]
+    assert tied["segment_changes"] > 1
