@@ -4,6 +4,8 @@ Source: Ponweiser et al., 2008, SMS-EGO, https://doi.org/10.1007/978-3-540-87700
 for batches, whose members count as measured at their means.
 """
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -26,8 +28,25 @@ class OptimisticHypervolume(UpperConfidenceBound):
     the probability that all are kept; while nothing is known to keep them, that probability alone.
 
     Args:
-        beta: number of standard deviations, or several, which the members of a batch take in turn.
+        beta: with one objective, the number of standard deviations, or several, which a batch takes in turn.
+        front_beta: the same with several objectives, where a batch spreads along the front anyway.
+
+    Raises:
+        ConfigurationError: if one of them is empty.
     """
+
+    def __init__(self, beta: float | Sequence[float] = 2.0, front_beta: float | Sequence[float] = 2.0) -> None:
+        super().__init__(beta)
+        self._front = UpperConfidenceBound(front_beta)
+
+    def beta(self, criterion: Criterion) -> float:
+        """The optimism of a pick."""
+        several = criterion.targets.num_objectives > 1
+        return self._front.beta(criterion) if several else super().beta(criterion)
+
+    def first(self, generator: torch.Generator) -> int:
+        """Any of the optimisms."""
+        return super().first(generator) * len(self._front.betas) + self._front.first(generator)
 
     def scores(
         self, posterior: Posterior, criterion: Criterion, *, generator: torch.Generator

@@ -43,16 +43,17 @@ class Isomorphs:
                 self.equal = bool((outputs[row] == outputs[other]).all())
 
     def distinct(self, architectures: Sequence[str]) -> list[str]:
-        """One member of every class worth a query.
+        """The architectures worth a query.
 
-        Of known classes all where members were seen to differ, none where they were seen to be equal, and the best
-        where nothing was seen: one query may tell.
+        All of them where members of a class were seen to differ. Otherwise one member of every class that is not known;
+        and, where nothing was seen, one of the best of the known classes, whose query will tell.
         """
+        if self.equal is False:
+            return list(architectures)
         members: dict[str, str] = {}
         for architecture in architectures:
             members.setdefault(self.space.canonical(architecture), architecture)
-        if self.equal is not False:
-            known = sorted((key for key in members if key in self._ranks), key=lambda key: self._ranks[key])
-            for key in known[0 if self.equal else 1 :]:
-                del members[key]
+        known = sorted((key for key in members if key in self._ranks), key=lambda key: self._ranks[key])
+        for key in known[0 if self.equal else 1 :]:
+            del members[key]
         return list(members.values())

@@ -223,22 +223,26 @@ class LatentSearch(AbstractOptimizer):
         settings, known = self.fine_tuning, self._archive.architectures
         weights = rank_weights(pareto_rank(self._archive.outcomes), k=settings.k)
         graphs, latents = self.space.encode(known), torch.stack([self._latents[a] for a in known])
-        from_known = round(settings.share * settings.batch_size)
+        from_known = max(1, round(settings.share * settings.batch_size))
+        repeated = settings.batch_size - from_known
+        prior = self.generator.prior(settings.steps * repeated, generator=self._random).split(max(repeated, 1))
         losses: dict[str, float] = {}
-        for _ in range(settings.steps):
+        for step in range(settings.steps):
             rows = torch.multinomial(weights, from_known, replacement=True, generator=self._random)
-            near = blur(latents[rows], settings.least, settings.most, generator=self._random)
-            loss = reconstruction_loss(self.generator(near), graphs[rows]).sum()
-            losses = {"known_loss": loss.item() / max(from_known, 1)}
-            if from_known < settings.batch_size:
-                z = self.generator.prior(settings.batch_size - from_known, generator=self._random)
-                before = likeliest_graphs(decode(self._pretrained, z))
-                repeated = reconstruction_loss(self.generator(z), before).sum()
-                losses["repeated_loss"] = repeated.item() / len(z)
-                loss = loss + repeated
+            z, wanted = blur(latents[rows], settings.least, settings.most, generator=self._random), graphs[rows]
+            if repeated:
+                before = likeliest_graphs(decode(self._pretrained, prior[step]))
+                wanted = Graphs(
+                    torch.cat([wanted.node_types, before.node_types]), torch.cat([wanted.edges, before.edges])
+                )
+                z = torch.cat([z, prior[step]])
+            loss = reconstruction_loss(self.generator(z), wanted)
             self._adam.zero_grad()
-            (loss / settings.batch_size).backward()
+            loss.mean().backward()
             self._adam.step()
+            losses = {"known_loss": float(loss.detach()[:from_known].mean())}
+            if repeated:
+                losses["repeated_loss"] = float(loss.detach()[from_known:].mean())
         return losses
 
     def _fit(self, known: Outcomes) -> Targets:

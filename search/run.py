@@ -14,6 +14,7 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+from threadpoolctl import threadpool_limits
 
 from agnet.command import command
 from agnet.errors import AGNetError, ConfigurationError, InvalidArchitecture
@@ -54,6 +55,7 @@ def execute(cfg: DictConfig, *, optimizer_name: str, run_directory: Path) -> dic
             return read_result(directory.result)
     schedule = _checked_schedule(config)
     torch.set_num_threads(config["threads"])
+    threadpool_limits(config["threads"])  # of numpy's and SciPy's BLAS: on small matrices threads only wait
     space: AbstractSpace = instantiate(cfg.space)
     objective, report = build_objective(cfg)
     under, save_every = _under(config, objective.goal), _seconds(config, "save_every")
