@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from agnet.errors import ConfigurationError
@@ -68,7 +68,15 @@ class Criterion:
 class AbstractAcquisition(abc.ABC):
     """Chooses candidates one by one, each by the highest score."""
 
-    def __call__(self, posterior: Posterior, n: int, *, targets: Targets, generator: torch.Generator) -> list[int]:
+    def __call__(
+        self,
+        posterior: Posterior,
+        n: int,
+        *,
+        targets: Targets,
+        generator: torch.Generator,
+        groups: Int[Tensor, " candidates"] | None = None,
+    ) -> list[int]:
         """Rows of ``n`` candidates, fewer if there are fewer; equal scores are told apart by chance.
 
         Args:
@@ -76,16 +84,22 @@ class AbstractAcquisition(abc.ABC):
             n: how many.
             targets: what the model was fitted to.
             generator: source of the draws.
+            groups: of alike candidates; a second of a group is chosen only when all groups have had their turn.
         """
+        groups = torch.arange(len(posterior.mean)) if groups is None else groups
+        waiting = torch.zeros(len(groups), dtype=torch.bool)
         chosen: list[int] = []
         weightings = draw_weights(min(n, len(posterior.mean)), targets.num_objectives, generator=generator)
         for member, weights in enumerate(weightings, start=self.first(generator)):
             scores = self.scores(posterior, Criterion(targets, weights, member, chosen), generator=generator).clone()
             scores[chosen] = -torch.inf
+            if not bool(waiting.all()):
+                scores[waiting] = -torch.inf
             best = (scores == scores.max()).nonzero()[:, 0]
             row = int(best[torch.randint(len(best), (), generator=generator)])
             posterior.believe(row)
             chosen.append(row)
+            waiting |= groups == groups[row]
         return chosen
 
     def first(self, generator: torch.Generator) -> int:
@@ -165,7 +179,7 @@ class UpperConfidenceBound(AbstractAcquisition):
         objectives = criterion.targets.num_objectives
         mean, std = posterior.mean[:, :objectives], posterior.std[:, :objectives]
         bound = criterion(mean + self.beta(criterion) * std)
-        if not len(criterion.targets.thresholds):
+        if not criterion.targets.limited:
             return bound
         likely, best = log_feasibility(posterior, criterion.targets), criterion.best
         if best is None:

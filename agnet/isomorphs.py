@@ -8,6 +8,8 @@ latency) the best string of the best class has to be found. A search cannot know
 from collections.abc import Sequence
 
 import torch
+from jaxtyping import Int
+from torch import Tensor
 
 from agnet.archive import Archive
 from agnet.pareto import rank
@@ -41,6 +43,11 @@ class Isomorphs:
             self._ranks[key] = min(place, self._ranks.get(key, place))
             if other != row and self.equal is not False and 2 * self._ranks[key] < len(archive):
                 self.equal = bool((outputs[row] == outputs[other]).all())
+
+    def classes(self, architectures: Sequence[str]) -> Int[Tensor, " n"]:
+        """A number for the class of each architecture."""
+        numbers: dict[str, int] = {}
+        return torch.tensor([numbers.setdefault(self.space.canonical(a), len(numbers)) for a in architectures])
 
     def distinct(self, architectures: Sequence[str]) -> list[str]:
         """The architectures worth a query.

@@ -115,8 +115,9 @@ class LatentSearch(AbstractOptimizer):
         fine_tuning: how the generator is retrained.
         seed: seed of everything drawn.
         initial: architectures sampled uniformly before the first proposal.
-        repeat_isomorphs: ask for cells that are isomorphic to known ones as for any other. By default they are left
-            alone once two such cells were seen to have equal outcomes; see :mod:`agnet.isomorphs`.
+        repeat_isomorphs: ask for cells that are isomorphic to known ones as for any other. By default a batch
+            holds one of a class (except under limits), and none of a known class once two such cells were seen to have
+            equal outcomes; see :mod:`agnet.isomorphs`.
 
     Raises:
         ConfigurationError: if there are too few initial architectures.
@@ -165,13 +166,16 @@ class LatentSearch(AbstractOptimizer):
             loss = self._retrain()
             targets = self._fit(self._archive.outcomes)
             decoded = self._decode_candidates(targets)
-            self._pool = list(decoded)
+            self._pool, groups = list(decoded), None
             if not self.repeat_isomorphs:
-                self._pool = Isomorphs(self.space, self._archive).distinct(self._pool)
+                isomorphs = Isomorphs(self.space, self._archive)
+                self._pool = isomorphs.distinct(self._pool)
+                if not targets.limited:  # limits leave few classes, and what keeps them has to be told from its twins
+                    groups = isomorphs.classes(self._pool)
             if self._pool:
                 posterior = self.model.predict(self._features(self._pool))
                 self._predictions = targets.natural(posterior.mean).values
-                rows = self.acquisition(posterior, n, targets=targets, generator=self._random)
+                rows = self.acquisition(posterior, n, targets=targets, generator=self._random, groups=groups)
                 chosen = [self._pool[row] for row in rows]
             self._latents |= {architecture: decoded[architecture] for architecture in chosen}
             self._diagnostics = {"pool_size": float(len(self._pool)), "decoded": float(len(decoded)), **loss}

@@ -77,6 +77,11 @@ class Targets:
         """Latent slack at which a limit is just kept."""
 
     @property
+    def limited(self) -> bool:
+        """Whether there are limits."""
+        return len(self.thresholds) > 0
+
+    @property
     def feasible(self) -> Bool[Tensor, " n"]:
         """Which of the outcomes keep all limits."""
         return self.outcomes.feasible
