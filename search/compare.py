@@ -19,6 +19,7 @@ from agnet.errors import ConfigurationError
 from agnet.paths import CONF_DIR, git_revision
 from search.comparison.engines import AbstractEngine, Ended
 from search.comparison.figures import plot_problem
+from search.comparison.overview import overview_table
 from search.comparison.plan import Cell, Plan, make_plan, slug
 from search.comparison.records import Problem, Record, read_records
 from search.comparison.tables import problem_table, query_rows, run_rows, to_csv, truth_line
@@ -37,6 +38,7 @@ def compare(
     at: Sequence[int] | None = None,
     baseline: str | None = None,
     show: Sequence[str] | None = None,
+    brief: bool = False,
     force: bool = False,
     progress: bool = False,
     heading: str = "comparison",
@@ -50,6 +52,7 @@ def compare(
         at: numbers of queries to compare at; None for each problem's budget.
         baseline: the optimizer that the others are tested against; None for the first.
         show: reported columns in the tables; None for the first few.
+        brief: of several problems, return the overview only; the report has all tables.
         force: do finished runs again.
         progress: show a bar on a terminal.
         heading: first line of the report.
@@ -75,6 +78,7 @@ def compare(
         write_text(out / RUNS_CSV, to_csv(run_rows(records, checkpoints)))
         write_text(out / QUERIES_CSV, to_csv(query_rows(records)))
         _note_failures(out / FAILURES, failures)
+        overview = overview_table(problems, records, plan.optimizers, checkpoints) if len(problems) > 1 else ""
         tables = "\n\n".join(
             _section(problem, records, plan.optimizers, checkpoints[name], baseline=baseline, show=show)
             for name, problem in problems.items()
@@ -83,12 +87,13 @@ def compare(
             found = [r for r in records if r.problem is problem]
             if found:
                 plot_problem(out / f"{slug(name)}.png", problem, found, plan.optimizers)
+        tables = f"{overview}\n\n{tables}".lstrip()
         text = f"# {heading}\n\n{tables}\n\n## How long it took\n\n{_cost(plan, records, ended, elapsed)}\n"
         if failures:
             text += "\n## Failed\n\n" + "\n".join(f"* {run.cell}: {run.failure}" for run in failures) + "\n"
         text += "\n" + "\n\n".join(f"![{name}]({slug(name)}.png)" for name in problems) + "\n"
         write_text(out / REPORT, text)
-    return tables, failures
+    return overview if brief and overview else tables, failures
 
 
 def _work(todo: Sequence[Cell], engine: AbstractEngine, out: Path, *, force: bool, progress: bool) -> list[Ended]:
@@ -184,6 +189,7 @@ def run(cfg: DictConfig) -> None:
         at=settings["at"],
         baseline=settings["baseline"],
         show=settings["show"],
+        brief=settings["brief"],
         force=cfg.force,
         progress=cfg.progress,
         heading=f"{name}\n\n`{said}`, revision {git_revision()}",

@@ -19,7 +19,21 @@ CONFIG_FILE, PLOT_FILE, RESULT_FILE = "config.yaml", "incumbent.png", "result.js
 FILES = (CONFIG_FILE, HISTORY_FILE, STATE_FILE, PLOT_FILE, RESULT_FILE)
 
 COMPARISON_KEYS = frozenset(
-    {"optimizers", "problems", "only", "seeds", "first_seed", "at", "baseline", "show", "into", "mark", "out", "engine"}
+    {
+        "optimizers",
+        "problems",
+        "only",
+        "seeds",
+        "first_seed",
+        "at",
+        "baseline",
+        "show",
+        "brief",
+        "into",
+        "mark",
+        "out",
+        "engine",
+    }
 )
 """Keys of ``conf/compare.yaml``; an experiment may hold some of them, a single run has no use for them."""
 

@@ -24,6 +24,17 @@ def mean_spread(values: Sequence[float] | Float[np.ndarray, " n"]) -> tuple[floa
     return float(known.mean()), float(known.std(ddof=1)) if len(known) > 1 else 0.0
 
 
+def spread_text(values: Sequence[float] | Float[np.ndarray, " n"], digits: int) -> str:
+    """Mean and standard deviation as a table shows them.
+
+    Example:
+        >>> spread_text([1.0, 3.0], 2), spread_text([], 2)
+        ('2.00 ± 1.41', '-')
+    """
+    mean, deviation = mean_spread(values)
+    return "-" if np.isnan(mean) else f"{mean:.{digits}f} ± {deviation:.{digits}f}"
+
+
 def paired_p(ours: Sequence[float], theirs: Sequence[float]) -> float:
     """Two-sided p-value of the paired permutation test: could the mean difference be chance?
 

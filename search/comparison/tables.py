@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from search.comparison.records import Problem, Record
-from search.comparison.statistics import holm, mean_spread, paired_p
+from search.comparison.statistics import holm, mean_spread, paired_p, spread_text
 
 Row = dict[str, Any]
 
@@ -135,22 +135,22 @@ def _summary(problem: Problem, name: str, records: Sequence[Record], at: Sequenc
         if not problem.single:
             shares = [r.shares[n] for r, n in zip(records, rows, strict=True) if r.shares is not None]
             if shares:
-                row[f"hypervolume share @{queries}"] = _spread(shares, 3)
+                row[f"hypervolume share @{queries}"] = spread_text(shares, 3)
         for column in problem.goal.names:
             values = [r.courses[column][n] for r, n in zip(records, rows, strict=True)]
-            row[f"{column} @{queries}"] = _spread(values, _digits(values))
+            row[f"{column} @{queries}"] = spread_text(values, _digits(values))
             missing = int(np.isnan(values).sum())
             if missing:
                 row[f"{column} @{queries}"] += f" ({missing} without)"
             if problem.single and problem.optimum is not None:
                 if problem.goal.limits:
-                    row[f"gap @{queries}"] = _spread(np.abs(problem.optimum - np.array(values)), 2)
+                    row[f"gap @{queries}"] = spread_text(np.abs(problem.optimum - np.array(values)), 2)
                 hits = sum(r.hit is not None and r.hit <= queries for r in records)
                 row[f"at optimum @{queries}"] = f"{hits}/{len(records)}"
     if problem.single and problem.optimum is not None:
         row["median queries to optimum"] = _median_hit(records)
     if problem.goal.limits:
-        row["feasible queries"] = _spread([r.feasible[min(at[-1], len(r.history)) - 1] for r in records], 2)
+        row["feasible queries"] = spread_text([r.feasible[min(at[-1], len(r.history)) - 1] for r in records], 2)
     return row
 
 
@@ -160,7 +160,7 @@ def _reported(records: Sequence[Record], queries: int, show: Sequence[str] | Non
     columns = list(dict.fromkeys(column for row in found for column in row))
     shown = columns[:REPORTED] if show is None else [column for column in show if column in columns]
     values = {column: [row[column] for row in found if column in row] for column in shown}
-    return {f"its {column}": _spread(known, _digits(known)) for column, known in values.items()}
+    return {f"its {column}": spread_text(known, _digits(known)) for column, known in values.items()}
 
 
 def _tested(name: str, baseline: str, p_values: Mapping[str, float]) -> dict[str, str]:
@@ -207,11 +207,6 @@ def _median_hit(records: Sequence[Record]) -> str:
     hits = sorted(r.hit if r.hit is not None else np.inf for r in records)
     median = statistics.median(hits)
     return f"{median:.0f}" if np.isfinite(median) else f"> {min(len(r.history) for r in records)}"
-
-
-def _spread(values: Any, digits: int) -> str:
-    mean, deviation = mean_spread(values)
-    return "-" if np.isnan(mean) else f"{mean:.{digits}f} ± {deviation:.{digits}f}"
 
 
 def _digits(values: Sequence[float]) -> int:

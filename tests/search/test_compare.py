@@ -73,6 +73,9 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+PROBLEMS = ("plain", "limited", "front")
+
+
 def test_tables_figures_and_numbers(call: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     report, out = call("at=[20,40]"), tmp_path / "out"
     said = capfd.readouterr().out
@@ -165,6 +168,23 @@ def test_several_objectives_are_compared_by_hypervolume(call: Any, tmp_path: Pat
 def test_three_objectives(call: Any, tmp_path: Path) -> None:
     call("objective.maximize=[digits_valid,digits_valid_pgd_eps16]", "objective.minimize=[digits_cpu_latency_ms]")
     assert matplotlib.image.imread(tmp_path / "out" / "nasbench201.png")[..., :3].std() > 0.01
+
+
+def test_several_problems_have_an_overview(call: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    limit = "objective.constraints={digits_cpu_latency_ms:{max: 0.5}}"
+    problems = f"problems={{plain: ['threads=1'], limited: ['{limit}'], front: ['objective.minimize=[parameters]']}}"
+    report = call(problems, "at=[20,40]", "objective.report=[]", "brief=true")
+    [plain, limited, front] = [next(x for x in report.splitlines() if x.startswith(f"| {n}")) for n in PROBLEMS]
+    runs = rows(tmp_path / "out" / "runs.csv")
+    best = [float(r["best/digits_valid"]) for r in runs if r["problem"] == "plain" and r["queries"] == "40"]
+    assert f"{sum(best[::2]) / 3:.2f} ±" in plain or f"{sum(best[1::2]) / 3:.2f} ±" in plain
+    assert "[at optimum @20, @40]" in plain
+    assert ": gap @40" in limited
+    assert ": share of hypervolume @20, @40" in front
+    shown = capfd.readouterr().out
+    assert plain in shown
+    assert "p against" not in shown, "brief"
+    assert "p against" in report
 
 
 def test_a_failed_run_fails_the_command_and_loses_nothing(
