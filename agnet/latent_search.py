@@ -21,64 +21,28 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.optim import Adam
 
 from agnet.acquisition import AbstractAcquisition, Criterion, log_feasibility
 from agnet.archive import Archive, Outcomes
 from agnet.errors import ConfigurationError
 from agnet.features import FeatureMap
-from agnet.generator import GraphGenerator, decode, likeliest_graphs, reconstruction_loss
+from agnet.fine_tuning import FineTuning
+from agnet.generator import GraphGenerator, decode, likeliest_graphs
 from agnet.generator.inversion import invert
 from agnet.graphs import Graphs, RelaxedGraphs
 from agnet.isomorphs import Isomorphs
 from agnet.models import AbstractModel, Posterior
 from agnet.optimizer import AbstractOptimizer
 from agnet.pareto import competition_rank, hypervolume_rank, pareto_rank, rank
-from agnet.proposal import Proposal, Score, blur
+from agnet.proposal import Proposal, Score
 from agnet.scalarization import draw_weights
 from agnet.spaces.base import AbstractSpace
 from agnet.targets import Targets
-from agnet.weighting import rank_weights
 
 DIRECTIONS = 4
 """Criteria that ascents are spread over: weightings of several objectives, optimisms of the acquisition function."""
 
 MAX_SEED = 2**31 - 1
-
-
-@dataclass(frozen=True)
-class FineTuning:
-    """How the generator is retrained before each proposal.
-
-    Attributes:
-        steps: of Adam per round, from the weights of the round before; 0 leaves the generator as it is.
-        batch_size: graphs per step.
-        learning_rate: of Adam.
-        share: of the batch that is drawn from what is known, by rank weights; the rest repeats what latent vectors
-            decoded to after pretraining, so that the generator does not forget the space.
-        k: of the rank weights.
-        least: smallest share of noise in the latent vector of a known cell, in [0, 1].
-        most: largest share of noise.
-
-    Raises:
-        ConfigurationError: if a number is out of range.
-    """
-
-    steps: int = 8
-    batch_size: int = 64
-    learning_rate: float = 1e-3
-    share: float = 0.5
-    k: float = 1e-2
-    least: float = 0.2
-    most: float = 0.9
-
-    def __post_init__(self) -> None:
-        if self.steps < 0 or self.batch_size < 1 or not self.learning_rate > 0 or not self.k > 0:
-            raise ConfigurationError(
-                f"fine-tuning needs steps >= 0, batch_size >= 1, learning_rate > 0, k > 0, got {self}"
-            )
-        if not 0 < self.share <= 1 or not 0 <= self.least <= self.most <= 1:
-            raise ConfigurationError(f"fine-tuning needs share in (0, 1] and 0 <= least <= most <= 1, got {self}")
 
 
 @dataclass(frozen=True)
@@ -143,8 +107,7 @@ class LatentSearch(AbstractOptimizer):
         self.repeat_isomorphs = repeat_isomorphs
         self.generator, self._manifest = generator(space)
         self._pretrained = copy.deepcopy(self.generator).requires_grad_(False)
-        betas = (0.5, 0.999)
-        self._adam = Adam(self.generator.parameters(), fine_tuning.learning_rate, betas, fused=True)
+        self._adam = fine_tuning.optimiser(self.generator)
         self._features = FeatureMap(space)
         self._random = torch.Generator().manual_seed(seed)
         self._archive = Archive()
@@ -206,7 +169,8 @@ class LatentSearch(AbstractOptimizer):
             targets.natural(at) for at in (posterior.mean, *(posterior.mean + s * posterior.std for s in (-1, 1)))
         )
         places = competition_rank((likely * 100).round()).double() * len(found)
-        order = (places + rank(Outcomes.unlimited(mean.values))).argsort(stable=True)[:n]
+        preferred = rank(Outcomes.unlimited(mean.values)) if found else torch.zeros(0)
+        order = (places + preferred).argsort(stable=True)[:n]
         return Imagined(
             [found[i] for i in order.tolist()],
             mean.values[order],
@@ -224,30 +188,16 @@ class LatentSearch(AbstractOptimizer):
 
     def _retrain(self) -> dict[str, float]:
         """Move the generator toward what is good; the losses of the last step."""
-        settings, known = self.fine_tuning, self._archive.architectures
-        weights = rank_weights(pareto_rank(self._archive.outcomes), k=settings.k)
-        graphs, latents = self.space.encode(known), torch.stack([self._latents[a] for a in known])
-        from_known = max(1, round(settings.share * settings.batch_size))
-        repeated = settings.batch_size - from_known
-        prior = self.generator.prior(settings.steps * repeated, generator=self._random).split(max(repeated, 1))
-        losses: dict[str, float] = {}
-        for step in range(settings.steps):
-            rows = torch.multinomial(weights, from_known, replacement=True, generator=self._random)
-            z, wanted = blur(latents[rows], settings.least, settings.most, generator=self._random), graphs[rows]
-            if repeated:
-                before = likeliest_graphs(decode(self._pretrained, prior[step]))
-                wanted = Graphs(
-                    torch.cat([wanted.node_types, before.node_types]), torch.cat([wanted.edges, before.edges])
-                )
-                z = torch.cat([z, prior[step]])
-            loss = reconstruction_loss(self.generator(z), wanted)
-            self._adam.zero_grad()
-            loss.mean().backward()
-            self._adam.step()
-            losses = {"known_loss": float(loss.detach()[:from_known].mean())}
-            if repeated:
-                losses["repeated_loss"] = float(loss.detach()[from_known:].mean())
-        return losses
+        known = self._archive.architectures
+        return self.fine_tuning(
+            self.generator,
+            self._adam,
+            self._pretrained,
+            self.space.encode(known),
+            torch.stack([self._latents[architecture] for architecture in known]),
+            pareto_rank(self._archive.outcomes),
+            generator=self._random,
+        )
 
     def _fit(self, known: Outcomes) -> Targets:
         targets = Targets(known)
@@ -259,8 +209,9 @@ class LatentSearch(AbstractOptimizer):
         """New cells that latent vectors decode to, as drawn and on their way, each with the first such vector."""
         best = hypervolume_rank(targets.outcomes).argsort(stable=True)[: self.proposal.elites]
         known = self._archive.architectures
-        elites = torch.stack([self._latents[known[i]] for i in best.tolist()] or [torch.zeros(self.generator.latent)])
-        drawn = self.proposal.draw(self.generator, elites[: self.proposal.elites], generator=self._random)
+        latents = [self._latents[known[i]] for i in best.tolist()]
+        elites = torch.stack(latents) if latents else torch.zeros(0, self.generator.latent)
+        drawn = self.proposal.draw(self.generator, elites, generator=self._random)
         graphs = likeliest_graphs(decode(self.generator, drawn))
         found: dict[str, Tensor] = {}
         rows = self._collect(graphs, drawn, found)
@@ -270,7 +221,7 @@ class LatentSearch(AbstractOptimizer):
         criteria = [Criterion(targets, weights, member) for member, weights in enumerate(weightings)]
         posterior = self.model.predict(self._features(list(found)))
         scores = torch.stack([self.acquisition.scores(posterior, c, generator=self._random) for c in criteria])
-        each = min(self.proposal.ascents // DIRECTIONS, len(rows))
+        each = min(-(-self.proposal.ascents // DIRECTIONS), len(rows))
         starts = drawn[torch.tensor(rows)][scores.topk(each, dim=1).indices.flatten()]
         for z, passed in self.proposal.ascend(self.generator, starts, self._score(criteria)):
             self._collect(passed, z, found)

@@ -194,6 +194,9 @@ def read_objective(
     for name, value, choices in (("protocol", protocol, (LEARNED, LOOKED_UP)), ("missing", missing, ("error", "drop"))):
         if value not in choices:
             raise ConfigurationError(f"objective.{name}={value}; choose one of {', '.join(choices)}")
+    for name, columns in (("maximize", maximize), ("minimize", minimize)):
+        if isinstance(columns, str):
+            raise ConfigurationError(f"objective.{name}={columns}: write a list of columns, [{columns}]")
     names = [*maximize, *minimize]
     if not names:
         raise ConfigurationError("nothing to optimise: name columns in objective.maximize or objective.minimize")

@@ -157,16 +157,19 @@ def _column_names(path: Path) -> list[str]:
     try:
         names = pq.read_schema(path).names
     except (pa.ArrowException, OSError) as error:
-        raise TableError(f"{path} is not a readable Parquet file: {error}") from error
+        raise TableError(
+            f"{path} is not a readable Parquet file ({error}); write your table as one, or make one of a benchmark's "
+            "own file with python -m search.import_table"
+        ) from error
     if KEY not in names:
-        raise TableError(f"{path} has no column {KEY!r}; its columns: {', '.join(names)}")
+        raise TableError(_no_key(path, names))
     return names
 
 
 def _checked(table: pa.Table, path: Path) -> pa.Table:
     """The table with its keys as plain strings, or the reason why it cannot serve."""
     if KEY not in table.column_names:
-        raise TableError(f"{path} has no column {KEY!r}; its columns: {', '.join(table.column_names)}")
+        raise TableError(_no_key(path, table.column_names))
     key = table[KEY]
     if isinstance(key.type, pa.DictionaryType):
         key = key.cast(key.type.value_type)
@@ -184,15 +187,19 @@ def _checked(table: pa.Table, path: Path) -> pa.Table:
             continue
         column = table[name]
         if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
-            raise TableError(f"{path}: column {name!r} has type {column.type}; columns must be numeric")
+            raise TableError(f"{path}: column {name!r} has type {column.type}; columns must be numeric: convert it")
         infinite = np.flatnonzero(np.isinf(_floats(column)))
         if len(infinite):
             row = int(infinite[0])
             raise TableError(
-                f"{path}: column {name!r} is {column[row].as_py()} for {key[row].as_py()!r} and {len(infinite) - 1} "
-                "more; drop those rows or leave the value empty"
+                f"{path}: column {name!r} is {column[row].as_py()} for {_named(key[row].as_py(), len(infinite))}; drop "
+                "those rows or leave the value empty"
             )
     return table.set_column(table.column_names.index(KEY), KEY, key)
+
+
+def _no_key(path: Path, names: Sequence[str]) -> str:
+    return f"{path} has no column {KEY!r} with the space's strings; rename one of its columns: {', '.join(names)}"
 
 
 def _refuse_missing(table: pa.Table, path: Path) -> None:
@@ -200,9 +207,13 @@ def _refuse_missing(table: pa.Table, path: Path) -> None:
         missing = np.flatnonzero(np.isnan(_floats(table[name])))
         if len(missing):
             raise TableError(
-                f"{path}: column {name!r} has no value for {table[KEY][int(missing[0])].as_py()!r} and "
-                f"{len(missing) - 1} more; fill them, drop those rows, or search without them: objective.missing=drop"
+                f"{path}: column {name!r} has no value for {_named(table[KEY][missing[0]].as_py(), len(missing))}; "
+                "fill in what is missing, drop those rows, or search without them: objective.missing=drop"
             )
+
+
+def _named(architecture: str, count: int) -> str:
+    return repr(architecture) if count == 1 else f"{architecture!r} and {count - 1} more"
 
 
 def _floats(column: pa.ChunkedArray) -> np.ndarray:

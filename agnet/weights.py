@@ -115,5 +115,9 @@ def load_generator(
             model = GraphGenerator(**settings)
         model.load_state_dict(load_file(path), assign=True)
     except (RuntimeError, TypeError, ValueError, SafetensorError) as error:
-        raise CheckpointMismatch(f"{path} does not hold the generator its manifest describes: {error}") from error
+        first = next((line.strip() for line in str(error).splitlines()[1:]), str(error))  # torch lists every tensor
+        raise CheckpointMismatch(
+            f"{path} does not hold the generator its manifest describes, {settings}: {first} Restore both, or make "
+            f"them again with: {entry.get('command')}"
+        ) from error
     return model, entry

@@ -8,8 +8,9 @@ from agnet.acquisition import Chance, UpperConfidenceBound
 from agnet.archive import Outcomes
 from agnet.errors import ConfigurationError
 from agnet.features import FeatureMap
+from agnet.fine_tuning import FineTuning
 from agnet.generator import decode, likeliest_graphs
-from agnet.latent_search import FineTuning, LatentSearch
+from agnet.latent_search import LatentSearch
 from agnet.models import GaussianProcess
 from agnet.proposal import Proposal
 from agnet.spaces import NASBench201
