@@ -1,7 +1,7 @@
 """Weighted retraining of a generator whose latent vectors mean something.
 
-Near good cells it comes to decode good cells. Source: Tripp et al., 2020, https://arxiv.org/abs/2006.09191, for the rank
-weights. Here known cells are fitted at latent vectors near their own, and the rest of a batch repeats what the
+Near good cells it comes to decode good cells. Source: Tripp et al., 2020, https://arxiv.org/abs/2006.09191, for the
+rank weights. Here known cells are fitted at latent vectors near their own, and the rest of a batch repeats what the
 generator decoded before the search.
 """
 
