@@ -108,7 +108,7 @@ class LatentSearch(AbstractOptimizer):
         self.generator, self._manifest = generator(space)
         self._pretrained = copy.deepcopy(self.generator).requires_grad_(False)
         self._adam = fine_tuning.optimiser(self.generator)
-        self._features = FeatureMap(space)
+        self.features = FeatureMap(space)
         self._random = torch.Generator().manual_seed(seed)
         self._archive = Archive()
         self._latents: dict[str, Tensor] = {}
@@ -136,7 +136,7 @@ class LatentSearch(AbstractOptimizer):
                 if not targets.limited:  # limits leave few classes, and what keeps them has to be told from its twins
                     groups = isomorphs.classes(self._pool)
             if self._pool:
-                posterior = self.model.predict(self._features(self._pool))
+                posterior = self.model.predict(self.features(self._pool))
                 self._predictions = targets.natural(posterior.mean).values
                 rows = self.acquisition(posterior, n, targets=targets, generator=self._random, groups=groups)
                 chosen = [self._pool[row] for row in rows]
@@ -163,7 +163,7 @@ class LatentSearch(AbstractOptimizer):
         self._locate()
         targets = self._fit(self._archive.outcomes if outcomes is None else outcomes)
         found = list(self._decode_candidates(targets))
-        posterior = self.model.predict(self._features(found))
+        posterior = self.model.predict(self.features(found))
         likely = log_feasibility(posterior, targets).exp()
         mean, low, high = (
             targets.natural(at) for at in (posterior.mean, *(posterior.mean + s * posterior.std for s in (-1, 1)))
@@ -202,7 +202,7 @@ class LatentSearch(AbstractOptimizer):
     def _fit(self, known: Outcomes) -> Targets:
         targets = Targets(known)
         seed = int(torch.randint(MAX_SEED, (), generator=self._random))
-        self.model.fit(self._features(self._archive.architectures), targets.latent, seed=seed)
+        self.model.fit(self.features(self._archive.architectures), targets.latent, seed=seed)
         return targets
 
     def _decode_candidates(self, targets: Targets) -> dict[str, Float[Tensor, " latent"]]:
@@ -219,7 +219,7 @@ class LatentSearch(AbstractOptimizer):
             return found
         weightings = draw_weights(DIRECTIONS, targets.num_objectives, generator=self._random)
         criteria = [Criterion(targets, weights, member) for member, weights in enumerate(weightings)]
-        posterior = self.model.predict(self._features(list(found)))
+        posterior = self.model.predict(self.features(list(found)))
         scores = torch.stack([self.acquisition.scores(posterior, c, generator=self._random) for c in criteria])
         each = min(-(-self.proposal.ascents // DIRECTIONS), len(rows))
         starts = drawn[torch.tensor(rows)][scores.topk(each, dim=1).indices.flatten()]
@@ -240,7 +240,7 @@ class LatentSearch(AbstractOptimizer):
         """The acquisition function of decoded graphs, an equal part of a batch by each criterion."""
 
         def score(graphs: RelaxedGraphs) -> Float[Tensor, " batch"]:
-            posterior = self.model.predict(self._features.relaxed(graphs))
+            posterior = self.model.predict(self.features.relaxed(graphs))
             parts = zip(posterior.mean.chunk(len(criteria)), posterior.std.chunk(len(criteria)), criteria, strict=True)
             return torch.cat(
                 [

@@ -67,12 +67,12 @@ class Targets:
         self.outcomes = outcomes
         self.num_objectives = outcomes.values.shape[1]
         columns = [*outcomes.values.T, *outcomes.slacks.T]
-        self._warps = [Warp.fitted(column) for column in columns]
+        self.warps = [Warp.fitted(column) for column in columns]
         self.latent = torch.stack(
-            [warp.forward(c.double()) for warp, c in zip(self._warps, columns, strict=True)], dim=1
+            [warp.forward(c.double()) for warp, c in zip(self.warps, columns, strict=True)], dim=1
         )
         zero = torch.zeros((), dtype=torch.float64)
-        limits = [warp.forward(zero) for warp in self._warps[self.num_objectives :]]
+        limits = [warp.forward(zero) for warp in self.warps[self.num_objectives :]]
         self.thresholds: Float[Tensor, " limits"] = torch.stack(limits) if limits else torch.zeros(0)
         """Latent slack at which a limit is just kept."""
 
@@ -88,13 +88,13 @@ class Targets:
 
     def natural(self, latent: Float[Tensor, "n outputs"]) -> Outcomes:
         """Outcomes of latent outputs, objectives and slacks, in their own units."""
-        columns = [warp.backward(column) for warp, column in zip(self._warps, latent.T, strict=True)]
+        columns = [warp.backward(column) for warp, column in zip(self.warps, latent.T, strict=True)]
         rows = torch.stack(columns, dim=1)
         return Outcomes(rows[:, : self.num_objectives], rows[:, self.num_objectives :])
 
     def values(self, latent: Float[Tensor, "*rows objectives"]) -> Float[Tensor, "*rows objectives"]:
         """Values of latent ones, in the units of the objectives."""
-        return torch.stack([self._warps[i].backward(latent[..., i]) for i in range(self.num_objectives)], dim=-1)
+        return torch.stack([self.warps[i].backward(latent[..., i]) for i in range(self.num_objectives)], dim=-1)
 
 
 def _standardised(knots: Float[Tensor, " knots"], inverse: Tensor) -> Float[Tensor, " knots"]:

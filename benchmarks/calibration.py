@@ -1,0 +1,72 @@
+"""How sure may the surrogate of ``optimizer=agnet`` be of its candidates?
+
+``python -m benchmarks.calibration --table DATA/nasbench201_robustness_cifar10.parquet --columns cifar10_fgsm_eps1``: in
+every round of some searches, the share of the pool whose true value lies within one and within two standard deviations
+of the prediction (on the scale of the model, its noise included), and the rank correlation of prediction and truth.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+
+from agnet.archive import Outcomes
+from agnet.latent_search import LatentSearch
+from agnet.models import GaussianProcess
+from agnet.paths import CONF_DIR
+from agnet.spaces import NASBench201
+from agnet.tables import read_table
+from agnet.targets import Targets
+from search.correlation import spearman
+
+SPACE = NASBench201()
+
+
+def rounds(values: dict[str, float], seed: int, budget: int = 192) -> list[tuple[float, float, float]]:
+    """Shares within one and two deviations, and rank correlation, round by round."""
+    with initialize_config_dir(version_base="1.3", config_dir=str(CONF_DIR)):
+        cfg = compose("search").optimizer
+    search = instantiate(cfg, space=SPACE, seed=seed, initial=16, _convert_="all")
+    assert isinstance(search, LatentSearch)
+    found, known = [], {}
+    while len(known) < budget:
+        asked = search.ask(16)
+        pool, predicted = search.pool(), search.predictions()
+        if pool and predicted is not None:
+            told = torch.tensor([[v] for v in known.values()], dtype=torch.float64)
+            targets, model = Targets(Outcomes.unlimited(told)), GaussianProcess()
+            features = search.features
+            model.fit(features(list(known)), targets.latent, seed=0)
+            posterior = model.predict(features(pool))
+            truth = torch.tensor([[values[a]] for a in pool], dtype=torch.float64)
+            std = (posterior.std.double().square() + model.kernels[0].noise ** 2).sqrt()
+            z = ((targets.warps[0].forward(truth) - posterior.mean) / std).abs()
+            correlation = spearman(predicted[:, 0], truth[:, 0])
+            found.append((float((z < 1).double().mean()), float((z < 2).double().mean()), correlation or 0.0))
+        told = torch.tensor([[values[a]] for a in asked], dtype=torch.float64)
+        search.tell(asked, Outcomes.unlimited(told))
+        known |= dict(zip(asked, told[:, 0].tolist(), strict=True))
+    return found
+
+
+def main() -> None:
+    """A row for every column: means over rounds and seeds."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--table", type=Path, nargs="+", required=True)
+    parser.add_argument("--columns", nargs="+", required=True)
+    parser.add_argument("--seeds", type=int, default=3)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    print("| column | within 1 deviation (normal: .68) | within 2 (.95) | Spearman |\n|---|---|---|---|")
+    for column in options.columns:
+        table = read_table(options.table, [column])
+        values = dict(zip(table.rows, table.values[:, 0].tolist(), strict=True))
+        found = np.array([rounds(values, 5000 + seed) for seed in range(options.seeds)])
+        print(f"| {column} | " + " | ".join(f"{x:.2f}" for x in found.mean(axis=(0, 1))) + " |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
