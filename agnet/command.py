@@ -3,22 +3,28 @@
 It knows nothing of the configuration library beyond its name; a command hands in its own decorator.
 """
 
+import difflib
 import errno
 import functools
 import os
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from agnet.errors import AGNetError
+from agnet.paths import CONF_DIR
 
 BAD_INPUT = 2
 INTERRUPTED = 128 + signal.SIGINT
 READER_GONE = 128 + signal.SIGPIPE
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_UNUSABLE = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.EROFS)
 _CONFIGURATION_LIBRARIES = ("hydra", "omegaconf")
+_RAISE = "HYDRA_FULL_ERROR"
+"""Environment variable that makes the library raise what it would print; a user who sets it gets the traceback."""
 
 
 def command(
@@ -27,8 +33,8 @@ def command(
     """A command's ``main``: run ``body`` under ``decorate`` and turn what goes wrong into an exit status.
 
     Args:
-        decorate: the configuration library's decorator, e.g. ``hydra.main(...)``; it may exit with status 1 after
-            printing why it refuses a configuration.
+        decorate: the configuration library's decorator, e.g. ``hydra.main(...)``; where it refuses a configuration it
+            raises, or exits with status 1 after printing why.
         body: takes the configuration; raises :class:`AGNetError` for input that the user can mend.
 
     Returns:
@@ -36,12 +42,20 @@ def command(
     """
 
     def main() -> None:
-        started = False
+        inside = False  # the body: everything else is the library's
+        wants_traceback = _RAISE in os.environ
+
+        def library(*, raises: bool) -> None:
+            nonlocal inside
+            inside = not raises
+            if raises:
+                os.environ[_RAISE] = "1"
+            elif not wants_traceback:  # not for the processes that the body starts
+                os.environ.pop(_RAISE, None)
 
         @functools.wraps(body)
         def job(configuration: Any) -> None:
-            nonlocal started
-            started = True
+            library(raises=False)
             try:
                 body(configuration)
             except KeyboardInterrupt:
@@ -56,16 +70,30 @@ def command(
                     raise
                 _say(f"error: {message}")
                 raise SystemExit(BAD_INPUT) from None
+            library(raises=True)  # there may be further jobs
 
+        library(raises=True)
         try:
             decorate(job)()
         except SystemExit as stop:
-            if not started and stop.code == 1:  # the configuration library has said what is wrong
-                _say("--help lists the groups, their choices and all keys")
+            if not inside and stop.code == 1:  # the configuration library has said what is wrong
+                _say(_HELP)
                 raise SystemExit(BAD_INPUT) from None
             raise
+        except Exception as error:
+            message = None if inside or wants_traceback else _remedy(error)
+            if message is None:
+                raise
+            _say(f"error: {message}; {_HELP}")
+            raise SystemExit(BAD_INPUT) from None
+        finally:
+            if not wants_traceback:
+                os.environ.pop(_RAISE, None)
 
     return main
+
+
+_HELP = "--help lists the groups, their choices and all keys"
 
 
 def _remedy(error: BaseException) -> str | None:
@@ -78,9 +106,52 @@ def _remedy(error: BaseException) -> str | None:
     if isinstance(error, OSError) and error.errno in _FULL:
         place = f" ({error.filename})" if error.filename else ""
         return f"{error.strerror}{place}: free some space; the same command continues where it stopped"
+    if isinstance(error, OSError) and error.errno in _UNUSABLE and error.filename:
+        return f"cannot use {error.filename} ({error.strerror}); choose another"
     if type(error).__module__.split(".")[0] in _CONFIGURATION_LIBRARIES:
-        return " ".join(str(error).split())
+        return in_words(error)
     return None
+
+
+def in_words(error: BaseException) -> str:
+    """What the configuration library refuses, in one line, with what could be meant.
+
+    Its own words recommend to add an unknown key with ``+``; that would be accepted and never read.
+
+    Args:
+        error: an exception of that library.
+    """
+    lines = str(error).splitlines() or [""]
+    if missing := getattr(error, "missing_cfg_file", None):
+        group = Path(missing).parent  # the library lists no choices where a group is given several
+        choices = getattr(error, "options", None) or sorted(path.stem for path in (CONF_DIR / group).glob("*.yaml"))
+        said = (lines[0].partition(": ")[2] or lines[0]).rstrip(".")  # of "In 'search': Could not find ..."
+        return f"{said}; choose from {', '.join(choices)}" if choices else said
+    if (override := getattr(error, "override", None)) is not None:
+        return f"cannot read {override!r}: {lines[0]}; write KEY=VALUE, in quotes where the shell reads it otherwise"
+    link: BaseException | None = error
+    while link is not None:
+        if type(link).__name__ == "MissingMandatoryValue":
+            key = getattr(link, "full_key", None)
+            return f"{key} has no default; give {key}=VALUE"
+        if "is not in struct" in str(link):
+            return _unknown_key(link)
+        link = link.__cause__
+    if "No match in the defaults list" in lines[0]:
+        return f"{lines[0]} Is it made for another command?"
+    return " ".join(str(error).split())
+
+
+def _unknown_key(error: BaseException) -> str:
+    """An unknown key, with the similar one or all there are."""
+    full, key, parent = (getattr(error, name, None) for name in ("full_key", "key", "parent_node"))
+    known = [str(name) for name in parent or () if name != "hydra" and not str(name).startswith("_")]
+    place = str(full).rpartition(".")[0]
+    if similar := difflib.get_close_matches(str(key), known, 1):
+        return f"no key {full} (did you mean {f'{place}.' if place else ''}{similar[0]}?)"
+    if known:
+        return f"no key {full}; {f'{place} has' if place else 'there are'} {', '.join(known)}"
+    return f"no key {full}; give {place}={{{key}: VALUE}}" if place else f"no key {full}"
 
 
 def _say(message: str) -> None:

@@ -23,6 +23,18 @@ MODES = ("published", "worst_case")
 PRECISIONS = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}
 
 
+def check_modes(mode: str, precision: str) -> None:
+    """Refuse what :func:`evaluate` does not know.
+
+    Raises:
+        ConfigurationError: naming the choices.
+    """
+    if mode not in MODES or precision not in PRECISIONS:
+        raise ConfigurationError(
+            f"{mode=}, {precision=}; give mode one of {', '.join(MODES)} and precision one of {', '.join(PRECISIONS)}"
+        )
+
+
 def evaluate(
     model: Model | nn.Module,
     images: Shaped[Tensor, "images channels height width"],
@@ -75,10 +87,7 @@ def evaluate(
     names = [attack.name for attack in attacks]
     if len({"clean", *names}) <= len(names):
         raise ConfigurationError(f"attacks {', '.join(names)}: give each its own name=..., and none the name clean")
-    if mode not in MODES or precision not in PRECISIONS:
-        raise ConfigurationError(
-            f"{mode=}, {precision=}; give mode one of {', '.join(MODES)} and precision one of {', '.join(PRECISIONS)}"
-        )
+    check_modes(mode, precision)
     if batch_size is not None and batch_size < 1:
         raise ConfigurationError(f"{batch_size=}; give at least 1")
     indices = torch.arange(len(images)) if indices is None else indices

@@ -33,7 +33,7 @@ class NetworkShape:
         std: pixel standard deviation divided by inside the network, likewise.
 
     Raises:
-        ConfigurationError: if there are neither one nor ``in_channels`` means or deviations.
+        ConfigurationError: if a count is not positive, or the means or deviations are neither one nor ``in_channels``.
     """
 
     num_classes: int = 10
@@ -44,6 +44,9 @@ class NetworkShape:
     std: float | tuple[float, ...] = 1.0
 
     def __post_init__(self) -> None:
+        for name in ("num_classes", "in_channels", "channels", "cells_per_stage"):
+            if getattr(self, name) < 1:
+                raise ConfigurationError(f"{name}={getattr(self, name)}; a network needs at least 1")
         for name in ("mean", "std"):
             value = getattr(self, name)
             if isinstance(value, tuple) and len(value) != self.in_channels:

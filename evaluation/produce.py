@@ -26,7 +26,7 @@ from agnet.spaces.nasbench201 import parse, to_string
 from agnet.tables import write_table
 from evaluation.attacks import AbstractAttack
 from evaluation.data import ImageSplits
-from evaluation.evaluator import evaluate
+from evaluation.evaluator import check_modes, evaluate
 from evaluation.latency import latency_ms
 from evaluation.network import NetworkShape, count_macs, count_parameters
 from evaluation.train import Recipe, fit
@@ -34,6 +34,7 @@ from evaluation.train import Recipe, fit
 Row = dict[str, str | int | float]
 Details = dict[str, dict[str, list[dict[str, object]]]]
 PARTS = ("valid", "test")
+SHARDS = "shards"
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,9 @@ class Protocol:
             amplifies, may depend on it.
         mode: ``"published"`` or ``"worst_case"``, see :func:`evaluation.evaluate`.
         precision: of the attacks' search; outcomes are judged in float32 in any case.
+
+    Raises:
+        ConfigurationError: for settings that no table could be made with.
     """
 
     images: ImageSplits
@@ -62,6 +66,12 @@ class Protocol:
     block_size: int = 16
     mode: str = "published"
     precision: str = "float32"
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise ConfigurationError(f"seed={self.seed}; it is a whole number from 0")
+        check_modes(self.mode, self.precision)
+        _ = self.shape
 
     @property
     def shape(self) -> NetworkShape:
@@ -223,7 +233,7 @@ def _blocks(protocol: Protocol, architectures: Sequence[str]) -> list[tuple[str,
 def _shard(folder: Path, index: int, block: Sequence[str]) -> Path:
     """A block's file; the name carries a hash of its architectures, so other blocks never take its place."""
     digest = hashlib.sha256("\n".join(block).encode()).hexdigest()[:12]
-    return folder / "shards" / f"{index:05d}_{digest}.json"
+    return folder / SHARDS / f"{index:05d}_{digest}.json"
 
 
 def _read_shard(path: Path, block: Sequence[str], digest: str) -> list[Row]:
@@ -245,7 +255,7 @@ def _claim(folder: Path, protocol: Protocol) -> None:
     """Write the protocol into a new folder, or refuse a folder of another protocol."""
     path = folder / "protocol.json"
     mine = {"digest": protocol.digest, **protocol.describe()}
-    if path.exists():
+    if path.exists() and any((folder / SHARDS).glob("*.json")):  # else there is nothing yet that a protocol could bind
         try:
             theirs = json.loads(path.read_text())
         except ValueError as error:

@@ -7,7 +7,7 @@ from pathlib import Path
 import hydra
 import torch
 from hydra.utils import instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from agnet.command import command
 from agnet.errors import ConfigurationError
@@ -36,6 +36,10 @@ def run(cfg: DictConfig) -> None:
     """Produce the table a configuration describes and say where it lies."""
     if cfg.device != "cpu" and not (cfg.device == "cuda" and torch.cuda.is_available()):
         raise ConfigurationError(f"device={cfg.device}; give cpu, or cuda where there is one")
+    for key in ("seed", "workers", "block_size", "network.channels", "network.cells_per_stage"):
+        value = OmegaConf.select(cfg, key)
+        if type(value) is not int:
+            raise ConfigurationError(f"{key}={value} must be a whole number")
     space: NASBench201 = instantiate(cfg.space)
     protocol, out = build_protocol(cfg), Path(cfg.out)
     chosen = representatives(space)

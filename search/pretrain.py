@@ -19,7 +19,7 @@ from agnet.generator.pretrain import Schedule, pretrain
 from agnet.generator.quality import assess
 from agnet.paths import CONF_DIR, git_revision
 from agnet.spaces import AbstractSpace
-from agnet.weights import generator_file, save_generator
+from agnet.weights import generator_file, read_manifest, save_generator
 
 DEFAULT_PAIRING = "address"
 """Of ``conf/pretrain.yaml``; files of the other pairings carry their names."""
@@ -27,8 +27,9 @@ DEFAULT_PAIRING = "address"
 
 def run(cfg: DictConfig) -> None:
     """Pretrain, assess, save; the same seed gives the same file."""
-    if cfg.seed < 0:
-        raise ConfigurationError(f"seed={cfg.seed}; seeds are integers from 0")
+    for key, least in (("seed", 0), ("threads", 1), ("draws", 1)):
+        if type(cfg[key]) is not int or cfg[key] < least:
+            raise ConfigurationError(f"{key}={cfg[key]}; it is a whole number from {least}")
     space: AbstractSpace = instantiate(cfg.space)
     schedule: Schedule = instantiate(cfg.schedule, _convert_="all")
     pairing: AbstractPairing = instantiate(cfg.pairing)
@@ -38,6 +39,9 @@ def run(cfg: DictConfig) -> None:
         torch.manual_seed(cfg.seed)
         model = GraphGenerator(space.num_types, space.max_nodes, **cfg.generator)
     random = torch.Generator().manual_seed(cfg.seed)
+    path = Path(cfg.out) / generator_file(space, None if pairing.name == DEFAULT_PAIRING else pairing.name)
+    path.parent.mkdir(parents=True, exist_ok=True)  # before the minutes that a folder which cannot be made would cost
+    read_manifest(path.parent)
     with tqdm(total=schedule.steps, unit="step", disable=None if cfg.progress else True) as bar:
 
         def on_step(step: int, loss: float) -> None:
@@ -58,7 +62,6 @@ def run(cfg: DictConfig) -> None:
         "cpu_seconds": round(time.process_time() - begin, 1),
         "metrics": {**metrics, "loss": sum(tail) / len(tail)},
     }
-    path = Path(cfg.out) / generator_file(space, None if pairing.name == DEFAULT_PAIRING else pairing.name)
     save_generator(path, model, entry)
     shown = ", ".join(f"{name} {value:.6g}" for name, value in entry["metrics"].items())
     print(f"{path}: {shown}; {entry['cpu_seconds']} CPU-s")

@@ -117,16 +117,16 @@ def _resolved(cfg: DictConfig) -> dict[str, Any]:
     config = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     assert isinstance(config, dict)
     for key in ("force", "progress", "plot"):
-        if not isinstance(config[key], bool):
-            raise ConfigurationError(f"{key}={config[key]}; it is true or false")
+        if not isinstance(config.get(key), bool):
+            raise ConfigurationError(f"{key}={config.get(key)}; it is true or false")
     return {str(key): value for key, value in config.items()}
 
 
 def _checked_schedule(config: dict[str, Any]) -> dict[str, int]:
     """Budget, initial and batch after a check of all whole numbers."""
     for key in ("seed", "threads", "budget", "initial", "batch"):
-        if isinstance(config[key], bool) or not isinstance(config[key], int):
-            raise ConfigurationError(f"{key}={config[key]} must be a whole number")
+        if type(config.get(key)) is not int:
+            raise ConfigurationError(f"{key}={config.get(key)} must be a whole number")
     if not 0 <= config["seed"] <= MAX_SEED:
         raise ConfigurationError(f"seed={config['seed']} must be from 0 to {MAX_SEED}")
     if config["threads"] < 1:

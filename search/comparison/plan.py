@@ -13,6 +13,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
+from agnet.command import in_words
 from agnet.errors import ConfigurationError
 from agnet.paths import CONF_DIR
 from search.run_directory import COMPARISON_KEYS
@@ -119,7 +120,7 @@ def _compose(overrides: list[str], *, group: str) -> dict[str, Any]:
     try:
         composed = compose("search", overrides=overrides)
     except HydraException as error:
-        raise ConfigurationError(" ".join(str(error).split())) from error
+        raise ConfigurationError(in_words(error)) from error
     config = OmegaConf.to_container(composed, resolve=False)
     assert isinstance(config, dict)
     # a run of a comparison shows nothing and draws nothing by itself

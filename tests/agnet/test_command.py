@@ -77,6 +77,61 @@ def test_the_remedy_is_found_behind_the_library(capfd: pytest.CaptureFixture[str
     assert capfd.readouterr().err == "error: eps=[9, 3]; give increasing values\n"
 
 
+def refuses(error: Exception) -> Callable[[Body], Callable[[], Any]]:
+    """A configuration library that raises before any body starts, if it is told to raise."""
+
+    def decorate(_: Body) -> Callable[[], Any]:
+        def main() -> None:
+            if "HYDRA_FULL_ERROR" not in os.environ:
+                raise SystemExit(1)
+            raise error
+
+        return main
+
+    return decorate
+
+
+def test_what_the_library_refuses_before_the_body_is_one_line(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(lambda _: None, refuses(library_error("hydra.errors")("Could not delete\nfrom config"))) == 2
+    assert capfd.readouterr().err.startswith("error: Could not delete from config; --help lists")
+    assert "HYDRA_FULL_ERROR" not in os.environ
+
+
+def test_who_asks_for_the_traceback_gets_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    error = library_error("hydra.errors")("Could not delete from config")
+    with pytest.raises(type(error)):
+        command(refuses(error), lambda _: None)()
+    assert os.environ["HYDRA_FULL_ERROR"] == "1"
+
+
+def test_a_defect_of_the_library_keeps_its_traceback() -> None:
+    with pytest.raises(ZeroDivisionError):
+        command(refuses(ZeroDivisionError()), lambda _: None)()
+
+
+def test_the_body_and_its_processes_see_the_environment_of_the_user() -> None:
+    seen: list[str | None] = []
+
+    def twice(job: Body) -> Callable[[], Any]:
+        def main() -> None:
+            for _ in range(2):
+                job(None)
+                seen.append(os.environ.get("HYDRA_FULL_ERROR"))
+
+        return main
+
+    command(twice, lambda _: seen.append(os.environ.get("HYDRA_FULL_ERROR")))()
+    assert seen == [None, "1", None, "1"]
+    assert "HYDRA_FULL_ERROR" not in os.environ
+
+
+@pytest.mark.parametrize("error", [FileExistsError(errno.EEXIST, "File exists", "a"), PermissionError(1, "no", "a")])
+def test_a_place_that_cannot_be_used_is_the_users(error: OSError, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(raiser(error)) == 2
+    assert capfd.readouterr().err == f"error: cannot use a ({error.strerror}); choose another\n"
+
+
 @pytest.mark.parametrize("module", ["hydra.errors", "omegaconf.errors", "omegaconf"])
 def test_what_the_library_says_itself_is_bad_input(module: str, capfd: pytest.CaptureFixture[str]) -> None:
     assert run(raiser(library_error(module)("Missing mandatory value: out\n    full_key: out"))) == 2

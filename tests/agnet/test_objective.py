@@ -77,6 +77,8 @@ def test_all_that_is_not_searched_can_be_reported(path: Path) -> None:
             {"maximize": ["valid"], "protocol": "guessed"},
             "objective.protocol=guessed; choose one of learned, looked_up",
         ),
+        ({"maximize": "valid"}, r"objective\.maximize=valid: write a list of columns, \[valid\]"),
+        ({"minimize": "valid"}, r"objective\.minimize=valid: write a list"),
         ({"maximize": ["valid"], "missing": "zero"}, "objective.missing=zero; choose one of error, drop"),
         ({"maximize": ["valid"], "constraints": {"energy_mj": 4}}, r"energy_mj: 4: write \{energy_mj: \{min"),
         ({"maximize": ["valid"], "constraints": {"energy_mj": {}}}, "one of them or both"),

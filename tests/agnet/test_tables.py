@@ -126,7 +126,7 @@ def test_only_values_can_be_asked(save: Save, columns: list[str]) -> None:
 
 
 def test_no_key_column(save: Save) -> None:
-    with pytest.raises(TableError, match=r"no column 'architecture'; its columns: cell, x"):
+    with pytest.raises(TableError, match=r"no column 'architecture' .*rename one of its columns: cell, x"):
         read_table([save("t", cell=["a"], x=[1.0])], ["x"])
 
 
@@ -151,7 +151,7 @@ def test_missing_values_name_the_row_or_leave_it_out(save: Save, gap: float | No
     path = save(
         "t", architecture=["a", "b", "c"], good=[1.0, 2.0, 3.0], x=[1.0, gap, 5.0], y=pa.array([gap] * 3, pa.float64())
     )
-    with pytest.raises(TableError, match=r"t\.parquet: column 'x' has no value for 'b' and 0 more; .*missing=drop"):
+    with pytest.raises(TableError, match=r"t\.parquet: column 'x' has no value for 'b'; .*missing=drop"):
         read_table([path], ["good", "x"])
     kept = read_table([path], ["good", "x"], drop_missing=True)
     assert list(kept.rows) == ["a", "c"]
@@ -171,7 +171,7 @@ def test_infinite_values_name_the_row(save: Save, bad: float) -> None:
 
 @pytest.mark.parametrize("values", [["90", "91"], [True, False]], ids=["text", "flags"])
 def test_not_numeric(save: Save, values: list[object]) -> None:
-    with pytest.raises(TableError, match=r"column 'x' has type \w+; columns must be numeric"):
+    with pytest.raises(TableError, match=r"column 'x' has type \w+; columns must be numeric: convert"):
         read_table([save("t", architecture=["a", "b"], x=values)], ["x"])
 
 

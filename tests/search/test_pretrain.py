@@ -3,10 +3,11 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 
-from agnet.errors import AGNetError
+from agnet.errors import AGNetError, CheckpointMismatch
 from agnet.paths import CONF_DIR
 from agnet.spaces import NASBench201
 from agnet.weights import load_generator
+from search import pretrain as command
 from search.pretrain import run
 
 SMALL = ("generator.state=8", "generator.latent=4", "schedule.steps=3", "schedule.batch_size=8", "draws=50", "seed=4")
@@ -44,10 +45,26 @@ def test_other_pairings_have_files_of_their_own(tmp_path: Path) -> None:
     assert entry["pairing"]["_target_"].endswith("FreshNoise")
 
 
-@pytest.mark.parametrize("override", ["schedule.steps=0", "schedule.learning_rate=0.0", "generator.state=7", "seed=-1"])
+@pytest.mark.parametrize(
+    "override",
+    [
+        *("schedule.steps=0", "schedule.learning_rate=0.0", "generator.state=7"),
+        *("seed=-1", "seed=often", "threads=0", "draws=0"),
+    ],
+)
 def test_bad_settings_are_named_and_leave_nothing(override: str, tmp_path: Path) -> None:
     with pytest.raises(Exception) as caught:  # noqa: PT011 - Hydra wraps what a constructor raises
         pretrain(tmp_path / "x", override)
     chain = [caught.value, caught.value.__cause__]
     assert any(isinstance(error, AGNetError) and override.split("=")[1] in str(error) for error in chain)
     assert not (tmp_path / "x").exists()
+
+
+def test_a_folder_that_cannot_be_used_costs_no_pretraining(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "pretrain", lambda *args, **kwargs: pytest.fail("minutes for nothing"))
+    (tmp_path / "file").touch()
+    with pytest.raises(FileExistsError):
+        pretrain(tmp_path / "file")
+    (tmp_path / "MANIFEST.json").write_text("{")
+    with pytest.raises(CheckpointMismatch, match="no JSON"):
+        pretrain(tmp_path)

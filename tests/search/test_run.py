@@ -221,6 +221,7 @@ def test_a_malformed_row_is_named_even_where_the_count_is_right(refused: Any, ta
 @pytest.mark.parametrize(
     ("overrides", "expected"),
     [
+        (["~seed"], ["seed=None", "whole number"]),
         (["budget=16"], ["budget=16", "initial=16", "raise budget"]),
         (["budget=15626"], ["budget=15626", "15625 architectures", "lower budget"]),
         (["budget=many"], ["budget=many", "whole number"]),
@@ -236,9 +237,15 @@ def test_a_malformed_row_is_named_even_where_the_count_is_right(refused: Any, ta
         (["objective.tables=mine.parquet"], ["objective.tables=mine.parquet", "[mine.parquet]"]),
         (["objective.maximize=[digits_vaild]"], ["digits_vaild", "digits_valid"]),
         (["objective.maximize=[]"], ["nothing to optimise"]),
-        (["optimizer=annealing"], ["annealing", "random_search"]),
-        (["optimizer.temperature=3"], ["temperature"]),
-        (["budgit=40"], ["budgit"]),
+        (["objective.maximize=digits_valid"], ["objective.maximize=digits_valid", "[digits_valid]"]),
+        (["optimizer=annealing"], ["annealing", "choose from", "random_search", "--help"]),
+        (["optimizer.temperature=3"], ["no key optimizer.temperature", "--help"]),
+        (["optimzer=random_search"], ["no key optimzer (did you mean optimizer?)", "--help"]),
+        (["budgit=40"], ["no key budgit (did you mean budget?)", "--help"]),
+        (["temperature=3"], ["no key temperature; there are space, optimizer,"]),
+        (["objective.constraints.watts=3"], ["no key objective.constraints.watts", "{watts: VALUE}"]),
+        (["seed=[1"], ["'seed=[1'", "KEY=VALUE"]),
+        (["objective.tables=${nowhere}"], ["nowhere", "objective.tables"]),
         (["logger=wandb", "logger.mode=loud"], ["logger.mode=loud", "offline"]),
         (["objective.constraints={digits_cpu_latency_ms: {max: fast}}"], ["digits_cpu_latency_ms", "'fast'", "number"]),
         (["objective.constraints={digits_cpu_latency_ms: {min: 2, max: 1}}"], ["min exceeds max"]),
@@ -268,6 +275,8 @@ def test_what_the_user_can_mend_is_said_in_words(
 ) -> None:
     said = refused(*overrides)
     assert [part for part in expected if part not in said] == []
+    assert said.startswith("error: ")
+    assert said.count("\n") == 1
     assert not (tmp_path / "run").exists()
 
 
