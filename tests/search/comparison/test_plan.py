@@ -9,7 +9,7 @@ from agnet.errors import ConfigurationError
 from search.comparison.plan import Plan, make_plan, slug
 
 SETTINGS: dict[str, Any] = {
-    "optimizers": ["random_search", {"greedy": ["optimizer=agnet", "optimizer.selection.share=1.0"]}],
+    "optimizers": ["random_search", {"greedy": ["optimizer=agnet", "optimizer.proposal.steps=0"]}],
     "problems": None,
     "only": None,
     "seeds": 2,
@@ -28,7 +28,7 @@ def test_every_problem_optimizer_and_seed_once() -> None:
     assert [cell.seed for cell in made.cells] == [5] * 4 + [6] * 4  # an interrupted one has some of everything
     assert list(made.problems) == list(problems)
     assert made.cells[3].folder == Path("out/runs/PGD_8/greedy/seed5")
-    assert made.cells[3].config["optimizer"]["selection"]["share"] == 1.0
+    assert made.cells[3].config["optimizer"]["proposal"]["steps"] == 0
     assert made.cells[3].config["budget"] == 64
     assert made.cells[0].config["objective"]["maximize"] == ["digits_valid"]
     assert made.cells[-1].config["seed"] == 6
