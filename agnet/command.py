@@ -43,6 +43,7 @@ def command(
 
     def main() -> None:
         inside = False  # the body: everything else is the library's
+        defect = False  # in a job; the library reports it when all jobs are done
         wants_traceback = _RAISE in os.environ
 
         def library(*, raises: bool) -> None:
@@ -55,6 +56,7 @@ def command(
 
         @functools.wraps(body)
         def job(configuration: Any) -> None:
+            nonlocal defect
             library(raises=False)
             try:
                 body(configuration)
@@ -67,10 +69,12 @@ def command(
             except Exception as error:
                 message = _remedy(error)
                 if message is None:
+                    defect = True
                     raise
                 _say(f"error: {message}")
                 raise SystemExit(BAD_INPUT) from None
-            library(raises=True)  # there may be further jobs
+            if not defect:
+                library(raises=True)  # there may be further jobs
 
         library(raises=True)
         try:

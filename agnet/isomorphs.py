@@ -47,7 +47,8 @@ class Isomorphs:
     def classes(self, architectures: Sequence[str]) -> Int[Tensor, " n"]:
         """A number for the class of each architecture."""
         numbers: dict[str, int] = {}
-        return torch.tensor([numbers.setdefault(self.space.canonical(a), len(numbers)) for a in architectures])
+        found = [numbers.setdefault(self.space.canonical(a), len(numbers)) for a in architectures]
+        return torch.tensor(found, dtype=torch.int64)
 
     def distinct(self, architectures: Sequence[str]) -> list[str]:
         """The architectures worth a query.
