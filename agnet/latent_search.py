@@ -5,16 +5,17 @@ generator with a differentiable surrogate, and retrain the generator by rank wei
 
 1. the generator is retrained: latent vectors near good cells shall decode to good cells;
 2. a model with calibrated uncertainty is fitted to all that is known;
-3. latent vectors from the prior and around the best cells are decoded, follow the gradient of the acquisition function
-   through model and generator, and are decoded again at every step;
-4. of all cells on the way the acquisition function picks a batch, each pick in the knowledge of those before.
+3. latent vectors from the prior and around the best cells are decoded; the most wanted follow the gradient of the
+   acquisition function through model and generator, and are decoded again at every step; then, round by round, so are
+   latent vectors around the most wanted of all that was found;
+4. of all these cells the acquisition function picks a batch, each pick in the knowledge of those before.
 
 Only what was decoded is ever scored: no step enumerates the space. :mod:`agnet.weighted_retraining` is the published
 algorithm; ``docs/method.md`` compares the two.
 """
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,16 +24,16 @@ from jaxtyping import Float
 from torch import Tensor
 
 from agnet.acquisition import AbstractAcquisition, Criterion, log_feasibility
-from agnet.archive import Archive, Outcomes
+from agnet.archive import Outcomes
 from agnet.errors import ConfigurationError
 from agnet.features import FeatureMap
 from agnet.fine_tuning import FineTuning
-from agnet.generator import GraphGenerator, decode, likeliest_graphs
+from agnet.generative_optimizer import AbstractGenerativeOptimizer, GeneratorLoader
+from agnet.generator import decode, likeliest_graphs
 from agnet.generator.inversion import invert
 from agnet.graphs import Graphs, RelaxedGraphs
 from agnet.isomorphs import Isomorphs
 from agnet.models import AbstractModel, Posterior
-from agnet.optimizer import AbstractOptimizer
 from agnet.pareto import competition_rank, hypervolume_rank, pareto_rank, rank
 from agnet.proposal import Proposal, Score
 from agnet.scalarization import draw_weights
@@ -66,7 +67,7 @@ class Imagined:
     probability: Float[Tensor, " n"]
 
 
-class LatentSearch(AbstractOptimizer):
+class LatentSearch(AbstractGenerativeOptimizer):
     """Generate, follow the gradient, query.
 
     Args:
@@ -91,7 +92,7 @@ class LatentSearch(AbstractOptimizer):
         self,
         space: AbstractSpace,
         *,
-        generator: Callable[[AbstractSpace], tuple[GraphGenerator, Mapping[str, Any]]],
+        generator: GeneratorLoader,
         model: AbstractModel,
         acquisition: AbstractAcquisition,
         proposal: Proposal,
@@ -100,50 +101,34 @@ class LatentSearch(AbstractOptimizer):
         initial: int = 16,
         repeat_isomorphs: bool = False,
     ) -> None:
-        if initial < 2:
-            raise ConfigurationError(f"initial={initial}: a model needs at least 2 architectures to be fitted to")
-        self.space, self.model, self.acquisition = space, model, acquisition
-        self.proposal, self.fine_tuning, self.initial = proposal, fine_tuning, initial
+        super().__init__(space, generator=generator, seed=seed, initial=initial)
+        self.model, self.acquisition, self.proposal, self.fine_tuning = model, acquisition, proposal, fine_tuning
         self.repeat_isomorphs = repeat_isomorphs
-        self.generator, self._manifest = generator(space)
         self._pretrained = copy.deepcopy(self.generator).requires_grad_(False)
         self._adam = fine_tuning.optimiser(self.generator)
         self.features = FeatureMap(space)
-        self._random = torch.Generator().manual_seed(seed)
-        self._archive = Archive()
         self._latents: dict[str, Tensor] = {}
-        self._pool: list[str] = []
-        self._predictions: Tensor | None = None
-        self._diagnostics: dict[str, float] = {}
 
-    def tell(self, architectures: Sequence[str], outcomes: Outcomes) -> None:
-        """Take in outcomes; retraining and fitting wait until the next :meth:`ask`."""
-        self._archive.add(architectures, outcomes)
-
-    def ask(self, n: int) -> list[str]:
-        """``n`` new architectures: uniform while fewer than ``initial`` are known, generated afterwards."""
-        self._pool, self._predictions, self._diagnostics = [], None, {}
-        chosen: list[str] = []
-        if len(self._archive) >= self.initial:
-            self._locate()
-            loss = self._retrain()
-            targets = self._fit(self._archive.outcomes)
-            decoded = self._decode_candidates(targets)
-            self._pool, groups = list(decoded), None
-            if not self.repeat_isomorphs:
-                isomorphs = Isomorphs(self.space, self._archive)
-                self._pool = isomorphs.distinct(self._pool)
-                if not targets.limited:  # limits leave few classes, and what keeps them has to be told from its twins
-                    groups = isomorphs.classes(self._pool)
-            if self._pool:
-                posterior = self.model.predict(self.features(self._pool))
-                self._predictions = targets.natural(posterior.mean).values
-                rows = self.acquisition(posterior, n, targets=targets, generator=self._random, groups=groups)
-                chosen = [self._pool[row] for row in rows]
-            self._latents |= {architecture: decoded[architecture] for architecture in chosen}
-            self._diagnostics = {"pool_size": float(len(self._pool)), "decoded": float(len(decoded)), **loss}
-        known = {*self._archive, *chosen}
-        return [*chosen, *self.space.sample_new(n - len(chosen), known=known, generator=self._random)]
+    def _propose(self, n: int) -> list[str]:
+        self._locate()
+        loss = self._retrain()
+        targets = self._fit(self._archive.outcomes)
+        decoded = self._decode_candidates(targets)
+        self._pool, groups = list(decoded), None
+        if not self.repeat_isomorphs:
+            isomorphs = Isomorphs(self.space, self._archive)
+            self._pool = isomorphs.distinct(self._pool)
+            if not targets.limited:  # limits leave few classes, and what keeps them has to be told from its twins
+                groups = isomorphs.classes(self._pool)
+        self._diagnostics = {"pool_size": float(len(self._pool)), "decoded": float(len(decoded)), **loss}
+        if not self._pool:
+            return []
+        posterior = self.model.predict(self.features(self._pool))
+        self._predictions = targets.natural(posterior.mean).values
+        rows = self.acquisition(posterior, n, targets=targets, generator=self._random, groups=groups)
+        chosen = [self._pool[row] for row in rows]
+        self._latents |= {architecture: decoded[architecture] for architecture in chosen}
+        return chosen
 
     def imagine(self, n: int, outcomes: Outcomes | None = None) -> Imagined:
         """New cells of which the model expects most, the best first: likely to keep the limits, then valuable.
@@ -206,35 +191,44 @@ class LatentSearch(AbstractOptimizer):
         return targets
 
     def _decode_candidates(self, targets: Targets) -> dict[str, Float[Tensor, " latent"]]:
-        """New cells that latent vectors decode to, as drawn and on their way, each with the first such vector."""
+        """New cells that latent vectors decode to, each with the first such vector."""
         best = hypervolume_rank(targets.outcomes).argsort(stable=True)[: self.proposal.elites]
         known = self._archive.architectures
         latents = [self._latents[known[i]] for i in best.tolist()]
         elites = torch.stack(latents) if latents else torch.zeros(0, self.generator.latent)
-        drawn = self.proposal.draw(self.generator, elites, generator=self._random)
-        graphs = likeliest_graphs(decode(self.generator, drawn))
         found: dict[str, Tensor] = {}
-        rows = self._collect(graphs, drawn, found)
-        if not rows or not self.proposal.steps or not self.proposal.ascents:
-            return found
-        weightings = draw_weights(DIRECTIONS, targets.num_objectives, generator=self._random)
-        criteria = [Criterion(targets, weights, member) for member, weights in enumerate(weightings)]
-        posterior = self.model.predict(self.features(list(found)))
-        scores = torch.stack([self.acquisition.scores(posterior, c, generator=self._random) for c in criteria])
-        each = min(-(-self.proposal.ascents // DIRECTIONS), len(rows))
-        starts = drawn[torch.tensor(rows)][scores.topk(each, dim=1).indices.flatten()]
-        for z, passed in self.proposal.ascend(self.generator, starts, self._score(criteria)):
-            self._collect(passed, z, found)
+        drawn = self.proposal.draw(self.generator, elites, generator=self._random)
+        self._collect(likeliest_graphs(decode(self.generator, drawn)), drawn, found)
+        if found and self.proposal.steps and self.proposal.ascents:
+            criteria = self._criteria(targets)
+            each = min(-(-self.proposal.ascents // DIRECTIONS), len(found))
+            starts = torch.cat(self._most_wanted(found, criteria, each))
+            for z, passed in self.proposal.ascend(self.generator, starts, self._score(criteria)):
+                self._collect(passed, z, found)
+        for _ in range(self.proposal.rounds if found else 0):
+            wanted = torch.cat(self._most_wanted(found, self._criteria(targets), self.proposal.wanted))
+            near = self.proposal.near(wanted.unique(dim=0), generator=self._random)
+            self._collect(likeliest_graphs(decode(self.generator, near)), near, found)
         return found
 
-    def _collect(self, graphs: Graphs, z: Float[Tensor, "batch latent"], found: dict[str, Tensor]) -> list[int]:
-        """Note new cells with their latent vectors; the rows of those that were not noted before."""
-        rows = []
+    def _criteria(self, targets: Targets) -> list[Criterion]:
+        """What candidates are sought by: members of a batch, each with its weights of the objectives."""
+        weightings = draw_weights(DIRECTIONS, targets.num_objectives, generator=self._random)
+        return [Criterion(targets, weights, member) for member, weights in enumerate(weightings)]
+
+    def _most_wanted(
+        self, found: Mapping[str, Float[Tensor, " latent"]], criteria: Sequence[Criterion], each: int
+    ) -> list[Float[Tensor, "each latent"]]:
+        """Latent vectors of the cells that the acquisition function prefers, by every criterion."""
+        latents, posterior = torch.stack(list(found.values())), self.model.predict(self.features(list(found)))
+        scores = [self.acquisition.scores(posterior, criterion, generator=self._random) for criterion in criteria]
+        return [latents[row.topk(min(each, len(row))).indices] for row in scores]
+
+    def _collect(self, graphs: Graphs, z: Float[Tensor, "batch latent"], found: dict[str, Tensor]) -> None:
+        """Note new cells with their latent vectors."""
         for row, architecture in enumerate(self.space.decode(graphs)):
             if architecture is not None and architecture not in self._archive and architecture not in found:
                 found[architecture] = z[row]
-                rows.append(row)
-        return rows
 
     def _score(self, criteria: Sequence[Criterion]) -> Score:
         """The acquisition function of decoded graphs, an equal part of a batch by each criterion."""
@@ -251,37 +245,12 @@ class LatentSearch(AbstractOptimizer):
 
         return score
 
-    def predictions(self) -> Float[Tensor, "n objectives"] | None:
-        """The model's view of :meth:`pool`."""
-        return self._predictions
-
-    def pool(self) -> list[str]:
-        """Candidates of the last :meth:`ask`."""
-        return self._pool
-
-    def diagnostics(self) -> dict[str, float]:
-        """Sizes of the pool, and losses of the last :meth:`ask`."""
-        return self._diagnostics
-
-    def provenance(self) -> dict[str, Any]:
-        """Which checkpoint the search started from, and what its pretraining cost."""
-        kept = ("sha256", "command", "revision", "seed", "cpu_seconds")
-        return {key: self._manifest[key] for key in kept if key in self._manifest}
-
     def state_dict(self) -> dict[str, Any]:
         """Weights, optimiser moments, random state, data and latent vectors."""
-        return {
-            "generator": self.generator.state_dict(),
-            "adam": self._adam.state_dict(),
-            "random": self._random.get_state(),
-            "archive": self._archive.state_dict(),
-            "latents": dict(self._latents),
-        }
+        return {**super().state_dict(), "adam": self._adam.state_dict(), "latents": dict(self._latents)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from :meth:`state_dict`."""
-        self.generator.load_state_dict(state["generator"])
+        super().load_state_dict(state)
         self._adam.load_state_dict(state["adam"])
-        self._random.set_state(state["random"])
-        self._archive.load_state_dict(state["archive"])
         self._latents = dict(state["latents"])

@@ -1,4 +1,4 @@
-"""Candidates from latent space: decode, look at what the model thinks, follow its gradient, decode again."""
+"""Candidates from latent space: decode, look at what the model thinks, follow its gradient or go near, decode again."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Proposal:
     Attributes:
         prior: latent vectors drawn from the prior.
         elites: number of the best cells around whose latent vectors candidates are sought.
-        copies: latent vectors around each of them.
+        copies: latent vectors around each of them, and around each cell that a round goes on from.
         least: smallest share of noise in such a copy, in [0, 1].
         most: largest share of noise.
         ascents: latent vectors, those with the most wanted graphs, from which the gradient is followed.
@@ -30,6 +30,8 @@ class Proposal:
         step_size: length of a step in latent space.
         temperature: that scores are divided by where the gradient passes from graph to latent vector. Scores of a
             decisive generator are so large that the softmax passes nothing.
+        rounds: how often, after the ascents, the search goes on around the most wanted graphs found so far.
+        wanted: such graphs per criterion and round.
 
     Raises:
         ConfigurationError: if nothing is drawn, or a number is out of range.
@@ -37,16 +39,18 @@ class Proposal:
 
     prior: int = 1024
     elites: int = 16
-    copies: int = 32
+    copies: int = 16
     least: float = 0.2
     most: float = 0.8
     ascents: int = 96
     steps: int = 6
     step_size: float = 1.0
     temperature: float = 4.0
+    rounds: int = 8
+    wanted: int = 8
 
     def __post_init__(self) -> None:
-        counts = min(self.prior, self.elites, self.copies, self.ascents, self.steps)
+        counts = min(self.prior, self.elites, self.copies, self.ascents, self.steps, self.rounds, self.wanted)
         if counts < 0 or self.prior + self.elites * self.copies < 1:
             raise ConfigurationError(f"a proposal needs something to start from and no negative counts, got {self}")
         if not 0 <= self.least <= self.most <= 1 or not self.step_size > 0 or not self.temperature > 0:
@@ -64,9 +68,16 @@ class Proposal:
             elites: latent vectors of the best cells.
             generator: source of the draws.
         """
-        prior = model.prior(self.prior, generator=generator)
-        near = blur(elites.repeat(self.copies, 1), self.least, self.most, generator=generator)
-        return torch.cat([prior, near])
+        return torch.cat([model.prior(self.prior, generator=generator), self.near(elites, generator=generator)])
+
+    def near(self, z: Float[Tensor, "centres latent"], *, generator: torch.Generator) -> Float[Tensor, "drawn latent"]:
+        """Copies of latent vectors with noise.
+
+        Args:
+            z: what is copied.
+            generator: source of the noise.
+        """
+        return blur(z.repeat(self.copies, 1), self.least, self.most, generator=generator)
 
     def ascend(
         self, model: GraphGenerator, z: Float[Tensor, "batch latent"], score: Score

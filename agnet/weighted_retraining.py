@@ -15,11 +15,11 @@ from torch.func import functional_call
 from torch.nn import functional as F
 from torch.optim import Adam
 
-from agnet.archive import Archive, Outcomes
+from agnet.archive import Outcomes
 from agnet.errors import ConfigurationError
-from agnet.generator import Decoded, GraphGenerator, generate, reconstruction_loss
+from agnet.generative_optimizer import AbstractGenerativeOptimizer, GeneratorLoader
+from agnet.generator import Decoded, generate, reconstruction_loss
 from agnet.graphs import Graphs
-from agnet.optimizer import AbstractOptimizer
 from agnet.pareto import pareto_rank
 from agnet.selection import AbstractSelection
 from agnet.spaces.base import AbstractSpace
@@ -67,7 +67,7 @@ class Learner(NamedTuple):
     adam: Adam
 
 
-class WeightedRetraining(AbstractOptimizer):
+class WeightedRetraining(AbstractGenerativeOptimizer):
     """Algorithm 1: sample 16, then repeat: retrain, generate a pool, let the surrogate pick, query.
 
     Args:
@@ -87,7 +87,7 @@ class WeightedRetraining(AbstractOptimizer):
         self,
         space: AbstractSpace,
         *,
-        generator: Callable[[AbstractSpace], tuple[GraphGenerator, Mapping[str, Any]]],
+        generator: GeneratorLoader,
         surrogate: Callable[[int, int], AbstractSurrogate],
         selection: AbstractSelection,
         retraining: Retraining,
@@ -96,20 +96,12 @@ class WeightedRetraining(AbstractOptimizer):
         pool_size: int = 100,
         max_draws: int = 4500,
     ) -> None:
-        if initial < 2 or pool_size < 1 or max_draws < 1:
-            raise ConfigurationError(
-                f"initial={initial} (at least 2), pool_size={pool_size}, max_draws={max_draws} (at least 1)"
-            )
-        self.space, self.selection, self.retraining = space, selection, retraining
-        self.initial, self.pool_size, self.max_draws, self.seed = initial, pool_size, max_draws, seed
-        self.model, self._manifest = generator(space)
+        if pool_size < 1 or max_draws < 1:
+            raise ConfigurationError(f"pool_size={pool_size} and max_draws={max_draws} must be at least 1")
+        super().__init__(space, generator=generator, seed=seed, initial=initial)
+        self.selection, self.retraining, self.pool_size, self.max_draws = selection, retraining, pool_size, max_draws
         self._build_surrogate = surrogate
         self._learner: Learner | None = None
-        self._random = torch.Generator().manual_seed(seed)
-        self._archive = Archive()
-        self._pool: list[str] = []
-        self._predictions: Tensor | None = None
-        self._diagnostics: dict[str, float] = {}
 
     def _ready(self, num_outputs: int) -> Learner:
         """Surrogate and optimiser moments; built when the number of outputs is known."""
@@ -119,35 +111,25 @@ class WeightedRetraining(AbstractOptimizer):
                 torch.manual_seed(self.seed)
                 surrogate = self._build_surrogate(features, num_outputs)
             settings = self.retraining
-            parameters = [*self.model.parameters(), *surrogate.parameters()]
+            parameters = [*self.generator.parameters(), *surrogate.parameters()]
             self._learner = Learner(
                 surrogate, Adam(parameters, settings.learning_rate, (settings.betas[0], settings.betas[1]), fused=True)
             )
         return self._learner
 
-    def tell(self, architectures: Sequence[str], outcomes: Outcomes) -> None:
-        """Take in outcomes; retraining waits until the next :meth:`ask`."""
-        self._archive.add(architectures, outcomes)
-
-    def ask(self, n: int) -> list[str]:
-        """``n`` new architectures: uniform while fewer than ``initial`` are known, generated afterwards."""
-        self._pool, self._predictions, self._diagnostics = [], None, {}
-        if len(self._archive) < self.initial:
-            return self._fill([], n)
+    def _propose(self, n: int) -> list[str]:
         known = self._archive.outcomes
         learner = self._ready(known.values.shape[1] + known.slacks.shape[1])
         losses = self._retrain(known, learner)
         pool, graphs = self._generate_pool()
         self._diagnostics = {"pool_size": float(len(pool)), **losses}
-        chosen: list[str] = []
-        if pool:
-            predicted = _outcomes(
-                learner.surrogate.predict(graphs.relaxed(self.space.num_types).flat()).double(), known
-            )
-            picks = self.selection(predicted, min(n, len(pool)), known=known, generator=self._random)
-            chosen = [pool[i] for i in picks.tolist()]
-            self._pool, self._predictions = pool, predicted.values
-        return self._fill(chosen, n)
+        if not pool:
+            return []
+        outputs = learner.surrogate.predict(graphs.relaxed(self.space.num_types).flat()).double()
+        predicted = _outcomes(outputs, known)
+        self._pool, self._predictions = pool, predicted.values
+        picks = self.selection(predicted, min(n, len(pool)), known=known, generator=self._random)
+        return [pool[i] for i in picks.tolist()]
 
     def _retrain(self, known: Outcomes, learner: Learner) -> dict[str, float]:
         """Weighted epochs over all queried architectures; the losses of the last one."""
@@ -165,7 +147,7 @@ class WeightedRetraining(AbstractOptimizer):
             losses = {}
             for rows in drawn.split(settings.batch_size):
                 emphasis = weights[rows].float() * len(known) if settings.weight_losses else torch.ones(len(rows))
-                decoded = self.model(self.model.prior(len(rows), generator=self._random))
+                decoded = self.generator(self.generator.prior(len(rows), generator=self._random))
                 parts = {"generator_loss": reconstruction_loss(decoded, graphs[rows])}
                 if together:
                     parts = self._joint(surrogate, decoded, parts["generator_loss"], features[rows], targets[rows])
@@ -208,8 +190,8 @@ class WeightedRetraining(AbstractOptimizer):
         drawn = 0
         while len(pool) < self.pool_size and drawn < self.max_draws:
             count = min(5 * self.pool_size, self.max_draws - drawn)
-            z = self.model.prior(count, generator=self._random)
-            graphs, _ = generate(self.model, z, generator=self._random)
+            z = self.generator.prior(count, generator=self._random)
+            graphs, _ = generate(self.generator, z, generator=self._random)
             for architecture in self.space.decode(graphs):
                 if architecture is not None and architecture not in self._archive:
                     pool.setdefault(architecture)
@@ -217,49 +199,23 @@ class WeightedRetraining(AbstractOptimizer):
         candidates = list(pool)[: self.pool_size]
         return candidates, self.space.encode(candidates)
 
-    def _fill(self, chosen: list[str], n: int) -> list[str]:
-        """Complete a batch with new architectures drawn uniformly from the space."""
-        known = {*self._archive, *chosen}
-        return [*chosen, *self.space.sample_new(n - len(chosen), known=known, generator=self._random)]
-
-    def predictions(self) -> Float[Tensor, "n objectives"] | None:
-        """The surrogate's view of :meth:`pool`."""
-        return self._predictions
-
-    def pool(self) -> list[str]:
-        """Candidates of the last :meth:`ask`."""
-        return self._pool
-
-    def diagnostics(self) -> dict[str, float]:
-        """Pool size and losses of the last :meth:`ask`."""
-        return self._diagnostics
-
-    def provenance(self) -> dict[str, Any]:
-        """Which checkpoint the search started from, and what its pretraining cost."""
-        kept = ("sha256", "command", "revision", "seed", "cpu_seconds")
-        return {key: self._manifest[key] for key in kept if key in self._manifest}
-
     def state_dict(self) -> dict[str, Any]:
         """Weights, optimiser moments, random state and data."""
         learner = self._learner
         return {
-            "model": self.model.state_dict(),
+            **super().state_dict(),
             "surrogate": learner and learner.surrogate.state_dict(),
             "adam": learner and learner.adam.state_dict(),
-            "random": self._random.get_state(),
-            "archive": self._archive.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from :meth:`state_dict`."""
-        self.model.load_state_dict(state["model"])
-        self._archive.load_state_dict(state["archive"])
+        super().load_state_dict(state)
         if state["surrogate"] is not None:
             known = self._archive.outcomes
             learner = self._ready(known.values.shape[1] + known.slacks.shape[1])
             learner.surrogate.load_state_dict(state["surrogate"])
             learner.adam.load_state_dict(state["adam"])
-        self._random.set_state(state["random"])
 
 
 def _outcomes(outputs: Float[Tensor, "n outputs"], known: Outcomes) -> Outcomes:

@@ -17,7 +17,7 @@ from agnet.spaces import NASBench201
 from agnet.weights import load_generator
 
 SPACE = NASBench201()
-SMALL = Proposal(prior=128, elites=4, copies=8, ascents=16, steps=2)
+SMALL = Proposal(prior=128, elites=4, copies=8, ascents=16, steps=2, rounds=2)
 
 
 def optimizer(*, seed: int = 0, **kwargs: Any) -> LatentSearch:
@@ -65,11 +65,34 @@ def test_only_what_was_decoded_is_scored(monkeypatch: pytest.MonkeyPatch) -> Non
     def forbidden(self: object) -> list[str]:
         raise AssertionError("enumerated")
 
-    search = optimizer(proposal=Proposal(prior=64, elites=0, copies=0, ascents=0))
+    search = optimizer(proposal=Proposal(prior=64, elites=0, ascents=0, rounds=0))
     rounds(search, 1)
     monkeypatch.setattr(NASBench201, "enumerate", forbidden)
     search.ask(16)
     assert 16 <= len(search.pool()) <= 64
+
+
+def wanted(proposal: Proposal) -> tuple[list[str], Tensor]:
+    """The second batch's pool, and the optimistic values of all cells of the space that were not asked for before."""
+    search = optimizer(acquisition=UpperConfidenceBound(4.0), proposal=proposal, repeat_isomorphs=True)
+    first = rounds(search, 1)
+    search.ask(16)
+    posterior = search.model.predict(search.features(list(SPACE.enumerate())))
+    bounds = (posterior.mean + 4 * posterior.std)[:, 0]
+    bounds[[a in first for a in SPACE.enumerate()]] = -torch.inf
+    return search.pool(), bounds
+
+
+def test_rounds_lead_from_the_most_wanted_cells_to_more_wanted_ones() -> None:
+    """Up to its rounds, the search that has them draws the same numbers: they add, and what they add is wanted."""
+    without, bounds = wanted(Proposal(prior=64, elites=0, copies=8, ascents=0, rounds=0))
+    pool, same = wanted(Proposal(prior=64, elites=0, copies=8, ascents=0, rounds=6))
+    assert torch.equal(bounds, same)
+    assert pool[: len(without)] == without
+    cells = list(SPACE.enumerate())
+    best = {cells[i] for i in bounds.topk(100).indices.tolist()}
+    assert len(best & set(without)) <= 5
+    assert len(best & set(pool)) >= 20
 
 
 def test_every_generated_query_is_what_its_latent_vector_decodes_to() -> None:
@@ -127,7 +150,7 @@ def test_predictions_rank_the_pool() -> None:
 
 
 def test_a_search_by_chance_needs_no_gradient() -> None:
-    search = optimizer(acquisition=Chance(), proposal=Proposal(prior=64, elites=0, copies=0, steps=0))
+    search = optimizer(acquisition=Chance(), proposal=Proposal(prior=64, elites=0, steps=0, rounds=0))
     assert len(set(rounds(search, 3))) == 48
 
 

@@ -109,7 +109,7 @@ def test_weights_count_once_unless_asked() -> None:
     for search in (once, twice):
         rounds(search, 1)
         search.ask(16)
-    pairs = list(zip(once.model.parameters(), twice.model.parameters(), strict=True))
+    pairs = list(zip(once.generator.parameters(), twice.generator.parameters(), strict=True))
     assert not all(a.equal(b) for a, b in pairs)
 
 
@@ -117,7 +117,7 @@ def joint(alpha: float) -> tuple[WeightedRetraining, MLPSurrogate, dict[str, Ten
     """Losses of eight graphs whose targets are one."""
     search = optimizer(retraining=Retraining(alpha=alpha))
     graphs, surrogate = SPACE.encode(SPACE.enumerate()[:8]), MLPSurrogate(84, 1)
-    decoded = search.model(search.model.prior(8, generator=torch.Generator().manual_seed(0)))
+    decoded = search.generator(search.generator.prior(8, generator=torch.Generator().manual_seed(0)))
     reconstruction = reconstruction_loss(decoded, graphs)
     parts = search._joint(surrogate, decoded, reconstruction, graphs.relaxed(7).flat(), torch.ones(8, 1))
     return search, surrogate, parts
@@ -127,7 +127,7 @@ def test_the_generators_gradient_through_the_surrogate_leaves_the_surrogate_alon
     search, surrogate, parts = joint(0.5)
     parts["generator_loss"].sum().backward()
     assert all(p.grad is None for p in surrogate.parameters())
-    assert all(p.grad is not None for p in search.model.parameters())
+    assert all(p.grad is not None for p in search.generator.parameters())
 
 
 def test_joint_loss_is_the_mixture_it_says() -> None:
