@@ -49,9 +49,7 @@ class Criterion:
         """One objective as it is on the latent scale; of several the Chebyshev value in their range so far."""
         if latent.shape[-1] == 1:
             return latent[..., 0]
-        known = self.targets.outcomes
-        known = known[known.feasible] if bool(known.feasible.any()) else known
-        low, high = known.values.min(dim=0).values, known.values.max(dim=0).values
+        low, high = self.targets.span
         values = self.targets.values(latent)
         flat = chebyshev(values.flatten(0, -2), self.weights[None], low=low, high=high)
         return flat[:, 0].reshape(values.shape[:-1])

@@ -58,10 +58,10 @@ class OptimisticHypervolume(UpperConfidenceBound):
         objectives = slice(0, targets.num_objectives)
         latent = posterior.mean[:, objectives] + self.beta(criterion) * posterior.std[:, objectives]
         known = targets.outcomes[targets.feasible].values
-        low, high = known.min(dim=0).values, known.max(dim=0).values
+        low, high = targets.span
 
         def scaled(values: Float[Tensor, "n objectives"]) -> Float[Tensor, "n objectives"]:
-            return (values - low) / (high - low).clamp(min=torch.finfo(torch.float64).tiny)
+            return (values - low) / (high - low)
 
         chosen = targets.values(posterior.mean[list(criterion.chosen)][:, objectives])
         front = scaled(torch.cat([known, chosen.detach().to(known)]))

@@ -113,10 +113,10 @@ class LatentSearch(AbstractGenerativeOptimizer):
         self._locate()
         loss = self._retrain()
         targets = self._fit(self._archive.outcomes)
-        decoded = self._decode_candidates(targets)
+        isomorphs = None if self.repeat_isomorphs else Isomorphs(self.space, self._archive)
+        decoded = self._decode_candidates(targets, isomorphs)
         self._pool, groups = list(decoded), None
-        if not self.repeat_isomorphs:
-            isomorphs = Isomorphs(self.space, self._archive)
+        if isomorphs is not None:
             self._pool = isomorphs.distinct(self._pool)
             if not targets.limited:  # limits leave few classes, and what keeps them has to be told from its twins
                 groups = isomorphs.classes(self._pool)
@@ -125,6 +125,8 @@ class LatentSearch(AbstractGenerativeOptimizer):
             return []
         posterior = self.model.predict(self.features(self._pool))
         self._predictions = targets.natural(posterior.mean).values
+        if isomorphs is not None:
+            isomorphs.settle(posterior, self._pool, targets.latent)
         rows = self.acquisition(posterior, n, targets=targets, generator=self._random, groups=groups)
         chosen = [self._pool[row] for row in rows]
         self._latents |= {architecture: decoded[architecture] for architecture in chosen}
@@ -190,7 +192,9 @@ class LatentSearch(AbstractGenerativeOptimizer):
         self.model.fit(self.features(self._archive.architectures), targets.latent, seed=seed)
         return targets
 
-    def _decode_candidates(self, targets: Targets) -> dict[str, Float[Tensor, " latent"]]:
+    def _decode_candidates(
+        self, targets: Targets, isomorphs: Isomorphs | None = None
+    ) -> dict[str, Float[Tensor, " latent"]]:
         """New cells that latent vectors decode to, each with the first such vector."""
         best = hypervolume_rank(targets.outcomes).argsort(stable=True)[: self.proposal.elites]
         known = self._archive.architectures
@@ -202,11 +206,11 @@ class LatentSearch(AbstractGenerativeOptimizer):
         if found and self.proposal.steps and self.proposal.ascents:
             criteria = self._criteria(targets)
             each = min(-(-self.proposal.ascents // DIRECTIONS), len(found))
-            starts = torch.cat(self._most_wanted(found, criteria, each))
+            starts = torch.cat(self._most_wanted(found, criteria, each, isomorphs))
             for z, passed in self.proposal.ascend(self.generator, starts, self._score(criteria)):
                 self._collect(passed, z, found)
         for _ in range(self.proposal.rounds if found else 0):
-            wanted = torch.cat(self._most_wanted(found, self._criteria(targets), self.proposal.wanted))
+            wanted = torch.cat(self._most_wanted(found, self._criteria(targets), self.proposal.wanted, isomorphs))
             near = self.proposal.near(wanted.unique(dim=0), generator=self._random)
             self._collect(likeliest_graphs(decode(self.generator, near)), near, found)
         return found
@@ -217,10 +221,16 @@ class LatentSearch(AbstractGenerativeOptimizer):
         return [Criterion(targets, weights, member) for member, weights in enumerate(weightings)]
 
     def _most_wanted(
-        self, found: Mapping[str, Float[Tensor, " latent"]], criteria: Sequence[Criterion], each: int
+        self,
+        found: Mapping[str, Float[Tensor, " latent"]],
+        criteria: Sequence[Criterion],
+        each: int,
+        isomorphs: Isomorphs | None,
     ) -> list[Float[Tensor, "each latent"]]:
         """Latent vectors of the cells that the acquisition function prefers, by every criterion."""
         latents, posterior = torch.stack(list(found.values())), self.model.predict(self.features(list(found)))
+        if isomorphs is not None:
+            isomorphs.settle(posterior, list(found), criteria[0].targets.latent)
         scores = [self.acquisition.scores(posterior, criterion, generator=self._random) for criterion in criteria]
         return [latents[row.topk(min(each, len(row))).indices] for row in scores]
 

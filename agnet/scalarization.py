@@ -31,7 +31,7 @@ def chebyshev(
         values: to be maximised.
         weights: from the simplex, one row per scalarisation.
         low: values that are scaled to 0.
-        high: values that are scaled to 1.
+        high: values that are scaled to 1; where they are not above ``low``, differences count as they are.
 
     Example:
         >>> unit = {"low": torch.zeros(2), "high": torch.ones(2)}
@@ -39,6 +39,6 @@ def chebyshev(
         tensor([[-0.5250],
                 [-0.2750]])
     """
-    missing = 1 - (values - low) / (high - low).clamp(min=torch.finfo(values.dtype).tiny)
+    missing = 1 - (values - low) / torch.where(high > low, high - low, 1)
     weighted = missing[:, None] * weights.to(values)
     return -(weighted.max(dim=2).values + RHO * weighted.sum(dim=2))

@@ -86,6 +86,23 @@ class Targets:
         """Which of the outcomes keep all limits."""
         return self.outcomes.feasible
 
+    @property
+    def span(self) -> tuple[Float[Tensor, " objectives"], Float[Tensor, " objectives"]]:
+        """Lowest and highest values of the objectives.
+
+        Among what keeps all limits; of an objective that does not vary there, e.g. because only one row does, among all
+        that is known; and if it does not vary at all, one unit apart.
+        """
+        known = self.outcomes.values
+        low, high = known.min(dim=0).values, known.max(dim=0).values
+        high = torch.where(high > low, high, low + 1)
+        if bool(self.feasible.any()):
+            kept = known[self.feasible]
+            lowest, highest = kept.min(dim=0).values, kept.max(dim=0).values
+            varies = highest > lowest
+            low, high = torch.where(varies, lowest, low), torch.where(varies, highest, high)
+        return low, high
+
     def natural(self, latent: Float[Tensor, "n outputs"]) -> Outcomes:
         """Outcomes of latent outputs, objectives and slacks, in their own units."""
         columns = [warp.backward(column) for warp, column in zip(self.warps, latent.T, strict=True)]

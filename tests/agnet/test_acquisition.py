@@ -15,6 +15,7 @@ from agnet.acquisition import (
     log_feasibility,
 )
 from agnet.archive import Outcomes
+from agnet.hypervolume_improvement import OptimisticHypervolume
 from agnet.models import GaussianProcess, Posterior
 from agnet.targets import Targets
 
@@ -111,6 +112,18 @@ def test_several_objectives_spread_a_batch_along_the_front() -> None:
         believed = Posterior(2 + torch.stack([share, 1 - share], dim=1), torch.full((60, 2), 0.01))
         rows = torch.tensor(acquisition(believed, 24, targets=known, generator=generator()))
         assert all(bool(((rows >= low) & (rows < low + 20)).any()) for low in (0, 20, 40))
+
+
+@pytest.mark.parametrize("acquisition", [*ALL, OptimisticHypervolume(2.0, 2.0)])
+@pytest.mark.parametrize("kept", [1, 2])
+def test_one_row_that_keeps_the_limits_spans_no_range(acquisition: AbstractAcquisition, kept: int) -> None:
+    """Objectives are then scaled by all that is known, and scores stay finite."""
+    slacks = torch.full((20, 1), -0.1).double()
+    slacks[:kept] = 0.1
+    values = torch.randn(20, 2).double()
+    values[1, 0] = values[0, 0]
+    picks = acquisition(posterior(50, 3), 8, targets=Targets(Outcomes(values, slacks)), generator=generator())
+    assert len(set(picks)) == 8
 
 
 def test_the_criterion_is_increasing_in_every_objective() -> None:

@@ -1,7 +1,8 @@
 import torch
 
 from agnet.archive import Archive, Outcomes
-from agnet.isomorphs import Isomorphs
+from agnet.isomorphs import SETTLED, Isomorphs
+from agnet.models import Posterior
 from agnet.spaces import NASBench201
 from agnet.spaces.nasbench201 import to_string
 
@@ -58,3 +59,31 @@ def test_a_limit_that_differs_is_a_difference() -> None:
     values = torch.tensor([[3.0], [3.0], [1.0], [1.0]]).double()
     told.add([*TWINS, *OTHERS[:2]], Outcomes(values, torch.tensor([[0.1], [0.2], [0.0], [0.0]]).double()))
     assert Isomorphs(SPACE, told).equal is False
+
+
+def test_columns_are_told_apart() -> None:
+    """Twins are equally robust, and one of them is faster; the broken cells' equal speed says nothing."""
+    told = Archive()
+    values = torch.tensor([[3.0, 0.5], [3.0, 0.6], [1.0, 0.9], [1.5, 0.8], [0.0, 0.1], [0.0, 0.1]]).double()
+    broken = [to_string([Z, C, Z, Z, Z, Z]), to_string([C, Z, Z, Z, Z, Z])]
+    assert len({SPACE.canonical(a) for a in broken}) == 1
+    told.add([*TWINS, *OTHERS[:2], *broken], Outcomes.unlimited(values))
+    isomorphs = Isomorphs(SPACE, told)
+    assert isomorphs.columns == [True, False]
+    assert isomorphs.equal is False
+
+
+def test_a_posterior_is_sure_of_known_classes_where_they_are_equal() -> None:
+    told = Archive()
+    told.add([*TWINS, *OTHERS[:2]], Outcomes.unlimited(torch.tensor([[3.0, 1], [3, 2], [1, 0], [0, 0]]).double()))
+    latent = torch.tensor([[1.2, 0.1], [1.2, 0.2], [0, 0], [-1, 0]], dtype=torch.float64)
+    posterior = Posterior(torch.zeros(2, 2), torch.ones(2, 2))
+    Isomorphs(SPACE, told).settle(posterior, [THIRD, OTHERS[2]], latent)
+    torch.testing.assert_close(posterior.mean, torch.tensor([[1.2, 0], [0, 0]]))
+    torch.testing.assert_close(posterior.std, torch.tensor([[SETTLED, 1], [1, 1]]))
+
+
+def test_nothing_is_settled_where_nothing_is_seen() -> None:
+    posterior = Posterior(torch.zeros(1, 1), torch.ones(1, 1))
+    Isomorphs(SPACE, archive({TWINS[0]: 3.0, OTHERS[0]: 2.0})).settle(posterior, [THIRD], torch.zeros(2, 1))
+    assert posterior.std.item() == 1

@@ -43,3 +43,11 @@ def test_limits_keep_their_place() -> None:
     torch.testing.assert_close(targets.values(targets.latent[:, :2]), outcomes.values.double())
     never = Targets(Outcomes(outcomes.values, slacks - 5))
     assert bool((never.latent[:, 2] < never.thresholds[0]).all())
+
+
+def test_objectives_span_what_keeps_the_limits_and_varies() -> None:
+    values = torch.tensor([[1.0, 5.0, 7.0], [2.0, 5.0, 7.0], [9.0, 8.0, 7.0]]).double()
+    low, high = Targets(Outcomes(values, torch.tensor([[0.1], [0.1], [-0.1]]).double())).span
+    assert (low.tolist(), high.tolist()) == ([1, 5, 7], [2, 8, 8])
+    low, high = Targets(Outcomes(values, torch.full((3, 1), -0.1).double())).span
+    assert (low.tolist(), high.tolist()) == ([1, 5, 7], [9, 8, 8])
