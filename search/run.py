@@ -28,7 +28,7 @@ from search.loggers import AbstractLogger, HistoryObserver
 from search.loop import SearchObjective, check_schedule, run_search
 from search.plot import plot_history
 from search.result import make_result, read_result, summary, write_result
-from search.run_directory import IGNORED, RunDirectory, relevant
+from search.run_directory import IGNORED, RunDirectory, check_keys, relevant
 
 MAX_SEED = 2**31 - 1
 
@@ -116,10 +116,12 @@ def _resolved(cfg: DictConfig) -> dict[str, Any]:
     """The configuration as plain values."""
     config = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     assert isinstance(config, dict)
+    named = {str(key): value for key, value in config.items()}
+    check_keys(named)
     for key in ("force", "progress", "plot"):
-        if not isinstance(config.get(key), bool):
-            raise ConfigurationError(f"{key}={config.get(key)}; it is true or false")
-    return {str(key): value for key, value in config.items()}
+        if not isinstance(named.get(key), bool):
+            raise ConfigurationError(f"{key}={named.get(key)}; it is true or false")
+    return named
 
 
 def _checked_schedule(config: dict[str, Any]) -> dict[str, int]:

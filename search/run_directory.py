@@ -1,5 +1,6 @@
 """A folder that belongs to one run: claimed by its configuration, locked while a process works in it."""
 
+import difflib
 import fcntl
 import os
 from collections.abc import Iterator, Mapping
@@ -12,7 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from agnet.atomic import write_text
-from agnet.errors import RunDirectoryError
+from agnet.errors import ConfigurationError, RunDirectoryError
 from search.loop import HISTORY_FILE, STATE_FILE
 
 CONFIG_FILE, PLOT_FILE, RESULT_FILE = "config.yaml", "incumbent.png", "result.json"
@@ -37,8 +38,46 @@ COMPARISON_KEYS = frozenset(
 )
 """Keys of ``conf/compare.yaml``; an experiment may hold some of them, a single run has no use for them."""
 
+SEARCH_KEYS = frozenset(
+    {
+        "space",
+        "optimizer",
+        "objective",
+        "logger",
+        "seed",
+        "budget",
+        "initial",
+        "batch",
+        "under",
+        "run_dir",
+        "force",
+        "threads",
+        "progress",
+        "plot",
+        "save_every",
+        "data_root",
+    }
+)
+"""Keys of ``conf/search.yaml``."""
+
 IGNORED = frozenset({"run_dir", "logger", "progress", "force", "data_root", "plot", "save_every"}) | COMPARISON_KEYS
 """Keys that do not change what a search finds (``data_root`` counts through the paths it is part of)."""
+
+
+def check_keys(config: Mapping[str, Any]) -> None:
+    """Refuse what nothing would read: a misspelt key of an experiment, or the experiment of another command.
+
+    Raises:
+        ConfigurationError: if a key is neither a search's nor a comparison's.
+    """
+    known = sorted(SEARCH_KEYS | COMPARISON_KEYS)
+    for key in config:
+        if key not in known:
+            similar = difflib.get_close_matches(key, known, 1)
+            remedy = f"did you mean {similar[0]}?" if similar else f"there are {', '.join(known)}"
+            raise ConfigurationError(
+                f"no key {key} ({remedy}); an experiment's first line says which command it belongs to"
+            )
 
 
 def relevant(config: Mapping[str, Any]) -> dict[str, Any]:

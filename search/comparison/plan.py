@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 from agnet.command import in_words
 from agnet.errors import ConfigurationError
 from agnet.paths import CONF_DIR
-from search.run_directory import COMPARISON_KEYS
+from search.run_directory import COMPARISON_KEYS, check_keys
 
 RUNS_FOLDER = "runs"
 
@@ -123,6 +123,7 @@ def _compose(overrides: list[str], *, group: str) -> dict[str, Any]:
         raise ConfigurationError(in_words(error)) from error
     config = OmegaConf.to_container(composed, resolve=False)
     assert isinstance(config, dict)
+    check_keys({str(key): value for key, value in config.items()})
     # a run of a comparison shows nothing and draws nothing by itself
     config |= {"progress": False, "plot": False}
     if config["logger"].get("group", "") is None:

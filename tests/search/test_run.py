@@ -253,6 +253,8 @@ def test_a_malformed_row_is_named_even_where_the_count_is_right(refused: Any, ta
         (["objective.minimize=[digits_valid]"], ["digits_valid", "one role"]),
         (["objective.protocol=guessed"], ["objective.protocol=guessed", "looked_up"]),
         (["objective.report=some"], ["objective.report=some", "all"]),
+        (["+bugdet=20"], ["no key bugdet", "did you mean budget?"]),
+        (["experiment=digits"], ["no key", "first line"]),
         (["under={watts: [1]}"], ["watts", "digits_valid"]),
         (["under={digits_valid: 3}"], ["digits_valid", "list of numbers"]),
         (

@@ -4,9 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from omegaconf import OmegaConf
 
 from agnet.errors import RunDirectoryError
-from search.run_directory import FILES, RunDirectory
+from agnet.paths import CONF_DIR
+from search.run_directory import COMPARISON_KEYS, FILES, SEARCH_KEYS, RunDirectory
 
 CONFIG: dict[str, Any] = {
     "seed": 0,
@@ -112,3 +114,11 @@ def test_a_file_is_no_folder(tmp_path: Path) -> None:
     for path in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(RunDirectoryError, match="choose another"):
             claim(path, CONFIG)
+
+
+@pytest.mark.parametrize(("name", "keys"), [("search", SEARCH_KEYS), ("compare", COMPARISON_KEYS)])
+def test_the_keys_are_those_of_the_configuration(name: str, keys: frozenset[str]) -> None:
+    written = OmegaConf.to_container(OmegaConf.load(CONF_DIR / f"{name}.yaml"))
+    assert isinstance(written, dict)
+    groups = {str(key) for entry in written.pop("defaults") if isinstance(entry, dict) for key in entry}
+    assert {*map(str, written), *groups} - {"experiment"} == keys
