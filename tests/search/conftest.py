@@ -1,6 +1,7 @@
-"""A made-up table of all NAS-Bench-201 cells, with ties."""
+"""A made-up table of all NAS-Bench-201 cells, with ties, and a command's refusal."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -49,3 +50,18 @@ def one(table: Path) -> tuple[Objective, Report]:
 def two(table: Path) -> tuple[Objective, Report]:
     """One objective up, one down."""
     return read_objective([table], ["digits_valid"], ["digits_cpu_latency_ms"], ["digits_test", "parameters"])
+
+
+@pytest.fixture
+def refused(call: Any, capfd: pytest.CaptureFixture[str]) -> Any:
+    """Run the command that a file tests by its fixture ``call``, which refuses with status 2; what it says."""
+
+    def refused_call(*overrides: str) -> str:
+        with pytest.raises(SystemExit) as stop:
+            call(*overrides)
+        assert stop.value.code == 2
+        said = capfd.readouterr().err
+        assert "Traceback" not in said
+        return said
+
+    return refused_call

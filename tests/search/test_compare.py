@@ -55,19 +55,6 @@ def call(table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     return called
 
 
-@pytest.fixture
-def refused(call: Any, capfd: pytest.CaptureFixture[str]) -> Any:
-    def refused_call(*overrides: str) -> str:
-        with pytest.raises(SystemExit) as stop:
-            call(*overrides)
-        assert stop.value.code == 2
-        said = capfd.readouterr().err
-        assert "Traceback" not in said
-        return said
-
-    return refused_call
-
-
 def rows(path: Path) -> list[dict[str, str]]:
     with path.open() as file:
         return list(csv.DictReader(file))

@@ -43,21 +43,6 @@ def call(table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     return called
 
 
-@pytest.fixture
-def refused(call: Any, capfd: pytest.CaptureFixture[str]) -> Any:
-    """Run the command, which refuses with status 2; what it says."""
-
-    def refused_call(*overrides: str) -> str:
-        with pytest.raises(SystemExit) as stop:
-            call(*overrides)
-        assert stop.value.code == 2
-        said = capfd.readouterr().err
-        assert "Traceback" not in said
-        return said
-
-    return refused_call
-
-
 def times(folder: Path) -> dict[str, int]:
     return {p.name: p.stat().st_mtime_ns for p in folder.iterdir()}
 
