@@ -13,9 +13,10 @@ import hydra
 import numpy as np
 import torch
 from hydra.utils import instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
+from agnet.arguments import check_arguments
 from agnet.command import command
 from agnet.errors import ConfigurationError
 from agnet.paths import CONF_DIR
@@ -92,6 +93,7 @@ def load_images(cfg: DictConfig) -> tuple[Tensor, Tensor]:
 
 def run(cfg: DictConfig) -> None:
     """Attack what a configuration describes, one attack after another, keeping each when it is done."""
+    check_arguments(OmegaConf.to_container(cfg, resolve=True))
     if cfg.device not in ("cpu", "cuda") or (cfg.device == "cuda" and not torch.cuda.is_available()):
         raise ConfigurationError(f"device={cfg.device}; give cpu, or cuda where there is one")
     device, out = torch.device(cfg.device), Path(cfg.out)

@@ -7,8 +7,9 @@ from pathlib import Path
 import hydra
 import torch
 from hydra.utils import instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
+from agnet.arguments import check_arguments
 from agnet.command import command
 from agnet.errors import ConfigurationError
 from agnet.paths import CONF_DIR, git_revision
@@ -19,6 +20,7 @@ from evaluation.data import ImageSplits
 
 def run(cfg: DictConfig) -> None:
     """Write what a configuration describes and say where it lies."""
+    check_arguments(OmegaConf.to_container(cfg, resolve=True))
     if cfg.device not in ("cpu", "cuda"):
         raise ConfigurationError(f"device={cfg.device}; give cpu or cuda")
     if cfg.device == "cuda" and not torch.cuda.is_available():

@@ -9,6 +9,7 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from agnet.arguments import check_arguments
 from agnet.command import command
 from agnet.errors import ConfigurationError
 from agnet.paths import CONF_DIR, git_revision
@@ -34,6 +35,7 @@ def build_protocol(cfg: DictConfig) -> Protocol:
 
 def run(cfg: DictConfig) -> None:
     """Produce the table a configuration describes and say where it lies."""
+    check_arguments(OmegaConf.to_container(cfg, resolve=True))
     if cfg.device != "cpu" and not (cfg.device == "cuda" and torch.cuda.is_available()):
         raise ConfigurationError(f"device={cfg.device}; give cpu, or cuda where there is one")
     for key in ("seed", "workers", "block_size", "network.channels", "network.cells_per_stage"):

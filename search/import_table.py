@@ -7,8 +7,9 @@ from pathlib import Path
 import hydra
 import pyarrow as pa
 from hydra.utils import instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
+from agnet.arguments import check_arguments
 from agnet.command import command
 from agnet.errors import ConfigurationError, TableError
 from agnet.paths import CONF_DIR, git_revision
@@ -19,6 +20,7 @@ from search.importers.base import Importer
 
 def run(cfg: DictConfig) -> None:
     """Read what the benchmark's authors published, write one table and say what is in it."""
+    check_arguments(OmegaConf.to_container(cfg, resolve=True))
     importer: Importer = instantiate(cfg.kind)
     path, out = Path(str(cfg.path)), Path(str(cfg.out))
     if not path.exists():

@@ -11,6 +11,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
+from agnet.arguments import check_arguments
 from agnet.command import command
 from agnet.errors import ConfigurationError
 from agnet.generator import GraphGenerator
@@ -30,6 +31,7 @@ def run(cfg: DictConfig) -> None:
     for key, least in (("seed", 0), ("threads", 1), ("draws", 1)):
         if type(cfg[key]) is not int or cfg[key] < least:
             raise ConfigurationError(f"{key}={cfg[key]}; it is a whole number from {least}")
+    check_arguments(OmegaConf.to_container(cfg, resolve=True))
     space: AbstractSpace = instantiate(cfg.space)
     schedule: Schedule = instantiate(cfg.schedule, _convert_="all")
     pairing: AbstractPairing = instantiate(cfg.pairing)

@@ -16,6 +16,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from threadpoolctl import threadpool_limits
 
+from agnet.arguments import check_arguments
 from agnet.command import command
 from agnet.errors import AGNetError, ConfigurationError, InvalidArchitecture
 from agnet.objective import LEARNED, Goal, Objective, Report
@@ -118,6 +119,7 @@ def _resolved(cfg: DictConfig) -> dict[str, Any]:
     assert isinstance(config, dict)
     named = {str(key): value for key, value in config.items()}
     check_keys(named)
+    check_arguments(named)
     for key in ("force", "progress", "plot"):
         if not isinstance(named.get(key), bool):
             raise ConfigurationError(f"{key}={named.get(key)}; it is true or false")

@@ -13,6 +13,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
+from agnet.arguments import check_arguments
 from agnet.command import in_words
 from agnet.errors import ConfigurationError
 from agnet.paths import CONF_DIR
@@ -124,6 +125,7 @@ def _compose(overrides: list[str], *, group: str) -> dict[str, Any]:
     config = OmegaConf.to_container(composed, resolve=False)
     assert isinstance(config, dict)
     check_keys({str(key): value for key, value in config.items()})
+    check_arguments(OmegaConf.to_container(composed, resolve=True))
     # a run of a comparison shows nothing and draws nothing by itself
     config |= {"progress": False, "plot": False}
     if config["logger"].get("group", "") is None:

@@ -10,6 +10,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
+from agnet.arguments import check_arguments
 from agnet.paths import CONF_DIR
 from search.comparison.plan import make_plan
 
@@ -51,7 +52,10 @@ def targets(node: Any) -> Iterator[str]:
 
 
 def plain(cfg: DictConfig) -> Any:
-    return OmegaConf.to_container(cfg, resolve=True)
+    """As dictionaries and lists; every value fits the annotation of what it is for."""
+    config = OmegaConf.to_container(cfg, resolve=True)
+    check_arguments(config)
+    return config
 
 
 @pytest.mark.parametrize("path", ROOTS, ids=lambda p: p.stem)

@@ -240,6 +240,8 @@ def test_a_malformed_row_is_named_even_where_the_count_is_right(refused: Any, ta
         (["objective.report=some"], ["objective.report=some", "all"]),
         (["+bugdet=20"], ["no key bugdet", "did you mean budget?"]),
         (["experiment=digits"], ["no key", "first line"]),
+        (["optimizer=agnet", "optimizer.proposal.prior=many"], ["optimizer.proposal.prior=many", "a whole number"]),
+        (["optimizer=agnet", "optimizer.acquisition.beta=abc"], ["optimizer.acquisition.beta=abc", "a list"]),
         (["under={watts: [1]}"], ["watts", "digits_valid"]),
         (["under={digits_valid: 3}"], ["digits_valid", "list of numbers"]),
         (
