@@ -49,7 +49,9 @@ def plot_problem(path: Path, problem: Problem, records: Sequence[Record], optimi
     if problem.goal.limits:
         _draw_feasible(axes[-1], groups, colors)
     handles, names = axes[0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=min(len(names), 6), frameon=False, fontsize=8.5)
+    widest = 0.6 + 0.07 * max(map(len, names))  # inches: the line, and letters of this size
+    columns = max(1, min(len(names), 6, int(figure.get_figwidth() / widest)))
+    figure.legend(handles, names, loc="outside lower center", ncols=columns, frameon=False, fontsize=8.5)
     figure.suptitle(f"{problem.label}: {problem.describe()}", fontsize=9.5)
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=130)
