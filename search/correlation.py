@@ -17,8 +17,9 @@ def table_truth(objective: Objective) -> Truth:
     """Measurements by table lookup; architectures without a row are left out."""
 
     def truth(architectures: Sequence[str]) -> tuple[list[int], Tensor]:
-        positions = [i for i, a in enumerate(architectures) if a in objective.table.rows]
-        return positions, objective([architectures[i] for i in positions])
+        rows = list(map(objective.table.rows.get, architectures))
+        positions = [i for i, row in enumerate(rows) if row is not None]
+        return positions, objective.table.values[[rows[i] for i in positions]]
 
     return truth
 
@@ -68,6 +69,6 @@ def surrogate_spearman(optimizer: AbstractOptimizer, goal: Goal, truth: Truth) -
     if not positions:
         return None
     values = goal.outcomes(measured).values
-    shown = predicted[torch.tensor(positions)]
+    shown = predicted if len(positions) == len(predicted) else predicted[torch.tensor(positions)]
     found = [r for r in map(spearman, shown.T, values.T) if r is not None]
     return sum(found) / len(found) if found else None
