@@ -24,7 +24,6 @@ _PLAIN: dict[Any, tuple[tuple[type, ...], str]] = {
 }
 """Annotation: types of values that fit it (subtypes do not: true is no number), and what it is called."""
 
-
 MISSING = "???"
 """Stands where a value has to be given; whoever reads it says so."""
 

@@ -205,12 +205,11 @@ class LatentSearch(AbstractGenerativeOptimizer):
         self._collect(likeliest_graphs(decode(self.generator, drawn)), drawn, found)
         if found and self.proposal.steps and self.proposal.ascents:
             criteria = self._criteria(targets)
-            each = min(-(-self.proposal.ascents // DIRECTIONS), len(found))
-            starts = torch.cat(self._most_wanted(found, criteria, each, isomorphs))
+            starts = self._most_wanted(found, criteria, -(-self.proposal.ascents // DIRECTIONS), isomorphs)
             for z, passed in self.proposal.ascend(self.generator, starts, self._score(criteria)):
                 self._collect(passed, z, found)
         for _ in range(self.proposal.rounds if found else 0):
-            wanted = torch.cat(self._most_wanted(found, self._criteria(targets), self.proposal.wanted, isomorphs))
+            wanted = self._most_wanted(found, self._criteria(targets), self.proposal.wanted, isomorphs)
             near = self.proposal.near(wanted.unique(dim=0), generator=self._random)
             self._collect(likeliest_graphs(decode(self.generator, near)), near, found)
         return found
@@ -226,13 +225,13 @@ class LatentSearch(AbstractGenerativeOptimizer):
         criteria: Sequence[Criterion],
         each: int,
         isomorphs: Isomorphs | None,
-    ) -> list[Float[Tensor, "each latent"]]:
-        """Latent vectors of the cells that the acquisition function prefers, by every criterion."""
+    ) -> Float[Tensor, "wanted latent"]:
+        """Latent vectors of the cells that the acquisition function prefers, as many by every criterion in turn."""
         latents, posterior = torch.stack(list(found.values())), self.model.predict(self.features(list(found)))
         if isomorphs is not None:
             isomorphs.settle(posterior, list(found), criteria[0].targets.latent)
-        scores = [self.acquisition.scores(posterior, criterion, generator=self._random) for criterion in criteria]
-        return [latents[row.topk(min(each, len(row))).indices] for row in scores]
+        scores = torch.stack([self.acquisition.scores(posterior, c, generator=self._random) for c in criteria])
+        return latents[scores.topk(min(each, len(latents)), dim=1).indices.flatten()]
 
     def _collect(self, graphs: Graphs, z: Float[Tensor, "batch latent"], found: dict[str, Tensor]) -> None:
         """Note new cells with their latent vectors."""
