@@ -4,14 +4,19 @@ import pytest
 
 from agnet.columns import QUANTITIES, SPLITS, STATES, Column, parse_column
 
+KEYS = [
+    ("clean", "clean", 0),
+    ("attack", "apgd_ce", 0.5),
+    ("attack", "fgsm", 255),
+    ("corruption", "jpeg_compression", 3),
+]
 COLUMNS = [
-    Column("my_images" if split else "cifar10", split, kind, key, level, quantity)
-    for split, (kind, key, level), quantity in itertools.product(
-        ("", *SPLITS),
-        [("clean", "clean", 0), ("attack", "apgd_ce", 0.5), ("attack", "fgsm", 255), ("corruption", "jpeg_compression", 3)],
-        QUANTITIES,
-    )
-] + [Column("digits", "", "measure", "hessian_input_top1", 0, state) for state in STATES]  # fmt: skip
+    *(
+        Column("my_images" if split else "cifar10", split, *key, quantity)
+        for split, key, quantity in itertools.product(("", *SPLITS), KEYS, QUANTITIES)
+    ),
+    *(Column("digits", "", "measure", "hessian_input_top1", 0, state) for state in STATES),
+]
 
 
 @pytest.mark.parametrize("column", COLUMNS, ids=lambda c: c.name)
