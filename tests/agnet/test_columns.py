@@ -5,17 +5,17 @@ import pytest
 from agnet.columns import QUANTITIES, SPLITS, STATES, Column, parse_column
 
 KEYS = [
-    ("clean", "clean", 0),
+    ("clean", "clean", 0.0),
     ("attack", "apgd_ce", 0.5),
-    ("attack", "fgsm", 255),
-    ("corruption", "jpeg_compression", 3),
+    ("attack", "fgsm", 255.0),
+    ("corruption", "jpeg_compression", 3.0),
 ]
 COLUMNS = [
     *(
         Column("my_images" if split else "cifar10", split, *key, quantity)
         for split, key, quantity in itertools.product(("", *SPLITS), KEYS, QUANTITIES)
     ),
-    *(Column("digits", "", "measure", "hessian_input_top1", 0, state) for state in STATES),
+    *(Column("digits", "", "measure", "hessian_input_top1", 0.0, state) for state in STATES),
 ]
 
 
