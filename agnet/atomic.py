@@ -1,10 +1,13 @@
-"""Writing files so that a kill at any moment leaves the old file or the new one, never half of one."""
+"""Writing files so that a kill at any moment leaves the old file or the new one, never half of one; owning a folder."""
 
+import fcntl
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from agnet.errors import RunDirectoryError
 
 
 @contextmanager
@@ -37,3 +40,27 @@ def write_text(path: Path, text: str) -> None:
     """Write ``text`` to ``path`` atomically, creating parent folders."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Own a folder, which is made where it does not exist; no other process can at the same time.
+
+    Raises:
+        RunDirectoryError: if it cannot be used, or is in use.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise RunDirectoryError(f"cannot use the folder {folder} ({error.strerror}); choose another") from error
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RunDirectoryError(f"another process works in {folder}; wait for it or stop it") from None
+        except OSError:
+            pass  # a file system without locks: two processes there are the user's business
+        yield
+    finally:
+        os.close(handle)

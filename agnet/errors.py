@@ -31,3 +31,7 @@ class ConfigurationError(AGNetError):
 
 class InvalidInput(AGNetError):
     """Images, labels or a model that cannot be evaluated."""
+
+
+class TaskError(AGNetError):
+    """A task that has no result, because its process died or its job failed; the same command tries it again."""

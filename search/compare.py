@@ -13,19 +13,20 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
-from agnet.atomic import write_text
+from agnet.atomic import locked, write_text
 from agnet.command import command
+from agnet.engines import AbstractEngine
 from agnet.errors import ConfigurationError
 from agnet.paths import CONF_DIR, git_revision
-from search.comparison.engines import AbstractEngine, Ended
 from search.comparison.figures import plot_problem
 from search.comparison.overview import overview_table
 from search.comparison.plan import Cell, Plan, make_plan, slug
 from search.comparison.records import Problem, Record, read_records
 from search.comparison.tables import problem_table, query_rows, run_rows, to_csv, truth_line
+from search.comparison.work import EndedRun, failure, run_cell
 from search.document import insert
 from search.run import build_objective
-from search.run_directory import COMPARISON_KEYS, RunDirectory, locked
+from search.run_directory import COMPARISON_KEYS, RunDirectory
 
 RUNS_CSV, QUERIES_CSV, REPORT, FAILURES = "runs.csv", "queries.csv", "report.md", "failures.txt"
 
@@ -42,7 +43,7 @@ def compare(
     force: bool = False,
     progress: bool = False,
     heading: str = "comparison",
-) -> tuple[str, list[Ended]]:
+) -> tuple[str, list[EndedRun]]:
     """Do what is missing of a plan, then write tables and figures of all that is finished.
 
     Args:
@@ -73,7 +74,7 @@ def compare(
         begin = time.perf_counter()
         ended = _work(todo, engine, out, force=force, progress=progress)
         elapsed = time.perf_counter() - begin
-        failures = [run for run in ended if run.failure is not None]
+        failures = [run for run in ended if run.error is not None]
         records = read_records(plan.cells, problems)
         write_text(out / RUNS_CSV, to_csv(run_rows(records, checkpoints)))
         write_text(out / QUERIES_CSV, to_csv(query_rows(records)))
@@ -90,22 +91,22 @@ def compare(
         tables = f"{overview}\n\n{tables}".lstrip()
         text = f"# {heading}\n\n{tables}\n\n## How long it took\n\n{_cost(plan, records, ended, elapsed)}\n"
         if failures:
-            text += "\n## Failed\n\n" + "\n".join(f"* {run.cell}: {run.failure}" for run in failures) + "\n"
+            text += "\n## Failed\n\n" + "\n".join(f"* {run.task}: {failure(run)}" for run in failures) + "\n"
         text += "\n" + "\n\n".join(f"![{name}]({slug(name)}.png)" for name in problems) + "\n"
         write_text(out / REPORT, text)
     return overview if brief and overview else tables, failures
 
 
-def _work(todo: Sequence[Cell], engine: AbstractEngine, out: Path, *, force: bool, progress: bool) -> list[Ended]:
+def _work(todo: Sequence[Cell], engine: AbstractEngine, out: Path, *, force: bool, progress: bool) -> list[EndedRun]:
     cells = [Cell(c.problem, c.optimizer, c.seed, {**c.config, "force": force}, c.folder) for c in todo]
     ended = []
     with tqdm(total=len(cells), desc="compare", unit="run", disable=None if progress else True) as bar:
-        for run in engine.run(cells, out=out) if cells else ():
+        for run in engine.run(run_cell, cells, out=out) if cells else ():
             ended.append(run)
-            if run.failure is not None:
-                bar.write(f"failed: {run.cell}: {run.failure}", file=sys.stderr)
+            if run.error is not None:
+                bar.write(f"failed: {run.task}: {failure(run)}", file=sys.stderr)
             bar.update()
-            bar.set_postfix_str(str(run.cell), refresh=False)
+            bar.set_postfix_str(str(run.task), refresh=False)
     return ended
 
 
@@ -150,10 +151,10 @@ def _section(
     return f"**{problem.label}**: {problem.describe()}. {truth_line(problem)}\n\n{table}"
 
 
-def _cost(plan: Plan, records: Sequence[Record], ended: Sequence[Ended], elapsed: float) -> str:
+def _cost(plan: Plan, records: Sequence[Record], ended: Sequence[EndedRun], elapsed: float) -> str:
     """Finished runs and what this call spent, inside and outside the optimizers."""
     text = f"{len(records)} of {len(plan.cells)} runs are finished."
-    done = {run.cell.folder: run.seconds for run in ended if run.failure is None}
+    done = {run.task.folder: run.seconds for run in ended if run.error is None}
     inside = sum(r.result["optimizer_seconds"] for r in records if r.cell.folder in done)
     total = sum(done.values())
     if total:
@@ -164,9 +165,9 @@ def _cost(plan: Plan, records: Sequence[Record], ended: Sequence[Ended], elapsed
     return text
 
 
-def _note_failures(path: Path, failures: Sequence[Ended]) -> None:
+def _note_failures(path: Path, failures: Sequence[EndedRun]) -> None:
     if failures:
-        write_text(path, "".join(f"{run.cell}: {run.failure}\n" for run in failures))
+        write_text(path, "".join(f"{run.task}: {failure(run)}\n" for run in failures))
     else:
         path.unlink(missing_ok=True)
 

@@ -1,8 +1,6 @@
 """A folder that belongs to one run: claimed by its configuration, locked while a process works in it."""
 
 import difflib
-import fcntl
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +10,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from agnet.atomic import write_text
+from agnet.atomic import locked, write_text
 from agnet.errors import ConfigurationError, RunDirectoryError
 from search.loop import HISTORY_FILE, STATE_FILE
 
@@ -83,30 +81,6 @@ def check_keys(config: Mapping[str, Any]) -> None:
 def relevant(config: Mapping[str, Any]) -> dict[str, Any]:
     """The part of a configuration that decides a search."""
     return {key: value for key, value in config.items() if key not in IGNORED}
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Own a folder, which is made where it does not exist; no other process can at the same time.
-
-    Raises:
-        RunDirectoryError: if it cannot be used, or is in use.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError as error:
-        raise RunDirectoryError(f"cannot use the folder {folder} ({error.strerror}); choose another") from error
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RunDirectoryError(f"another process works in {folder}; wait for it or stop it") from None
-        except OSError:
-            pass  # a file system without locks: two processes there are the user's business
-        yield
-    finally:
-        os.close(handle)
 
 
 class RunDirectory:

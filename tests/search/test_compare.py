@@ -1,6 +1,7 @@
 """The command: what it runs, skips, writes and refuses."""
 
 import csv
+import errno
 import fcntl
 import os
 import signal
@@ -15,26 +16,18 @@ from typing import Any
 import matplotlib.image
 import pytest
 
+from agnet.engines import InlineEngine
 from agnet.paths import ROOT
 from search import compare as command
 from search.compare import main
-from search.comparison import engines
-from search.comparison.engines import AbstractEngine, Ended, run_cell
 from search.comparison.plan import Cell
-
-
-class HereEngine(AbstractEngine):
-    """Runs in this process: no start-up, and what is patched stays patched."""
-
-    def run(self, cells: Any, *, out: Path) -> Iterator[Ended]:
-        for cell in cells:
-            yield engines.run_cell(cell)
+from search.comparison.work import run_cell
 
 
 @pytest.fixture
 def call(table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Compare two cheap optimizers on the made-up table; the report."""
-    monkeypatch.setattr(command, "instantiate", lambda cfg, **_: HereEngine())
+    monkeypatch.setattr(command, "instantiate", lambda cfg, **_: InlineEngine())
 
     def called(*overrides: str) -> str:
         settings = [
@@ -111,11 +104,11 @@ def test_what_is_done_is_skipped(call: Any, tmp_path: Path, monkeypatch: pytest.
     before = (tmp_path / "out" / "queries.csv").read_text()
     done: list[Cell] = []
 
-    def watched(cell: Cell) -> Ended:
+    def watched(cell: Cell) -> None:
         done.append(cell)
-        return run_cell(cell)
+        run_cell(cell)
 
-    monkeypatch.setattr(engines, "run_cell", watched)
+    monkeypatch.setattr(command, "run_cell", watched)
     call("seeds=2")
     assert done == []
     assert (tmp_path / "out" / "queries.csv").read_text() == before
@@ -177,11 +170,13 @@ def test_several_problems_have_an_overview(call: Any, tmp_path: Path, capfd: pyt
 def test_a_failed_run_fails_the_command_and_loses_nothing(
     call: Any, refused: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def failing(cell: Cell) -> Ended:
-        return Ended(cell, "No space left on device") if str(cell).endswith("search, seed 1") else run_cell(cell)
+    def failing(cell: Cell) -> None:
+        if str(cell).endswith("search, seed 1"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        run_cell(cell)
 
     with monkeypatch.context() as patch:
-        patch.setattr(engines, "run_cell", failing)
+        patch.setattr(command, "run_cell", failing)
         said = refused()
     assert "2 of 6 runs failed" in said
     assert "No space left on device" in said

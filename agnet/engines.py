@@ -1,0 +1,256 @@
+"""Who works tasks off: this process, processes of this machine, or SLURM. What comes out is the same.
+
+A task is anything that can be pickled and says in words what it is; the function that does it is a module's own.
+"""
+
+import abc
+import math
+import os
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from agnet.errors import ConfigurationError, TaskError
+
+Task = TypeVar("Task")
+Value = TypeVar("Value")
+
+ATTEMPTS = 2
+"""Times a task may lose a process that it had for itself, e.g. killed for its memory."""
+
+WORKER = "AGNET_WORKER"
+"""Environment variable with the number of a worker process among those of its machine, from 0."""
+
+
+@dataclass(frozen=True)
+class Ended(Generic[Task, Value]):
+    """What became of a task.
+
+    Attributes:
+        task: the task.
+        value: what the function returned; None where it raised.
+        error: what it raised, or why nobody knows.
+        seconds: wall-clock time in its process.
+    """
+
+    task: Task
+    value: Value | None = None
+    error: Exception | None = None
+    seconds: float = 0.0
+
+
+def attempt(function: Callable[[Task], Value], task: Task) -> Ended[Task, Value]:
+    """Do one task; an error becomes part of the answer."""
+    begin = time.perf_counter()
+    try:
+        value = function(task)
+    except Exception as error:
+        return Ended(task, error=error, seconds=time.perf_counter() - begin)
+    return Ended(task, value, seconds=time.perf_counter() - begin)
+
+
+def attempt_all(function: Callable[[Task], Value], tasks: Sequence[Task]) -> list[Ended[Task, Value]]:
+    """Do tasks one after another."""
+    return [attempt(function, task) for task in tasks]
+
+
+def _nothing() -> None:
+    pass
+
+
+class AbstractEngine(abc.ABC):
+    """Works tasks off."""
+
+    @abc.abstractmethod
+    def run(
+        self,
+        function: Callable[[Task], Value],
+        tasks: Sequence[Task],
+        *,
+        out: Path,
+        waiting: Callable[[], None] = _nothing,
+    ) -> Iterator[Ended[Task, Value]]:
+        """What became of each task, in the order in which they end.
+
+        Args:
+            function: does a task, in whatever process; a function of a module, or a partial of one.
+            tasks: what to do; earlier ones are begun earlier.
+            out: folder for the engine's own files.
+            waiting: called now and then while nothing ends, by engines whose tasks end many at a time.
+        """
+
+
+class InlineEngine(AbstractEngine):
+    """This process, one task after another."""
+
+    def run(
+        self,
+        function: Callable[[Task], Value],
+        tasks: Sequence[Task],
+        *,
+        out: Path,
+        waiting: Callable[[], None] = _nothing,
+    ) -> Iterator[Ended[Task, Value]]:
+        """See :class:`AbstractEngine`."""
+        for task in tasks:
+            yield attempt(function, task)
+
+
+class LocalEngine(AbstractEngine):
+    """Processes of this machine.
+
+    A process that dies takes no other task with it: the tasks in flight are tried again one by one.
+
+    Args:
+        workers: number of processes.
+
+    Raises:
+        ConfigurationError: if there are none.
+    """
+
+    def __init__(self, workers: int = 1) -> None:
+        if type(workers) is not int or workers < 1:
+            raise ConfigurationError(f"engine.workers={workers} must be a whole number from 1")
+        self.workers = workers
+
+    def run(
+        self,
+        function: Callable[[Task], Value],
+        tasks: Sequence[Task],
+        *,
+        out: Path,
+        waiting: Callable[[], None] = _nothing,
+    ) -> Iterator[Ended[Task, Value]]:
+        """See :class:`AbstractEngine`."""
+        died: dict[str, int] = {}
+        left, suspects = list(tasks), list[Task]()
+        while left or suspects:
+            # of several tasks in flight when a process died, nobody knows whose it was: each is tried again alone
+            alone = bool(suspects) or self.workers == 1
+            lost = yield from self._in_one_pool(function, [suspects.pop(0)] if suspects else left)
+            for task in lost:
+                died[str(task)] = died.get(str(task), 0) + alone
+                if died[str(task)] < ATTEMPTS:
+                    suspects.append(task)
+                else:
+                    reason = f"its process died {ATTEMPTS} times (killed, or out of memory?)"
+                    yield Ended(task, error=TaskError(reason))
+
+    def _in_one_pool(
+        self, function: Callable[[Task], Value], todo: list[Task]
+    ) -> Generator[Ended[Task, Value], None, list[Task]]:
+        """Work a list off, emptying it, until it is done or a process dies; returns the tasks in flight then."""
+        context = get_context("forkserver")  # a clean process that has imported everything once is forked for each
+        context.set_forkserver_preload([getattr(function, "func", function).__module__])
+        workers = min(self.workers, len(todo))
+        numbers = context.SimpleQueue()
+        for number in range(workers):
+            numbers.put(number)
+        pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_number, initargs=(numbers,))
+        running: dict[Future[Ended[Task, Value]], Task] = {}
+        lost: list[Task] = []
+        try:
+            while (todo or running) and not lost:
+                while todo and len(running) < self.workers:  # what waits in a queue is not in flight
+                    task = todo.pop(0)
+                    running[pool.submit(attempt, function, task)] = task
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    task = running.pop(future)
+                    try:
+                        yield future.result()
+                    except BrokenProcessPool:
+                        lost.append(task)
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+        return [*lost, *running.values()] if lost else []
+
+
+def _number(numbers: Any) -> None:
+    """Give a new worker process its number."""
+    os.environ[WORKER] = str(numbers.get())
+
+
+class SlurmEngine(AbstractEngine):
+    """Jobs of a SLURM array, through submitit.
+
+    Args:
+        tasks_per_job: tasks that one job does, one after another; an array of hundreds of jobs is kind to a scheduler.
+        minutes: time limit of a job.
+        partition: SLURM partition; None for the default.
+        parallel: jobs at a time.
+        memory_gb: of a job.
+        gpus: of a job.
+        cluster: ``slurm``, or submitit's ``local`` and ``debug`` for trying it out.
+        poll_seconds: between two looks at the jobs.
+    """
+
+    def __init__(
+        self,
+        tasks_per_job: int = 10,
+        minutes: int = 60,
+        partition: str | None = None,
+        parallel: int = 64,
+        memory_gb: float = 4.0,
+        gpus: int = 0,
+        cluster: str = "slurm",
+        poll_seconds: float = 5.0,
+    ) -> None:
+        if type(tasks_per_job) is not int or tasks_per_job < 1:
+            raise ConfigurationError(f"engine.tasks_per_job={tasks_per_job} must be a whole number from 1")
+        self.tasks_per_job, self.cluster, self.poll_seconds = tasks_per_job, cluster, poll_seconds
+        self.parameters: dict[str, Any] = {"timeout_min": minutes, "mem_gb": memory_gb, "cpus_per_task": 1}
+        self.parameters |= {"slurm_array_parallelism": parallel, "name": "agnet"}
+        if gpus:
+            self.parameters["gpus_per_node"] = gpus
+        if partition is not None:
+            self.parameters["slurm_partition"] = partition
+
+    def run(
+        self,
+        function: Callable[[Task], Value],
+        tasks: Sequence[Task],
+        *,
+        out: Path,
+        waiting: Callable[[], None] = _nothing,
+    ) -> Iterator[Ended[Task, Value]]:
+        """See :class:`AbstractEngine`."""
+        try:
+            import submitit
+        except ImportError:
+            raise ConfigurationError("engine=slurm needs submitit: pip install -e '.[compare]'") from None
+        executor = submitit.AutoExecutor(folder=out / "slurm", cluster=self.cluster)
+        executor.update_parameters(**self.parameters)
+        shares = shared_out(tasks, math.ceil(len(tasks) / self.tasks_per_job))
+        functions = [function] * len(shares)
+        jobs = dict(zip(executor.map_array(attempt_all, functions, shares), shares, strict=True))
+        try:
+            while jobs:
+                for job in [job for job in jobs if job.done()]:
+                    share = jobs.pop(job)
+                    failure = job.exception()
+                    if failure is None:
+                        yield from job.result()
+                    else:
+                        reason = " ".join(str(failure).split()[-40:])
+                        yield from (Ended(task, error=TaskError(f"SLURM job {job.job_id}: {reason}")) for task in share)
+                if jobs:
+                    waiting()
+                    time.sleep(self.poll_seconds)
+        finally:
+            for job in jobs:
+                job.cancel()
+
+
+def shared_out(tasks: Sequence[Task], count: int) -> list[list[Task]]:
+    """Tasks in ``count`` shares, each with a bit of everything: of tasks in order of cost, shares cost about the same.
+
+    Example:
+        >>> shared_out("abcde", 2)
+        [['a', 'c', 'e'], ['b', 'd']]
+    """
+    return [list(tasks[i::count]) for i in range(count)]

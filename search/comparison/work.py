@@ -1,0 +1,26 @@
+"""Doing one run of a comparison, in whatever process an engine gives it, and saying why one has failed."""
+
+from omegaconf import OmegaConf
+
+from agnet.engines import Ended
+from agnet.errors import AGNetError
+from search.comparison.plan import Cell
+from search.run import execute
+
+EndedRun = Ended[Cell, None]
+
+
+def run_cell(cell: Cell) -> None:
+    """Do one run, or find that it is done."""
+    execute(OmegaConf.create(dict(cell.config)), optimizer_name=cell.optimizer, run_directory=cell.folder)
+
+
+def failure(run: EndedRun) -> str:
+    """Why a run has no result, in one line; empty where it has."""
+    error = run.error
+    if error is None:
+        return ""
+    if isinstance(error, OSError):
+        return f"{error.strerror or error} ({run.task.folder})"
+    reason = str(error) if isinstance(error, AGNetError) else f"{type(error).__name__}: {error}"
+    return " ".join(reason.split())
