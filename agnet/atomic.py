@@ -43,8 +43,12 @@ def write_text(path: Path, text: str) -> None:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, *, shared: bool = False) -> Iterator[None]:
     """Own a folder, which is made where it does not exist; no other process can at the same time.
+
+    Args:
+        folder: what is owned.
+        shared: others may own it as well if they share it.
 
     Raises:
         RunDirectoryError: if it cannot be used, or is in use.
@@ -56,7 +60,7 @@ def locked(folder: Path) -> Iterator[None]:
         raise RunDirectoryError(f"cannot use the folder {folder} ({error.strerror}); choose another") from error
     try:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:
             raise RunDirectoryError(f"another process works in {folder}; wait for it or stop it") from None
         except OSError:

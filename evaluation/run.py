@@ -1,7 +1,11 @@
 """``python -m evaluation.run experiment=digits out=DIR``: train and attack architectures, write the table."""
 
+import json
+import random
 import shlex
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import hydra
@@ -11,11 +15,15 @@ from omegaconf import DictConfig, OmegaConf
 
 from agnet.arguments import check_arguments
 from agnet.command import command
-from agnet.errors import ConfigurationError
+from agnet.errors import AGNetError, ConfigurationError, TaskError
 from agnet.paths import CONF_DIR, git_revision
 from agnet.spaces import NASBench201
 from agnet.weights import record
-from evaluation.produce import Protocol, cpu_seconds, merge, produce, representatives
+from evaluation.corruptions import CORRUPTIONS, CorruptedImages, read_frost
+from evaluation.production import Corruptions, Protocol, Sensitivities, Store, merge, produce
+from evaluation.production.merge import representatives, write_manifest
+
+_WHOLE = ("group_size", "network.channels", "network.cells_per_stage", "sensitivity.num_images")
 
 
 def build_protocol(cfg: DictConfig) -> Protocol:
@@ -26,39 +34,136 @@ def build_protocol(cfg: DictConfig) -> Protocol:
         cells_per_stage=cfg.network.cells_per_stage,
         recipe=instantiate(cfg.recipe),
         attacks=[instantiate(attack) for attack in (cfg.get("attack") or {}).values()],
-        seed=cfg.seed,
-        block_size=cfg.block_size,
+        attack_images=dict(cfg.attack_images or {}),
+        corruptions=_corruptions(cfg.corruption),
+        sensitivities=Sensitivities(**cfg.sensitivity) if cfg.sensitivity.num_images else None,
+        group_size=cfg.group_size,
         mode=cfg.mode,
         precision=cfg.precision,
+        name=cfg.name,
     )
 
 
+def _corruptions(cfg: DictConfig) -> Corruptions | None:
+    names = CORRUPTIONS if cfg.names == "all" else cfg.names
+    if isinstance(names, str):
+        raise ConfigurationError(f"corruption.names={names}; give a list, or all")
+    if not names:
+        if cfg.path or cfg.frost:
+            raise ConfigurationError(f"corruption.path={cfg.path}, frost={cfg.frost}: give corruption.names, e.g. all")
+        return None
+    return Corruptions(
+        tuple(names),
+        cfg.num_images,
+        cfg.seed,
+        tuple(cfg.splits),
+        read_frost(Path(cfg.frost)) if cfg.frost else None,
+        CorruptedImages(Path(cfg.path)) if cfg.path else None,
+    )
+
+
+@dataclass(frozen=True)
+class FromConfig:
+    """A worker's way to the protocol: it reads the images itself.
+
+    Attributes:
+        text: the configuration as JSON.
+    """
+
+    text: str
+
+    def __call__(self) -> Protocol:
+        """The protocol."""
+        cfg = OmegaConf.create(json.loads(self.text))
+        assert isinstance(cfg, DictConfig)
+        return build_protocol(cfg)
+
+
+def chosen_architectures(cfg: DictConfig, catalogue: Sequence[str]) -> list[str]:
+    """The classes a configuration asks for, by their representatives: all, the first ``n``, or ``n`` that are drawn.
+
+    Raises:
+        ConfigurationError: if there are not so many.
+    """
+    count, seed = cfg.num_architectures, cfg.draw_seed
+    for key, value in (("num_architectures", count), ("draw_seed", seed)):
+        if value is not None and type(value) is not int:
+            raise ConfigurationError(f"{key}={value} must be a whole number or null")
+    if count is not None and not 1 <= count <= len(catalogue):
+        raise ConfigurationError(f"num_architectures={count}; give 1..{len(catalogue)} classes, or null for all")
+    order = list(range(len(catalogue)))
+    if seed is not None:
+        random.Random(seed).shuffle(order)
+    return [catalogue[i] for i in order[:count]]
+
+
+def _share(cfg: DictConfig) -> tuple[int, int] | None:
+    share = cfg.share
+    if share is None:
+        return None
+    values = list(share) if OmegaConf.is_list(share) else []
+    if len(values) != 2 or any(type(v) is not int for v in values) or not 1 <= values[0] <= values[1]:
+        raise ConfigurationError(f"share={share}; give [k,n], the k-th of n shares, counted from 1")
+    return values[0], values[1]
+
+
+def _seeds(cfg: DictConfig) -> list[int]:
+    seeds = list(cfg.seeds) if OmegaConf.is_list(cfg.seeds) else []
+    if not seeds or any(type(seed) is not int or seed < 0 for seed in seeds):
+        raise ConfigurationError(f"seeds={cfg.seeds}; give a list of whole numbers from 0, e.g. [0,1,2]")
+    return seeds
+
+
 def run(cfg: DictConfig) -> None:
-    """Produce the table a configuration describes and say where it lies."""
-    check_arguments(OmegaConf.to_container(cfg, resolve=True))
+    """Produce what a configuration describes, merge it, and say where it lies."""
+    plain = OmegaConf.to_container(cfg, resolve=True)
+    check_arguments(plain)
     if cfg.device != "cpu" and not (cfg.device == "cuda" and torch.cuda.is_available()):
         raise ConfigurationError(f"device={cfg.device}; give cpu, or cuda where there is one")
-    for key in ("seed", "workers", "block_size", "network.channels", "network.cells_per_stage"):
+    for key in _WHOLE:
         value = OmegaConf.select(cfg, key)
         if type(value) is not int:
             raise ConfigurationError(f"{key}={value} must be a whole number")
     space: NASBench201 = instantiate(cfg.space)
-    protocol, out = build_protocol(cfg), Path(cfg.out)
-    chosen = representatives(space)
-    if cfg.num_architectures is not None:
-        if not 1 <= cfg.num_architectures <= len(chosen):
-            raise ConfigurationError(
-                f"num_architectures={cfg.num_architectures}; give 1..{len(chosen)} classes, or null for all"
-            )
-        chosen = chosen[: cfg.num_architectures]
-    rows = produce(protocol, chosen, out, workers=cfg.workers, device=cfg.device)
-    path = Path(cfg.table or out / f"{space.name}_{protocol.images.name}.parquet")
-    metadata = {"command": shlex.join(["python", "-m", "evaluation.run", *sys.argv[1:]]), "revision": git_revision()}
-    count = merge(rows, protocol, space, path, metadata)
-    entry = {"kind": "table", "space": space.name, **metadata, "seed": cfg.seed, "torch": str(torch.__version__)}
-    found = {"architectures": count, "classes": len(rows), "protocol_digest": protocol.digest}
-    record(path, {**entry, "cpu_seconds": round(cpu_seconds(protocol, chosen, out)), "metrics": found})
-    print(f"{path}: {count} architectures, {len(rows)} evaluated")
+    seeds, share, out = _seeds(cfg), _share(cfg), Path(cfg.out)
+    protocol, catalogue = build_protocol(cfg), representatives(space)
+    chosen = chosen_architectures(cfg, catalogue)
+    try:
+        found = produce(
+            protocol,
+            chosen,
+            out,
+            engine=instantiate(cfg.engine, _convert_="all"),
+            seeds=seeds,
+            catalogue=catalogue,
+            source=FromConfig(json.dumps(plain)),
+            device=cfg.device,
+            share=share,
+            retry=cfg.retry,
+            progress=cfg.progress,
+        )
+    except TaskError as error:
+        raise AGNetError(f"{out}: {error}") from error
+    for path in found.damaged:
+        print(f"damaged, moved to {path} and evaluated again", file=sys.stderr)
+    failed = f"{len(found.failures)} units failed, see {out / 'failures'}; retry=true tries them again"
+    if share is not None:
+        print(f"{out}: share {share[0]} of {share[1]} is done, {len(found.records)} units")
+        if found.failures:
+            raise AGNetError(failed)
+        return
+    name = f"{space.name}_{protocol.prefix}"
+    table = Path(cfg.table or out / f"{name}.parquet")
+    details = out / f"{name}_details.parquet"
+    facts = {"command": shlex.join(["python", "-m", "evaluation.run", *sys.argv[1:]]), "revision": git_revision()}
+    count = merge(found, protocol, space, table, details, facts)
+    spent = write_manifest(Store(out, protocol), found, {"table": table, "details": details}, facts)
+    entry = {"kind": "table", "space": space.name, **facts, "seeds": seeds, "torch": str(torch.__version__)}
+    metrics = {"architectures": count, "units": len(found.records), "protocol_digest": protocol.digest}
+    record(table, {**entry, "device": cfg.device, "cpu_seconds": round(spent), "metrics": metrics})
+    print(f"{table}: {count} architectures of {len(found.records)} units; details: {details}")
+    if found.failures:
+        raise AGNetError(f"the table lacks architectures: {failed}")
 
 
 main = command(hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="evaluate"), run)

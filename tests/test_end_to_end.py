@@ -13,7 +13,8 @@ from hydra import compose, initialize_config_dir
 from agnet.paths import CHECKPOINT_DIR, CONF_DIR, ROOT
 from agnet.spaces import NASBench201
 from agnet.tables import read_table
-from evaluation.produce import evaluate_block, representatives
+from evaluation.production import Record, UnitEvaluator
+from evaluation.production.merge import representatives
 from evaluation.run import build_protocol
 from search.history import read_queries
 
@@ -63,9 +64,10 @@ def test_the_bundled_table_can_be_made_again() -> None:
     """
     with initialize_config_dir(version_base="1.3", config_dir=str(CONF_DIR)):
         cfg = compose("evaluate", overrides=["experiment=digits", "out=unused"])
-    rows, _ = evaluate_block(representatives(NASBench201())[: cfg.block_size], build_protocol(cfg))
-    columns = [c for c in rows[0] if c.startswith(("digits_valid", "digits_test"))]
+    group = representatives(NASBench201())[: cfg.group_size]
+    records = [r for r in UnitEvaluator(build_protocol(cfg))(group, group, 0) if isinstance(r, Record)]
+    columns = [c for c in records[0].columns if c.startswith(("digits_valid", "digits_test"))]
     shipped = read_table([CHECKPOINT_DIR / "nasbench201_digits.parquet"], columns)
-    expected = shipped.lookup([str(row["architecture"]) for row in rows]).numpy()
-    found = np.array([[row[c] for c in columns] for row in rows], dtype=np.float64)
+    expected = shipped.lookup(group).numpy()
+    found = np.array([[record.columns[c] for c in columns] for record in records])
     assert np.abs(found - expected).mean() < 2

@@ -10,12 +10,13 @@ import pytest
 from agnet.paths import ROOT
 from agnet.spaces import NASBench201
 from agnet.tables import read_metadata, read_table
-from evaluation.produce import representatives
+from evaluation.production.merge import representatives
 from evaluation.run import main
 
 SMALL = [
     "num_architectures=3",
-    "block_size=2",
+    "group_size=2",
+    "engine=inline",
     "dataset.num_valid=40",
     "dataset.num_test=30",
     "network.channels=2",
@@ -57,7 +58,7 @@ def test_a_run_leaves_a_table(finished: tuple[Path, subprocess.CompletedProcess[
     table = read_table([path], [*COLUMNS, "digits_cpu_latency_ms", "parameters", "macs"])
     members = Counter(space.canonical(a) for a in table.rows)
     assert sorted(members) == sorted(chosen)
-    assert f"{path}: {members.total()} architectures, 3 evaluated" in done.stdout
+    assert f"{path}: {members.total()} architectures of 3 units" in done.stdout
     values = table.lookup(chosen)
     assert bool((values[:, : len(COLUMNS)] >= 0).all())
     assert bool((values[:, : len(COLUMNS)] <= 100).all())
@@ -68,17 +69,21 @@ def test_a_run_leaves_a_table(finished: tuple[Path, subprocess.CompletedProcess[
     assert not list(ROOT.glob(".hydra")), "the configuration library leaves nothing in the current folder"
 
 
-@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
-def test_workers_do_not_change_the_numbers(
+@pytest.mark.parametrize(
+    "engine",
+    [["engine=inline"], pytest.param(["engine=local", "engine.workers=2"], marks=pytest.mark.slow)],
+    ids=["inline", "local"],
+)
+def test_engines_do_not_change_the_numbers(
     finished: tuple[Path, subprocess.CompletedProcess[str]],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    workers: int,
+    engine: list[str],
 ) -> None:
     """Nor does another process. ``table=`` says where the table goes."""
     path = tmp_path / "mine.parquet"
-    assert here(monkeypatch, *SMALL, f"out={tmp_path / 'shards'}", f"table={path}", f"workers={workers}") == 0
-    assert list((tmp_path / "shards").glob("*.parquet")) == []
+    assert here(monkeypatch, *SMALL, f"out={tmp_path / 'units'}", f"table={path}", *engine) == 0
+    assert not (tmp_path / "units" / "nasbench201_digits.parquet").exists()
     chosen = representatives(NASBench201())[:3]
     ours, theirs = (read_table([p], COLUMNS).lookup(chosen) for p in (path, finished[0] / "nasbench201_digits.parquet"))
     assert ours.tolist() == theirs.tolist()
@@ -91,10 +96,10 @@ def test_the_same_command_again_is_a_no_op(
     out, _ = finished
     table = out / "nasbench201_digits.parquet"
     before = read_metadata(table)["content_sha256"]
-    shards = {path: path.stat().st_mtime_ns for path in (out / "shards").iterdir()}
+    units = {path: path.stat().st_mtime_ns for path in (out / "units").iterdir()}
     assert here(monkeypatch, *SMALL, f"out={out}") == 0
     assert read_metadata(table)["content_sha256"] == before
-    assert {path: path.stat().st_mtime_ns for path in (out / "shards").iterdir()} == shards
+    assert {path: path.stat().st_mtime_ns for path in (out / "units").iterdir()} == units
 
 
 def test_a_folder_of_another_protocol(
@@ -102,9 +107,9 @@ def test_a_folder_of_another_protocol(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    assert here(monkeypatch, *SMALL, f"out={finished[0]}", "seed=1") == 2
+    assert here(monkeypatch, *SMALL, f"out={finished[0]}", "mode=worst_case") == 2
     error = capfd.readouterr().err
-    assert "differs in seed" in error
+    assert "differs in mode" in error
     assert "out=" in error
     assert "Traceback" not in error
 
@@ -134,13 +139,22 @@ def test_a_wrong_choice_names_the_choices(tmp_path: Path) -> None:
         ("recipe.batch_size=5000", "recipe.batch_size=5000: give 1..1197"),
         ("num_architectures=0", "num_architectures=0"),
         ("num_architectures=-3", "num_architectures=-3"),
-        ("workers=0", "workers=0"),
-        ("block_size=0", "block_size=0"),
+        ("engine.workers=0", "engine.workers=0"),
+        ("group_size=0", "group_size=0"),
+        ("draw_seed=often", "draw_seed=often"),
+        ("share=3", "share=3; give [k,n]"),
+        ("share=[3,2]", "share=[3, 2]; give [k,n]"),
+        ("corruption.names=[rain]", "corruption.names=['rain']"),
+        ("corruption.names=some", "corruption.names=some; give a list, or all"),
+        ("corruption.path=nowhere", "corruption.path=nowhere, frost=None: give corruption.names"),
+        ("attack_images={deepfool: 3}", "attack_images: deepfool: 3"),
+        ("sensitivity.num_images=-1", "sensitivity.num_images=-1"),
+        ("name=my_digits", "name=my_digits"),
         ("dataset.num_test=5000", "5000"),
         ("network.channels=0", "channels=0; a network needs at least 1"),
         ("network.cells_per_stage=half", "cells_per_stage=half"),
-        ("seed=-1", "seed=-1"),
-        ("seed=often", "seed=often"),
+        ("seeds=[-1]", "seeds=[-1]; give a list of whole numbers"),
+        ("seeds=3", "seeds=3; give a list"),
         ("mode=guessed", "give mode one of published, worst_case"),
         ("precision=float8", "precision one of float32"),
     ],

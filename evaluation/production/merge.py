@@ -1,0 +1,174 @@
+"""From checked units to a table, its details, and a manifest that says what they are made of."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from agnet.atomic import write_text
+from agnet.columns import CORRUPTION, Column
+from agnet.details import write_details
+from agnet.errors import RunDirectoryError
+from agnet.spaces import NASBench201
+from agnet.spaces.nasbench201 import parse, to_string
+from agnet.tables import write_table
+from agnet.weights import sha256
+from evaluation.network import NetworkShape, count_macs, count_parameters
+from evaluation.production.protocol import Protocol
+from evaluation.production.store import Found, Store
+from evaluation.production.unit import Record
+
+MANIFEST = "production.json"
+_CONFIDENCES = ("confidence_right", "confidence_wrong")
+
+
+def representatives(space: NASBench201) -> list[str]:
+    """The lowest-id member of every isomorphism class, in id order: the cells that are evaluated."""
+    cells = space.enumerate()
+    return [cells[i] for i in sorted(set(space.isomorphs))]
+
+
+def merge(
+    found: Found,
+    protocol: Protocol,
+    space: NASBench201,
+    table: Path,
+    details: Path,
+    metadata: Mapping[str, str],
+) -> int:
+    """Write a table and its details: every architecture whose representative was evaluated.
+
+    With several seeds the table has the means of those that every architecture has; the details have each.
+
+    Args:
+        found: checked units of representatives, none missing.
+        protocol: how they were evaluated.
+        space: the space of the architectures.
+        table: one row per architecture; ``isomorph`` is the id of the representative whose measurements it has;
+            ``parameters`` and ``macs`` are counted for the string itself.
+        details: one row per evaluated network, split, attack or corruption, and level; see :mod:`agnet.details`.
+        metadata: further entries: command, code revision.
+
+    Returns:
+        Number of rows of the table.
+
+    Raises:
+        RunDirectoryError: if there is nothing to merge.
+    """
+    by_architecture = _complete(found)
+    if not by_architecture:
+        raise RunDirectoryError(f"no unit is done of {len(found.failures) + len(found.missing)}; nothing to merge")
+    cells, isomorphs = space.enumerate(), space.isomorphs
+    kept = [i for i, representative in enumerate(isomorphs) if cells[representative] in by_architecture]
+    rows = {architecture: _mean(protocol, records) for architecture, records in by_architecture.items()}
+    names = list(dict.fromkeys(name for row in rows.values() for name in row))
+    costs = [counted(cells[i], protocol.shape, protocol.image_size) for i in kept]
+    columns = {name: pa.array([rows[cells[isomorphs[i]]].get(name) for i in kept], pa.float64()) for name in names}
+    content = pa.table(
+        {
+            "architecture": pa.array([cells[i] for i in kept]),
+            "isomorph": pa.array([isomorphs[i] for i in kept], pa.int32()),
+            **columns,
+            "parameters": pa.array([parameters for parameters, _ in costs], pa.int32()),
+            "macs": pa.array([macs for _, macs in costs], pa.int64()),
+        }
+    )
+    seeds = sorted({unit.seed for records in by_architecture.values() for unit in (r.unit for r in records)})
+    entries = {
+        "space": space.name,
+        "dataset": protocol.images.name,
+        "protocol": json.dumps(protocol.describe(), sort_keys=True),
+        "protocol_digest": protocol.digest,
+        "seeds": json.dumps(seeds),
+        "torch": str(torch.__version__),
+        **metadata,
+    }
+    write_table(table, content, entries)
+    write_details(
+        details, [row for records in by_architecture.values() for row in _detailed(protocol, records)], entries
+    )
+    return len(kept)
+
+
+def _complete(found: Found) -> dict[str, list[Record]]:
+    """Records of the architectures that have one for every seed, in the units' order."""
+    open_ = {unit.architecture for unit in (*found.failures, *found.missing)}
+    complete: dict[str, list[Record]] = {}
+    for unit, record in found.records.items():
+        if unit.architecture not in open_:
+            complete.setdefault(unit.architecture, []).append(record)
+    return complete
+
+
+def _mean(protocol: Protocol, records: Sequence[Record]) -> dict[str, float | None]:
+    """A row: means over seeds of accuracies, confidences, measures, and the fastest latency."""
+    row: dict[str, float | None] = {
+        name: float(np.mean([record.columns[name] for record in records])) for name in records[0].columns
+    }
+    for i, outcome in enumerate(records[0].outcomes):
+        if outcome["split"] == "test" and outcome["kind"] != CORRUPTION:
+            for quantity in _CONFIDENCES:
+                values = [record.outcomes[i][quantity] for record in records]
+                present = [value for value in values if value is not None]
+                name = _name(protocol, outcome, quantity)
+                row[name] = round(float(np.mean(present)), 4) if present else None
+    return row | {name: min(record.timed[name] for record in records) for name in records[0].timed}
+
+
+def _name(protocol: Protocol, outcome: Mapping[str, Any], quantity: str) -> str:
+    column = Column(protocol.prefix, outcome["split"], outcome["kind"], outcome["key"], outcome["level"], quantity)
+    return column.name
+
+
+def _detailed(protocol: Protocol, records: Sequence[Record]) -> list[dict[str, Any]]:
+    return [
+        {
+            "architecture": record.unit.architecture,
+            "seed": record.unit.seed,
+            "dataset": protocol.prefix,
+            **outcome,
+            "robust": bytes.fromhex(outcome["robust"]),
+        }
+        for record in records
+        for outcome in record.outcomes
+    ]
+
+
+def write_manifest(store: Store, found: Found, files: Mapping[str, Path], facts: Mapping[str, Any]) -> float:
+    """Write what was checked: counts, a hash over all units, what failed, the hashes of the files made of them.
+
+    Returns:
+        CPU seconds that the units have taken, whenever they were made.
+    """
+    units = hashlib.sha256()
+    for unit in sorted(found.records, key=lambda unit: (unit.seed, unit.architecture)):
+        units.update(store.path(unit).read_bytes())
+    costs = [record.cost for record in found.records.values()]
+    seconds = {part: sum(cost[f"{part}_cpu_seconds"] for cost in costs) for part in ("training", "evaluation")}
+    content = {
+        "protocol": store.digest,
+        **facts,
+        "units": {"done": len(found.records), "failed": len(found.failures), "missing": len(found.missing)},
+        "units_sha256": units.hexdigest(),
+        "cpu_seconds": {part: round(value, 1) for part, value in seconds.items()},
+        "failures": {str(unit): failure.error for unit, failure in found.failures.items()},
+        "files": {name: {"path": str(path), "sha256": sha256(path)} for name, path in files.items()},
+    }
+    write_text(store.folder / MANIFEST, json.dumps(content, indent=1) + "\n")
+    return sum(seconds.values())
+
+
+def counted(architecture: str, shape: NetworkShape, image_size: int) -> tuple[int, int]:
+    """Parameters and MACs; they depend on which operations occur, not on where."""
+    return _counted(to_string(sorted(parse(architecture))), shape, image_size)
+
+
+@cache
+def _counted(architecture: str, shape: NetworkShape, image_size: int) -> tuple[int, int]:
+    return count_parameters(architecture, shape), count_macs(architecture, shape, image_size)

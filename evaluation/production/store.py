@@ -1,0 +1,190 @@
+"""The folder of a production: one file per unit, the protocol they belong to, and what became damaged.
+
+A file appears when it is whole: it is written under a temporary name and renamed. So a kill loses at most what is in
+flight, any number of processes can write at once, and who wrote what in which order leaves no trace in the numbers.
+"""
+
+import gzip
+import hashlib
+import json
+import time
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from agnet.atomic import replacing, write_text
+from agnet.errors import RunDirectoryError
+from evaluation.production.protocol import Protocol
+from evaluation.production.unit import Failure, Record, Unit
+
+PROTOCOL = "protocol.json"
+UNITS, FAILURES, DAMAGED = "units", "failures", "damaged"
+_STALE_SECONDS = 3_600.0
+
+
+@dataclass(frozen=True)
+class Found:
+    """What lies in a store of some units.
+
+    Attributes:
+        records: of the units that are done.
+        failures: of those that raised an error.
+        missing: those of which there is nothing.
+        damaged: files that could not be read and were moved aside; their units are missing.
+    """
+
+    records: dict[Unit, Record] = field(default_factory=dict)
+    failures: dict[Unit, Failure] = field(default_factory=dict)
+    missing: list[Unit] = field(default_factory=list)
+    damaged: list[Path] = field(default_factory=list)
+
+
+class Store:
+    """The files of a production.
+
+    Args:
+        folder: where; it need not exist.
+        protocol: what everything in it was made under.
+    """
+
+    def __init__(self, folder: Path, protocol: Protocol) -> None:
+        self.folder, self.digest = folder, protocol.digest
+        self._description = {"digest": self.digest, **json.loads(json.dumps(protocol.describe()))}
+
+    def claim(self) -> None:
+        """Write the protocol into a new folder, or refuse a folder of another protocol.
+
+        Raises:
+            RunDirectoryError: naming what differs; nothing is changed.
+        """
+        path, mine = self.folder / PROTOCOL, self._description
+        if path.exists() and any((self.folder / UNITS).glob("*.json.gz")):  # else nothing yet is bound by it
+            try:
+                theirs = json.loads(path.read_text(encoding="utf-8"))
+            except ValueError as error:
+                raise RunDirectoryError(f"{path} is no JSON ({error}); choose another out=...") from error
+            if theirs.get("digest") != mine["digest"]:
+                changed = sorted(key for key in mine if key != "digest" and mine[key] != theirs.get(key))
+                raise RunDirectoryError(
+                    f"{self.folder} holds units of another protocol (differs in {', '.join(changed) or 'the images'}); "
+                    "choose another out=... or delete the folder"
+                )
+            return
+        write_text(path, json.dumps(mine, indent=1) + "\n")
+
+    def tidy(self) -> None:
+        """Remove temporary files that a kill has left; young ones may belong to a process at work."""
+        for left in self.folder.glob("*/.*.gz"):
+            if time.time() - left.stat().st_mtime > _STALE_SECONDS:
+                left.unlink(missing_ok=True)
+
+    def path(self, unit: Unit) -> Path:
+        """File of a unit's record."""
+        return self.folder / UNITS / f"{_code(unit)}.json.gz"
+
+    def failure_path(self, unit: Unit) -> Path:
+        """File of a unit's failure."""
+        return self.folder / FAILURES / f"{_code(unit)}.json.gz"
+
+    def present(self, units: Iterable[Unit]) -> set[Unit]:
+        """Units that have a record or a failure, without reading them."""
+        names = {path.name for folder in (UNITS, FAILURES) for path in (self.folder / folder).glob("*.json.gz")}
+        return {unit for unit in units if f"{_code(unit)}.json.gz" in names}
+
+    def write(self, result: Record | Failure) -> None:
+        """Keep a record, in place of a failure if there was one; or a failure."""
+        unit = asdict(result.unit)
+        if isinstance(result, Failure):
+            content = {"protocol": self.digest, **unit, "error": result.error, "trace": result.trace}
+            _write(self.failure_path(result.unit), content)
+            return
+        content = {
+            "protocol": self.digest,
+            **unit,
+            "columns": result.columns,
+            "timed": result.timed,
+            "outcomes": result.outcomes,
+        }
+        _write(self.path(result.unit), {**content, "sha256": _hash(content), "cost": result.cost})
+        self.failure_path(result.unit).unlink(missing_ok=True)
+
+    def forget_failures(self, units: Iterable[Unit]) -> None:
+        """Make failed units missing."""
+        for unit in units:
+            self.failure_path(unit).unlink(missing_ok=True)
+
+    def find(self, units: Iterable[Unit]) -> Found:
+        """Read and check what there is of some units; damaged files are moved aside, none is lost.
+
+        Raises:
+            RunDirectoryError: if a file was made under another protocol.
+        """
+        found = Found()
+        for unit in units:
+            path, failed = self.path(unit), self.failure_path(unit)
+            try:
+                if path.exists():
+                    found.records[unit] = self._record(path, unit)
+                elif failed.exists():
+                    found.failures[unit] = self._failure(failed, unit)
+                else:
+                    found.missing.append(unit)
+            except _Damaged:
+                aside = self.folder / DAMAGED / f"{time.time_ns()}_{path.name}"
+                aside.parent.mkdir(exist_ok=True)
+                (path if path.exists() else failed).replace(aside)
+                found.damaged.append(aside)
+                found.missing.append(unit)
+        return found
+
+    def _record(self, path: Path, unit: Unit) -> Record:
+        content = self._read(path, unit)
+        try:
+            hashed = {key: content[key] for key in ("protocol", "architecture", "seed", "columns", "timed", "outcomes")}
+            record = Record(unit, content["columns"], content["timed"], content["outcomes"], content["cost"])
+        except KeyError as error:
+            raise _Damaged from error
+        if content.get("sha256") != _hash(hashed):
+            raise _Damaged
+        return record
+
+    def _failure(self, path: Path, unit: Unit) -> Failure:
+        content = self._read(path, unit)
+        try:
+            return Failure(unit, str(content["error"]), str(content["trace"]))
+        except KeyError as error:
+            raise _Damaged from error
+
+    def _read(self, path: Path, unit: Unit) -> dict[str, Any]:
+        try:
+            content = json.loads(gzip.decompress(path.read_bytes()))
+        except (OSError, EOFError, ValueError, RecursionError, zlib.error) as error:
+            raise _Damaged from error
+        if not isinstance(content, dict) or (content.get("architecture"), content.get("seed")) != (
+            unit.architecture,
+            unit.seed,
+        ):
+            raise _Damaged
+        if content.get("protocol") != self.digest:
+            raise RunDirectoryError(f"{path} was made under another protocol; move it away and run again")
+        return content
+
+
+class _Damaged(Exception):
+    pass
+
+
+def _code(unit: Unit) -> str:
+    return f"{hashlib.sha256(unit.architecture.encode()).hexdigest()[:16]}_{unit.seed}"
+
+
+def _hash(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _write(path: Path, content: Mapping[str, Any]) -> None:
+    data = json.dumps(content, allow_nan=False).encode()
+    with replacing(path) as temporary:
+        temporary.write_bytes(gzip.compress(data, mtime=0))

@@ -1,0 +1,271 @@
+"""The unit of work: one network of a protocol, trained, attacked, corrupted, measured, and recorded at once."""
+
+import math
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor
+
+from agnet.columns import ATTACK, CLEAN, CORRUPTION, MEASURE, SPLITS, Column
+from agnet.errors import ConfigurationError, InvalidInput
+from evaluation.compile import CompiledNetwork
+from evaluation.corruptions import SEVERITIES, corrupt
+from evaluation.corruptions.pixels import to_levels
+from evaluation.data import Images
+from evaluation.data.images import in_unit_interval
+from evaluation.evaluator import default_batch_size, evaluate
+from evaluation.latency import latency_ms
+from evaluation.network import CellNetwork
+from evaluation.outcome import Outcome
+from evaluation.production.protocol import Protocol
+from evaluation.sensitivity import sensitivity
+from evaluation.stack import initialize
+from evaluation.train import fit
+
+INITIALISED, TRAINED = "initialised", "trained"
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One network of a protocol.
+
+    Attributes:
+        architecture: the cell's string.
+        seed: of initial weights, image order, augmentation and the attacks' random starts.
+    """
+
+    architecture: str
+    seed: int
+
+    def __str__(self) -> str:
+        return f"{self.architecture}, seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is known of a unit.
+
+    Attributes:
+        unit: the network.
+        columns: what belongs into a table, accuracies in percent; the same whenever and wherever it is computed on one
+            kind of machine.
+        timed: what was timed, in ms.
+        outcomes: per split, attack or corruption and level: accuracy, confidences, cost, confusion matrix, and the bit
+            of every image; plain values.
+        cost: what it took, and where: plain values.
+    """
+
+    unit: Unit
+    columns: dict[str, float]
+    timed: dict[str, float]
+    outcomes: list[dict[str, Any]]
+    cost: dict[str, Any] = field(default_factory=dict, compare=False)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A unit that raised an error.
+
+    Attributes:
+        unit: the network.
+        error: what was raised, in one line.
+        trace: where.
+    """
+
+    unit: Unit
+    error: str
+    trace: str
+
+
+class UnitEvaluator:
+    """Evaluates units of one protocol; what all of them share is made once.
+
+    Args:
+        protocol: how.
+        device: where networks are trained and attacked; numbers agree between devices to rounding. Latency is measured
+            on the CPU in any case.
+    """
+
+    def __init__(self, protocol: Protocol, device: str = "cpu") -> None:
+        self.protocol, self.device = protocol, torch.device(device)
+        self.splits: dict[str, Images] = {split: getattr(protocol.images, split).to(self.device) for split in SPLITS}
+
+    def __call__(self, group: Sequence[str], wanted: Sequence[str], seed: int) -> Iterator[Record | Failure]:
+        """Train a group and evaluate the wanted of its members, one after another.
+
+        Raises:
+            ConfigurationError: for settings that no unit could be evaluated with.
+            OSError: as it comes; anything else becomes a :class:`Failure`.
+        """
+        protocol, begin = self.protocol, time.process_time()
+        try:
+            networks = fit(group, protocol.shape, protocol.images.train, protocol.recipe, seed=seed, device=self.device)
+        except (ConfigurationError, OSError):
+            raise
+        except Exception as error:
+            yield from (_failure(Unit(architecture, seed), error) for architecture in wanted)
+            return
+        share = (time.process_time() - begin) / len(group)
+        for architecture, network in zip(group, networks, strict=True):
+            if architecture not in wanted:
+                continue
+            unit, begin = Unit(architecture, seed), time.process_time()
+            try:
+                record = self._examine(unit, network)
+            except (ConfigurationError, OSError):
+                raise
+            except Exception as error:
+                yield _failure(unit, error)
+                continue
+            record.cost.update(training_cpu_seconds=share, evaluation_cpu_seconds=time.process_time() - begin)
+            yield record
+
+    def _examine(self, unit: Unit, network: CellNetwork) -> Record:
+        protocol = self.protocol
+        columns: dict[str, float] = {}
+        outcomes: list[dict[str, Any]] = []
+        for split in SPLITS:
+            found = [*self._attacked(unit, network, split), *self._corrupted(network, split)]
+            for kind, outcome in found:
+                column = Column(protocol.prefix, split, kind, outcome.attack, outcome.eps)
+                columns[column.name] = outcome.accuracy
+                outcomes.append(_plain(column, outcome, protocol.images.num_classes))
+        columns |= self._measured(unit, network)
+        broken = [name for name, value in columns.items() if not math.isfinite(value)]
+        if broken:
+            raise InvalidInput(f"{broken[0]} is {columns[broken[0]]}: did the training diverge?")
+        latency = latency_ms(unit.architecture, protocol.shape, protocol.image_size)
+        return Record(unit, columns, {f"{protocol.prefix}_cpu_latency_ms": latency}, outcomes)
+
+    def _attacked(self, unit: Unit, network: CellNetwork, split: str) -> Iterator[tuple[str, Outcome]]:
+        """Clean images, then every attack; attacks on equally many images share the passes they share."""
+        protocol, images = self.protocol, self.splits[split]
+        groups: dict[int, list[Any]] = {len(images): []}
+        for attack in protocol.attacks:
+            count = min(protocol.attack_images.get(attack.name, len(images)), len(images))
+            groups.setdefault(count, []).append(attack)
+        for count, attacks in groups.items():
+            chosen = images.first(count)
+            found = evaluate(
+                network,
+                chosen.stored,
+                chosen.labels,
+                attacks,
+                mode=protocol.mode,
+                seed=unit.seed,
+                precision=protocol.precision,
+            )
+            if count == len(images):
+                yield CLEAN, found["clean"]
+            yield from ((ATTACK, outcome) for outcome in found.outcomes[1:])
+
+    def _corrupted(self, network: CellNetwork, split: str) -> Iterator[tuple[str, Outcome]]:
+        """All corruptions of a split in a few large batches."""
+        if split not in self._corruptions:
+            return
+        images, judge = self._corruptions[split], CompiledNetwork(network)
+        with torch.no_grad():
+            logits = [judge(in_unit_interval(part)) for part in images.split(default_batch_size(images))]
+        levels = self._levels
+        softmax = torch.cat(logits).float().softmax(1).cpu().unflatten(0, (len(levels), -1))
+        labels = self.splits[split].labels[: softmax.shape[1]].cpu()
+        for (name, severity), probabilities in zip(levels, softmax, strict=True):
+            yield CORRUPTION, _judged(probabilities, labels, name, severity, self.protocol.mode)
+
+    @property
+    def _levels(self) -> list[tuple[str, int]]:
+        """Corruptions and severities, in the order of the corrupted images."""
+        wanted = self.protocol.corruptions
+        return [(name, severity) for name in wanted.names for severity in SEVERITIES] if wanted else []
+
+    @cached_property
+    def _corruptions(self) -> dict[str, UInt8[Tensor, "n c h w"]]:
+        """Corrupted images by split, made once: every network is shown the same."""
+        wanted = self.protocol.corruptions
+        if wanted is None:
+            return {}
+        made: dict[str, Tensor] = {}
+        for split in wanted.splits:
+            images = self.splits[split]
+            images = images if wanted.num_images is None else images.first(min(wanted.num_images, len(images)))
+            levels = images.stored if images.stored.dtype == torch.uint8 else to_levels(images.stored)
+            made[split] = torch.cat([self._made(name, severity, levels) for name, severity in self._levels])
+        return made
+
+    def _made(self, name: str, severity: int, levels: UInt8[Tensor, "n c h w"]) -> UInt8[Tensor, "n c h w"]:
+        wanted = self.protocol.corruptions
+        assert wanted is not None
+        if wanted.folder is None:
+            return corrupt(levels, name, severity, seed=wanted.seed, frost=wanted.frost)
+        images, _ = wanted.folder.images(name, severity)
+        if images.shape[1:] != levels.shape[1:]:
+            raise ConfigurationError(
+                f"corruption.path={wanted.folder.path} has images of {list(images.shape[1:])}, the data set of "
+                f"{list(levels.shape[1:])}; give the folder of the same images, or null to corrupt them here"
+            )
+        return images[: len(levels)].to(levels.device)
+
+    def _measured(self, unit: Unit, network: CellNetwork) -> dict[str, float]:
+        """Training-free measures before and after training."""
+        protocol, wanted = self.protocol, self.protocol.sensitivities
+        if wanted is None:
+            return {}
+        fresh = CellNetwork(unit.architecture, protocol.shape)
+        initialize(fresh, seed=unit.seed)
+        images = protocol.images.train.first(wanted.num_images).to(self.device)
+        columns: dict[str, float] = {}
+        for state, examined in ((INITIALISED, fresh.to(self.device).eval()), (TRAINED, network)):
+            found = sensitivity(examined, images.pixels, images.labels, seed=unit.seed, projections=wanted.projections)
+            columns |= {Column(protocol.prefix, "", MEASURE, key, 0.0, state).name: v for key, v in found.items()}
+        return columns
+
+
+def _failure(unit: Unit, error: Exception) -> Failure:
+    text = " ".join(f"{type(error).__name__}: {error}".split())
+    return Failure(unit, text, "".join(traceback.format_exception(error)))
+
+
+def _judged(
+    softmax: Float[Tensor, "n classes"], labels: Int[Tensor, " n"], name: str, severity: int, mode: str
+) -> Outcome:
+    """What a network has made of corrupted images."""
+    confidence, predicted = softmax.max(1)
+    ones = torch.ones_like(labels)
+    return Outcome(
+        attack=name,
+        norm="",
+        eps=float(severity),
+        mode=mode,
+        labels=labels,
+        predicted=predicted,
+        robust=predicted == labels,
+        confidence=confidence,
+        true_confidence=softmax.gather(1, labels[:, None])[:, 0],
+        forwards=ones,
+        gradients=torch.zeros_like(ones),
+    )
+
+
+def _plain(column: Column, outcome: Outcome, num_classes: int) -> dict[str, Any]:
+    """An outcome as plain values, with the keys of :mod:`agnet.details`."""
+    details = outcome.details(num_classes)
+    confusion: Any = details["confusion"]
+    kept = ("accuracy", "confidence", "confidence_right", "confidence_wrong", "confidence_true")
+    return {
+        "split": column.split,
+        "kind": column.kind,
+        "key": column.key,
+        "level": column.level,
+        "images": details["images"],
+        **{key: details[key] for key in kept},
+        "forwards": details["forwards"],
+        "gradients": details["gradients"],
+        "confusion": [count for row in confusion for count in row],
+        "robust": details["robust"],
+    }

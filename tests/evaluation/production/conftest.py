@@ -1,0 +1,61 @@
+"""Seconds for a handful of cells: two channels, one epoch of three steps, two attacks, one corruption, one measure."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from agnet.engines import InlineEngine
+from agnet.spaces import NASBench201
+from evaluation.attacks import FGSM, PGD
+from evaluation.data import ImageSplits
+from evaluation.production import Corruptions, Protocol, Sensitivities, produce
+from evaluation.production.merge import representatives
+from evaluation.production.store import Found
+from evaluation.train import Recipe
+
+
+@pytest.fixture(scope="session")
+def space() -> NASBench201:
+    return NASBench201()
+
+
+@pytest.fixture(scope="session")
+def protocol(tiny: ImageSplits) -> Protocol:
+    return Protocol(
+        images=tiny,
+        channels=2,
+        cells_per_stage=1,
+        recipe=Recipe(epochs=1, batch_size=32),
+        attacks=[FGSM([8]), PGD([16], steps=2, relative_step=0.5)],
+        attack_images={"pgd": 20},
+        corruptions=Corruptions(("fog", "contrast"), num_images=10),
+        sensitivities=Sensitivities(8),
+        group_size=2,
+    )
+
+
+@pytest.fixture(scope="session")
+def catalogue(space: NASBench201) -> list[str]:
+    return representatives(space)
+
+
+@pytest.fixture(scope="session")
+def cells(catalogue: list[str]) -> list[str]:
+    """Five cells: two whole groups and half of one."""
+    return catalogue[:5]
+
+
+@pytest.fixture(scope="session")
+def finished(
+    protocol: Protocol, cells: list[str], catalogue: list[str], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Found]:
+    """A folder with all units of two seeds, and what is in it. Tests work on copies."""
+    folder = tmp_path_factory.mktemp("finished")
+    found = produce(protocol, cells, folder, engine=InlineEngine(), seeds=(0, 3), catalogue=catalogue, progress=False)
+    return folder, found
+
+
+@pytest.fixture
+def folder(finished: tuple[Path, Found], tmp_path: Path) -> Path:
+    return Path(shutil.copytree(finished[0], tmp_path / "run"))

@@ -1,0 +1,63 @@
+"""A protocol as plain values, and what cannot be one."""
+
+import dataclasses
+import json
+import pickle
+from typing import Any
+
+import pytest
+
+from agnet.errors import ConfigurationError
+from evaluation.production import Corruptions, Protocol, Sensitivities
+
+
+def test_the_protocol_is_plain_values(protocol: Protocol) -> None:
+    described = json.loads(json.dumps(protocol.describe()))
+    assert described["attacks"]["fgsm"] == {"attack": "FGSM", "name": "fgsm", "eps": [8], "norm": "linf"}
+    assert described["attacks"]["pgd"].items() >= {"eps": [16], "steps": 2, "relative_step": 0.5}.items()
+    assert described["attack_images"] == {"pgd": 20}
+    assert described["images"] == {"train": 96, "valid": 30, "test": 25}
+    assert described["shape"]["channels"] == 2
+    assert described["recipe"]["epochs"] == 1
+    assert described["corruptions"].items() >= {"names": ["fog", "contrast"], "made": "here"}.items()
+    assert described["sensitivities"] == {"num_images": 8, "projections": None}
+    assert protocol.digest == dataclasses.replace(protocol).digest
+    assert protocol.digest == pickle.loads(pickle.dumps(protocol)).digest, "workers get a copy"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"group_size": 0}, "group_size=0"),
+        ({"attack_images": {"apgd": 10}}, "attack_images: apgd: 10; give a number from 1 for one of fgsm, pgd"),
+        ({"attack_images": {"pgd": 0}}, "attack_images: pgd: 0"),
+        ({"name": "my_images"}, "name=my_images; columns begin with small letters and digits"),
+        ({"name": ""}, "name="),
+        ({"mode": "guessed"}, "mode one of published, worst_case"),
+        ({"channels": 0}, "channels=0"),
+    ],
+)
+def test_no_protocol(change: dict[str, Any], said: str, protocol: Protocol) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        dataclasses.replace(protocol, **change)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"names": ("fog", "rain")}, r"corruption.names=\['fog', 'rain'\]; give distinct ones of gaussian_noise"),
+        ({"names": ("fog", "fog")}, "distinct"),
+        ({"names": ()}, "corruption.names"),
+        ({"names": ("fog",), "splits": ("train",)}, "corruption.splits"),
+        ({"names": ("fog",), "num_images": 0}, "corruption.num_images=0"),
+    ],
+)
+def test_no_corruptions(settings: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        Corruptions(**settings)
+
+
+@pytest.mark.parametrize("settings", [{"num_images": 0}, {"num_images": 8, "projections": 0}])
+def test_no_measures(settings: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match="sensitivity"):
+        Sensitivities(**settings)

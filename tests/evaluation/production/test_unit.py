@@ -1,0 +1,142 @@
+"""What is recorded of one network."""
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from agnet.columns import SPLITS, parse_column
+from agnet.errors import ConfigurationError
+from evaluation import evaluate
+from evaluation.corruptions import CorruptedImages, corrupt, write_corrupted
+from evaluation.corruptions.pixels import to_levels
+from evaluation.network import CellNetwork
+from evaluation.production import Corruptions, Failure, Protocol, Record, UnitEvaluator
+from evaluation.production import unit as module
+from evaluation.sensitivity import sensitivity
+from evaluation.train import fit
+
+
+@pytest.fixture(scope="module")
+def record(protocol: Protocol, cells: list[str]) -> Record:
+    [result] = UnitEvaluator(protocol)(cells[:2], cells[1:2], 3)
+    assert isinstance(result, Record)
+    return result
+
+
+@pytest.fixture(scope="module")
+def network(protocol: Protocol, cells: list[str]) -> CellNetwork:
+    return fit(cells[:2], protocol.shape, protocol.images.train, protocol.recipe, seed=3)[1]
+
+
+def test_columns_of_every_kind(record: Record) -> None:
+    assert {parse_column(name).kind for name in record.columns} == {"clean", "attack", "corruption", "measure"}  # type: ignore[union-attr]
+    assert list(record.timed) == ["tiny_cpu_latency_ms"]
+    assert record.timed["tiny_cpu_latency_ms"] > 0
+    assert len([name for name in record.columns if "_s" in name and "hessian" not in name]) == 2 * 5, "test images only"
+    assert json.loads(json.dumps(record.outcomes)) == record.outcomes
+
+
+def test_accuracies_are_those_of_the_evaluator(record: Record, network: CellNetwork, protocol: Protocol) -> None:
+    for split in SPLITS:
+        images = getattr(protocol.images, split)
+        fgsm, pgd = protocol.attacks
+        found = evaluate(network, images.stored, images.labels, [fgsm], seed=3)
+        assert record.columns[f"tiny_{split}"] == found["clean"].accuracy
+        assert record.columns[f"tiny_{split}_fgsm_eps8"] == found["fgsm_eps8"].accuracy
+        first = images.first(20)
+        found = evaluate(network, first.stored, first.labels, [pgd], seed=3)
+        assert record.columns[f"tiny_{split}_pgd_eps16"] == found["pgd_eps16"].accuracy, "of the first 20 images"
+
+
+def test_corruptions_are_those_of_the_generator(record: Record, network: CellNetwork, protocol: Protocol) -> None:
+    images = protocol.images.test.first(10)
+    for name, severity in (("fog", 1), ("contrast", 5)):
+        corrupted = corrupt(to_levels(images.pixels), name, severity, seed=0)
+        with torch.no_grad():
+            right = network(corrupted.float() / 255).argmax(1) == images.labels
+        assert record.columns[f"tiny_test_{name}_s{severity}"] == pytest.approx(100 * float(right.float().mean()))
+
+
+def test_measures_before_and_after_training(record: Record, network: CellNetwork, protocol: Protocol) -> None:
+    images = protocol.images.train.first(8)
+    for key, value in sensitivity(network, images.pixels, images.labels, seed=3).items():
+        assert record.columns[f"tiny_{key}_trained"] == pytest.approx(value, rel=1e-5)
+        assert record.columns[f"tiny_{key}_initialised"] != record.columns[f"tiny_{key}_trained"]
+
+
+def test_outcomes_have_everything_the_attack_found_out(record: Record, protocol: Protocol) -> None:
+    for outcome in record.outcomes:
+        confusion = np.array(outcome["confusion"]).reshape(10, 10)
+        bits = np.unpackbits(np.frombuffer(bytes.fromhex(outcome["robust"]), np.uint8))[: outcome["images"]]
+        assert confusion.sum() == outcome["images"]
+        assert 100 * bits.mean() == pytest.approx(outcome["accuracy"])
+        labels = getattr(protocol.images, outcome["split"]).labels[: outcome["images"]]
+        assert confusion.sum(axis=1).tolist() == torch.bincount(labels, minlength=10).tolist(), "rows are true classes"
+    kinds = [(o["split"], o["kind"], o["key"], o["level"], o["images"]) for o in record.outcomes]
+    assert len(set(kinds)) == len(kinds)
+    assert ("valid", "clean", "clean", 0.0, 30) in kinds
+    assert ("test", "attack", "pgd", 16.0, 20) in kinds
+    assert ("test", "corruption", "contrast", 5.0, 10) in kinds
+
+
+def test_a_member_is_the_same_whoever_else_is_wanted(protocol: Protocol, cells: list[str], record: Record) -> None:
+    _, second = UnitEvaluator(protocol)(cells[:2], cells[:2], 3)
+    assert isinstance(second, Record)
+    assert (second.columns, second.outcomes) == (record.columns, record.outcomes)
+
+
+def test_an_error_of_one_network_is_recorded(
+    protocol: Protocol, cells: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def latency(architecture: str, *args: object) -> float:
+        if architecture == cells[0]:
+            raise RuntimeError("out of\nmemory")
+        return 1.0
+
+    monkeypatch.setattr(module, "latency_ms", latency)
+    first, second = UnitEvaluator(protocol)(cells[:2], cells[:2], 0)
+    assert isinstance(first, Failure)
+    assert first.error == "RuntimeError: out of memory"
+    assert "in latency" in first.trace
+    assert isinstance(second, Record)
+
+
+def test_a_diverged_training_is_a_failure(protocol: Protocol, cells: list[str]) -> None:
+    recipe = dataclasses.replace(protocol.recipe, learning_rate=1e30)
+    for result in UnitEvaluator(dataclasses.replace(protocol, recipe=recipe))(cells[:2], cells[:2], 0):
+        assert isinstance(result, Failure)
+        assert "NaN" in result.error or "finite" in result.error
+
+
+@pytest.mark.parametrize("error", [ConfigurationError("no classes"), OSError(28, "No space left on device")])
+def test_what_concerns_all_networks_is_raised(
+    error: Exception, protocol: Protocol, cells: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(group: Sequence[str], *args: object, **kwargs: object) -> None:
+        raise error
+
+    monkeypatch.setattr(module, "fit", failing)
+    with pytest.raises(type(error)):
+        list(UnitEvaluator(protocol)(cells[:2], cells[:2], 0))
+
+
+def test_corrupted_images_of_a_folder(protocol: Protocol, cells: list[str], tmp_path: Path, record: Record) -> None:
+    """Written with the same seed they are the same images."""
+    test = protocol.images.test
+    write_corrupted(tmp_path, to_levels(test.pixels), test.labels, seed=0, names=["fog", "contrast"])
+    wanted = Corruptions(("fog", "contrast"), num_images=10, folder=CorruptedImages(tmp_path))
+    [other] = UnitEvaluator(dataclasses.replace(protocol, corruptions=wanted))(cells[:2], cells[1:2], 3)
+    assert isinstance(other, Record)
+    assert other.columns == record.columns
+
+
+def test_corrupted_images_of_another_set(protocol: Protocol, tmp_path: Path) -> None:
+    valid = protocol.images.valid
+    write_corrupted(tmp_path, to_levels(valid.pixels), valid.labels, seed=0, names=["fog"])
+    with pytest.raises(ConfigurationError, match="not the 25 test images in their order"):
+        dataclasses.replace(protocol, corruptions=Corruptions(("fog",), folder=CorruptedImages(tmp_path)))
