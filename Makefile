@@ -10,15 +10,18 @@ BENCHMARKS := generation pretraining training sensitivity
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help search test lint format bench clean
+.PHONY: help search search-live test lint format bench clean
 
 help:  ## show this list
 	@echo "usage: make TARGET [PYTHON=python3.12] [ARGS='...']"
-	@sed -n 's/^\([a-z]*\):[^#]*## *\(.*\)/\1|\2/p' $(firstword $(MAKEFILE_LIST)) \
-		| while IFS='|' read -r name text; do printf '  %-8s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):[^#]*## *\(.*\)/\1|\2/p' $(firstword $(MAKEFILE_LIST)) \
+		| while IFS='|' read -r name text; do printf '  %-11s %s\n' "$$name" "$$text"; done
 
 search: $(VENV)/.installed  ## run the main search on the bundled table; ARGS: Hydra overrides
 	$(PY) -m search.run run_dir=runs/quickstart $(ARGS)
+
+search-live: $(VENV)/.installed  ## search without a table: train and attack what is asked for; ARGS: Hydra overrides
+	$(PY) -m search.run experiment=live_digits run_dir=runs/live_digits $(ARGS)
 
 test: $(VENV)/.installed-test  ## run the default test suite; ARGS: pytest options, e.g. ARGS='-m slow'
 	$(PY) -m pytest -n auto $(ARGS)

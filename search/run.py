@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits
 from agnet.arguments import check_arguments
 from agnet.command import command
 from agnet.errors import AGNetError, ConfigurationError, InvalidArchitecture
-from agnet.objective import LEARNED, Goal, Objective, Report
+from agnet.objective import LEARNED, Goal, Objective
 from agnet.optimizer import AbstractOptimizer
 from agnet.paths import CONF_DIR, ROOT
 from agnet.spaces import AbstractSpace, Subspace
@@ -28,7 +28,7 @@ from search.exact import Exact
 from search.loggers import AbstractLogger, HistoryObserver
 from search.loop import SearchObjective, check_schedule, run_search
 from search.plot import plot_history
-from search.result import make_result, read_result, summary, write_result
+from search.result import Reading, make_result, read_result, summary, write_result
 from search.run_directory import IGNORED, RunDirectory, check_keys, relevant
 
 MAX_SEED = 2**31 - 1
@@ -104,7 +104,7 @@ def execute(cfg: DictConfig, *, optimizer_name: str, run_directory: Path) -> dic
     return result
 
 
-def build_objective(cfg: DictConfig) -> tuple[SearchObjective, Report]:
+def build_objective(cfg: DictConfig) -> tuple[SearchObjective, Reading]:
     """Objective and report of a configuration; tables not found from here are looked for in the checkout.
 
     Raises:

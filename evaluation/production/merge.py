@@ -66,7 +66,7 @@ def merge(
         raise RunDirectoryError(f"no unit is done of {len(found.failures) + len(found.missing)}; nothing to merge")
     cells, isomorphs = space.enumerate(), space.isomorphs
     kept = [i for i, representative in enumerate(isomorphs) if cells[representative] in by_architecture]
-    rows = {architecture: _mean(protocol, records) for architecture, records in by_architecture.items()}
+    rows = {architecture: table_row(protocol, records) for architecture, records in by_architecture.items()}
     names = list(dict.fromkeys(name for row in rows.values() for name in row))
     costs = [counted(cells[i], protocol.shape, protocol.image_size) for i in kept]
     columns = {name: pa.array([rows[cells[isomorphs[i]]].get(name) for i in kept], pa.float64()) for name in names}
@@ -106,8 +106,8 @@ def _complete(found: Found) -> dict[str, list[Record]]:
     return complete
 
 
-def _mean(protocol: Protocol, records: Sequence[Record]) -> dict[str, float | None]:
-    """A row: means over seeds of accuracies, confidences, measures, and the fastest latency."""
+def table_row(protocol: Protocol, records: Sequence[Record]) -> dict[str, float | None]:
+    """A row of the table without keys and counts: means over seeds, and the fastest latency."""
     row: dict[str, float | None] = {
         name: float(np.mean([record.columns[name] for record in records])) for name in records[0].columns
     }

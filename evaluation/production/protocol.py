@@ -12,13 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from agnet.columns import SPLITS
+from agnet.columns import ATTACK, CLEAN, CORRUPTION, MEASURE, SPLITS, STATES, Column
 from agnet.errors import ConfigurationError
 from evaluation.attacks import AbstractAttack
-from evaluation.corruptions import CORRUPTIONS, CorruptedImages, FrostPictures
+from evaluation.corruptions import CORRUPTIONS, SEVERITIES, CorruptedImages, FrostPictures
 from evaluation.data import ImageSplits
 from evaluation.evaluator import check_modes
 from evaluation.network import NetworkShape
+from evaluation.sensitivity import MEASURES
 from evaluation.train import Recipe
 
 _NAME = re.compile(r"[a-z][a-z0-9]*")
@@ -172,6 +173,20 @@ class Protocol:
     def image_size(self) -> int:
         """Height and width of the images in pixels."""
         return self.images.image_size
+
+    @property
+    def columns(self) -> list[str]:
+        """Columns of the table, but for those that are counted."""
+        names: list[str] = []
+        for split in SPLITS:
+            levels = [(CLEAN, CLEAN, 0.0)]
+            levels += [(ATTACK, attack.name, float(eps)) for attack in self.attacks for eps in attack.eps]
+            if self.corruptions is not None and split in self.corruptions.splits:
+                levels += [(CORRUPTION, name, float(s)) for name in self.corruptions.names for s in SEVERITIES]
+            names += [Column(self.prefix, split, *level).name for level in levels]
+        if self.sensitivities is not None:
+            names += [Column(self.prefix, "", MEASURE, key, 0.0, s).name for s in STATES for key in MEASURES]
+        return [*names, f"{self.prefix}_cpu_latency_ms"]
 
     def describe(self) -> dict[str, Any]:
         """The protocol as plain values, for the table's metadata and the folder."""

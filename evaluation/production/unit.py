@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
-from agnet.columns import ATTACK, CLEAN, CORRUPTION, MEASURE, SPLITS, Column
+from agnet.columns import ATTACK, CLEAN, CORRUPTION, MEASURE, SPLITS, STATES, Column
 from agnet.errors import ConfigurationError, InvalidInput
 from evaluation.compile import CompiledNetwork
 from evaluation.corruptions import SEVERITIES, corrupt
@@ -27,8 +27,6 @@ from evaluation.production.protocol import Protocol
 from evaluation.sensitivity import sensitivity
 from evaluation.stack import initialize
 from evaluation.train import fit
-
-INITIALISED, TRAINED = "initialised", "trained"
 
 
 @dataclass(frozen=True)
@@ -220,7 +218,7 @@ class UnitEvaluator:
         initialize(fresh, seed=unit.seed)
         images = protocol.images.train.first(wanted.num_images).to(self.device)
         columns: dict[str, float] = {}
-        for state, examined in ((INITIALISED, fresh.to(self.device).eval()), (TRAINED, network)):
+        for state, examined in zip(STATES, (fresh.to(self.device).eval(), network), strict=True):
             found = sensitivity(examined, images.pixels, images.labels, seed=unit.seed, projections=wanted.projections)
             columns |= {Column(protocol.prefix, "", MEASURE, key, 0.0, state).name: v for key, v in found.items()}
         return columns

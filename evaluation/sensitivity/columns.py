@@ -13,6 +13,9 @@ from evaluation.sensitivity.weight_hessian import weight_hessian_top
 
 logger = logging.getLogger(__name__)
 
+MEASURES = ("jacobian_frobenius", "hessian_input_top1", "hessian_weight_top1")
+"""What :func:`sensitivity` finds, in its order."""
+
 
 def sensitivity(
     model: nn.Module,

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from agnet.objective import Goal, Objective, Report
+from agnet.objective import Goal, Objective
 from search.comparison.plan import Cell
 from search.exact import Exact
 from search.history import History, read_queries
 from search.loop import HISTORY_FILE
-from search.result import read_result
+from search.result import Reading, read_result
 from search.run_directory import RESULT_FILE
 
 
@@ -35,11 +35,11 @@ class Problem:
     goal: Goal
     protocol: str
     budget: int
-    report: Report
+    report: Reading
     exact: Exact | None
 
     @classmethod
-    def of(cls, label: str, objective: Any, report: Report, budget: int) -> "Problem":
+    def of(cls, label: str, objective: Any, report: Reading, budget: int) -> "Problem":
         """From what a configuration builds."""
         if isinstance(objective, Objective):
             return cls(label, objective.goal, objective.protocol, budget, report, Exact(objective))

@@ -239,7 +239,7 @@ def test_a_malformed_row_is_named_even_where_the_count_is_right(refused: Any, ta
         (["objective.protocol=guessed"], ["objective.protocol=guessed", "looked_up"]),
         (["objective.report=some"], ["objective.report=some", "all"]),
         (["+bugdet=20"], ["no key bugdet", "did you mean budget?"]),
-        (["experiment=digits"], ["no key", "first line"]),
+        (["experiment=digits"], ["attack", "made for another command"]),
         (["optimizer=agnet", "optimizer.proposal.prior=many"], ["optimizer.proposal.prior=many", "a whole number"]),
         (["optimizer=agnet", "optimizer.acquisition.beta=abc"], ["optimizer.acquisition.beta=abc", "a list"]),
         (["under={watts: [1]}"], ["watts", "digits_valid"]),

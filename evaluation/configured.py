@@ -1,0 +1,65 @@
+"""From a configuration to a protocol, in the process that reads it and in those that work."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from agnet.errors import ConfigurationError
+from evaluation.corruptions import CORRUPTIONS, CorruptedImages, read_frost
+from evaluation.production import Corruptions, Protocol, Sensitivities
+
+
+def build_protocol(cfg: DictConfig) -> Protocol:
+    """The protocol of a configuration composed from ``conf/protocol``."""
+    return Protocol(
+        images=instantiate(cfg.dataset),
+        channels=cfg.network.channels,
+        cells_per_stage=cfg.network.cells_per_stage,
+        recipe=instantiate(cfg.recipe),
+        attacks=[instantiate(attack) for attack in (cfg.get("attack") or {}).values()],
+        attack_images=dict(cfg.attack_images or {}),
+        corruptions=_corruptions(cfg.corruption),
+        sensitivities=Sensitivities(**cfg.sensitivity) if cfg.sensitivity.num_images else None,
+        group_size=cfg.group_size,
+        mode=cfg.mode,
+        precision=cfg.precision,
+        name=cfg.name,
+    )
+
+
+def _corruptions(cfg: DictConfig) -> Corruptions | None:
+    names = CORRUPTIONS if cfg.names == "all" else cfg.names
+    if isinstance(names, str):
+        raise ConfigurationError(f"corruption.names={names}; give a list, or all")
+    if not names:
+        if cfg.path or cfg.frost:
+            raise ConfigurationError(f"corruption.path={cfg.path}, frost={cfg.frost}: give corruption.names, e.g. all")
+        return None
+    return Corruptions(
+        tuple(names),
+        cfg.num_images,
+        cfg.seed,
+        tuple(cfg.splits),
+        read_frost(Path(cfg.frost)) if cfg.frost else None,
+        CorruptedImages(Path(cfg.path)) if cfg.path else None,
+    )
+
+
+@dataclass(frozen=True)
+class FromConfig:
+    """A worker's way to the protocol: it reads the images itself.
+
+    Attributes:
+        text: the configuration as JSON.
+    """
+
+    text: str
+
+    def __call__(self) -> Protocol:
+        """The protocol."""
+        cfg = OmegaConf.create(json.loads(self.text))
+        assert isinstance(cfg, DictConfig)
+        return build_protocol(cfg)
