@@ -33,6 +33,11 @@ def content_hash(table: pa.Table) -> str:
         sha.update(name.encode() + str(column.type).encode())
         if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
             sha.update(np.ascontiguousarray(column.to_numpy(zero_copy_only=False)).tobytes())
+        elif pa.types.is_list(column.type):
+            for part in (column.offsets, column.values):
+                sha.update(np.ascontiguousarray(part.to_numpy(zero_copy_only=False)).tobytes())
+        elif pa.types.is_binary(column.type):
+            sha.update("\n".join(value.hex() for value in column.to_pylist()).encode())
         else:
             sha.update("\n".join(column.to_pylist()).encode())
     return sha.hexdigest()
@@ -49,11 +54,14 @@ def write_table(path: Path, table: pa.Table, metadata: Mapping[str, str]) -> Non
     Raises:
         TableError: if the table breaks the contract.
     """
-    table = _checked(table, path)
-    entries = {**metadata, "content_sha256": content_hash(table)}
-    stamped = table.replace_schema_metadata({f"agnet.{key}": value for key, value in entries.items()})
     with replacing(path) as temporary:
-        pq.write_table(stamped, temporary, compression="zstd")
+        pq.write_table(stamped(_checked(table, path), metadata), temporary, compression="zstd")
+
+
+def stamped(table: pa.Table, metadata: Mapping[str, str]) -> pa.Table:
+    """The table with metadata and the hash of its content."""
+    entries = {**metadata, "content_sha256": content_hash(table)}
+    return table.replace_schema_metadata({f"agnet.{key}": value for key, value in entries.items()})
 
 
 def read_metadata(path: Path) -> dict[str, str]:
