@@ -55,7 +55,7 @@ def write_table(path: Path, table: pa.Table, metadata: Mapping[str, str]) -> Non
         TableError: if the table breaks the contract.
     """
     with replacing(path) as temporary:
-        pq.write_table(stamped(_checked(table, path), metadata), temporary, compression="zstd")
+        pq.write_table(stamped(check_table(table, path), metadata), temporary, compression="zstd")
 
 
 def stamped(table: pa.Table, metadata: Mapping[str, str]) -> pa.Table:
@@ -133,7 +133,7 @@ def read_table(paths: Sequence[Path | str], columns: Sequence[str], *, drop_miss
         source.setdefault(holders[0], []).append(column)
     joined: pa.Table | None = None
     for path, wanted in source.items():
-        part = _checked(pq.read_table(path, columns=[KEY, *wanted]), path)
+        part = check_table(pq.read_table(path, columns=[KEY, *wanted]), path)
         if not drop_missing:
             _refuse_missing(part, path)
         joined = part if joined is None else joined.join(part, keys=KEY, join_type="inner")
@@ -174,8 +174,12 @@ def _column_names(path: Path) -> list[str]:
     return names
 
 
-def _checked(table: pa.Table, path: Path) -> pa.Table:
-    """The table with its keys as plain strings, or the reason why it cannot serve."""
+def check_table(table: pa.Table, path: Path) -> pa.Table:
+    """The table with its keys as plain strings.
+
+    Raises:
+        TableError: if it breaks the contract: the reason why it cannot serve.
+    """
     if KEY not in table.column_names:
         raise TableError(_no_key(path, table.column_names))
     key = table[KEY]
