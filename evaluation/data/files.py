@@ -26,6 +26,9 @@ from agnet.unpickling import RestrictedUnpickler
 Batch = tuple[np.ndarray, np.ndarray]
 """Bytes ``[images, channels, height, width]`` and int64 labels ``[images]``."""
 
+UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
+"""What Pillow raises for damaged image files."""
+
 
 def read_batches(
     folder: Path, names: Sequence[str], *, prefix: str, size: int, labels: str, num_labels: int, first_label: int = 0
@@ -69,12 +72,12 @@ def _read(folder: Path, name: str, prefix: str, labels: str) -> tuple[Path, Any,
     if pickled.is_file():
         content = _unpickle(pickled)
     elif zipped.is_file():
-        content = _unzip(zipped)
+        content = read_arrays(zipped)
     elif sprite.is_file():
         table = folder / f"{prefix}_labels.npz"
         if not table.is_file():
             raise ConfigurationError(f"{table} is missing: it holds the labels of {sprite.name}")
-        return sprite, _sprite(sprite), _entry(table, _unzip(table), _sprite_name(name))
+        return sprite, _sprite(sprite), _entry(table, read_arrays(table), _sprite_name(name))
     else:
         raise ConfigurationError(
             f"{folder} has none of {pickled.name}, {zipped.name}, {sprite.name}; give path=, the folder of the data set"
@@ -102,8 +105,12 @@ def _unpickle(path: Path) -> dict[Any, Any]:
     return {key.decode("latin1") if isinstance(key, bytes) else key: value for key, value in content.items()}
 
 
-def _unzip(path: Path) -> dict[str, np.ndarray]:
-    """All arrays of an ``.npz`` file, pickled ones refused."""
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """All arrays of an ``.npz`` file.
+
+    Raises:
+        ConfigurationError: if it is damaged, or holds objects, which would be pickles.
+    """
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return dict(arrays)
@@ -123,7 +130,7 @@ def _sprite(path: Path) -> np.ndarray:
     try:
         with Image.open(path) as image:
             return np.asarray(image.convert("RGB"))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except UNREADABLE as error:
         raise ConfigurationError(f"{path} cannot be read ({error}); fetch it again") from error
 
 
