@@ -65,10 +65,15 @@ AccountingStorageType=accounting_storage/slurmdbd
 AccountingStorageHost=127.0.0.1
 AccountingStoragePort={ports[1]}
 AccountingStoragePass={folder}/munge.socket
-NodeName={nodes[0]} NodeHostname=localhost NodeAddr=127.0.0.1 Port={ports[2]} CPUs={cpus} RealMemory=16000
-NodeName={nodes[1]} NodeHostname=localhost NodeAddr=127.0.0.1 Port={ports[3]} CPUs={cpus} RealMemory=16000
+GresTypes=gpu
+NodeName=DEFAULT CPUs={cpus} RealMemory=16000 Gres=gpu:1
+NodeName={nodes[0]} NodeHostname=localhost NodeAddr=127.0.0.1 Port={ports[2]}
+NodeName={nodes[1]} NodeHostname=localhost NodeAddr=127.0.0.1 Port={ports[3]}
 PartitionName=all Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 """
+
+GRES_CONF = "Name=gpu File=/dev/null"
+"""One GPU per node that is given out like a real one, so that jobs may ask for it."""
 
 SLURMDBD_CONF = """\
 DbdHost=localhost
@@ -184,6 +189,7 @@ class Cluster:
             "cpus": CPUS,
         }
         self.configuration.write_text(SLURM_CONF.format(**values))
+        (self.folder / "gres.conf").write_text(GRES_CONF)
         for name, text in (("slurmdbd.conf", SLURMDBD_CONF.format(**values)), ("munge.key", secrets.token_hex(512))):
             path = self.folder / name
             path.touch(mode=0o600)  # both daemons refuse secrets that others may read
@@ -234,7 +240,8 @@ class Cluster:
     def _answers(self, *command: str) -> bool:
         try:
             self.run(*command)
-        except ClusterError:
+        except ClusterError as error:
+            (self.folder / "log" / "answer.log").write_text(str(error))  # shown if it stays so
             return False
         return True
 

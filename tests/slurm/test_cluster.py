@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,12 @@ def square(x: int) -> tuple[int, str]:
     return x * x, os.environ["SLURMD_NODENAME"]
 
 
+def hold_gpu(_: int) -> tuple[str, str, float, float]:
+    begin = time.time()
+    time.sleep(1)
+    return os.environ["SLURMD_NODENAME"], os.environ["CUDA_VISIBLE_DEVICES"], begin, time.time()
+
+
 def linger(folder: Path, name: str) -> None:
     """Write the process's number at every start; end at the second."""
     path = folder / f"{name}.{os.environ.get('SLURM_RESTART_COUNT', '0')}"
@@ -30,9 +37,9 @@ def linger(folder: Path, name: str) -> None:
         time.sleep(600)
 
 
-def executor(folder: Path) -> submitit.AutoExecutor:
+def executor(folder: Path, **settings: int) -> submitit.AutoExecutor:
     found = submitit.AutoExecutor(folder=folder / "submitit", cluster="slurm")
-    found.update_parameters(timeout_min=5, mem_gb=0.5, cpus_per_task=1)
+    found.update_parameters(timeout_min=5, mem_gb=0.5, cpus_per_task=1, **settings)
     return found
 
 
@@ -58,6 +65,15 @@ def test_an_array_runs_on_both_nodes_and_on_one_while_the_other_is_drained(
     assert {node for _, node in results(4)} == {"node1"}
     slurm_cluster.run("scontrol", "update", "nodename=node2", "state=resume")
     assert {node for _, node in results(4)} == {"node1", "node2"}
+
+
+@pytest.mark.slow
+def test_a_gpu_is_one_jobs_at_a_time(slurm_cluster: Cluster, tmp_path: Path) -> None:
+    jobs = executor(tmp_path, gpus_per_node=1).map_array(hold_gpu, range(4))
+    found = sorted(job.result() for job in jobs)
+    assert {(node, device) for node, device, _, _ in found} == {("node1", "0"), ("node2", "0")}
+    for (node, _, _, end), (other, _, begin, _) in pairwise(found):
+        assert node != other or end <= begin
 
 
 @pytest.mark.slow
