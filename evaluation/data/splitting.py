@@ -38,13 +38,13 @@ def set_name(name: str | None, path: Path) -> str:
     """The name that begins the columns of tables, by default that of the file or folder.
 
     Raises:
-        ConfigurationError: if it has more than letters and digits; an underscore would end it in a column's name.
+        ConfigurationError: unless it is letters and digits, a letter first; an underscore would end it in a column.
     """
     found = (path.stem if name is None else name).lower()
-    if not re.fullmatch("[a-z0-9]+", found):
+    if not re.fullmatch("[a-z][a-z0-9]*", found):
         origin = " (the path's)" if name is None else ""
         raise ConfigurationError(
-            f"name={found}{origin}: it begins the names of a table's columns; give one of the letters a-z and digits"
+            f"name={found}{origin}: it begins the names of columns; give letters a-z and digits, a letter first"
         )
     return found
 

@@ -146,6 +146,10 @@ class Protocol:
         check_modes(self.mode, self.precision)
         if not min(len(getattr(self.images, split)) for split in SPLITS):
             raise ConfigurationError("the data set has no validation or no test images; give num_valid, num_test >= 1")
+        if self.image_size % 4:
+            raise ConfigurationError(
+                f"images of {self.image_size}x{self.image_size} pixels; networks halve them twice: use a multiple of 4"
+            )
         names = [attack.name for attack in self.attacks]
         for name, count in self.attack_images.items():
             if name not in names or type(count) is not int or count < 1:

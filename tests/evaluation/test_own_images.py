@@ -248,7 +248,7 @@ def test_other_sizes_become_averages_if_asked_for(tmp_path: Path) -> None:
 # --------------------------------------------------------------------------------------------------------------- names
 
 
-@pytest.mark.parametrize("name", ["pets", "Pets2", "32"])
+@pytest.mark.parametrize("name", ["pets", "Pets2", "x"])
 def test_the_name_begins_columns(folder: Path, name: str) -> None:
     found = folder_of(folder, name=name).name
     assert found == name.lower()
@@ -256,10 +256,10 @@ def test_the_name_begins_columns(folder: Path, name: str) -> None:
         assert parse_column(column.name) == column
 
 
-@pytest.mark.parametrize("name", ["my_pets", "pets-2", "", "näh", "a b"])
+@pytest.mark.parametrize("name", ["my_pets", "pets-2", "", "näh", "a b", "32"])
 def test_names_that_columns_cannot_begin_with(folder: Path, name: str) -> None:
     with pytest.raises(
-        ConfigurationError, match=f"^name={name}: it begins the names of a table's columns; give one of"
+        ConfigurationError, match=f"^name={name}: it begins the names of columns; give letters"
     ):
         folder_of(folder, name=name)
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from agnet.errors import ConfigurationError
+from evaluation.data import Images
 from evaluation.production import Corruptions, Protocol, Sensitivities
 
 
@@ -40,6 +41,15 @@ def test_the_protocol_is_plain_values(protocol: Protocol) -> None:
 def test_no_protocol(change: dict[str, Any], said: str, protocol: Protocol) -> None:
     with pytest.raises(ConfigurationError, match=said):
         dataclasses.replace(protocol, **change)
+
+
+@pytest.mark.parametrize("size", [6, 7])
+def test_networks_halve_images_twice(size: int, protocol: Protocol) -> None:
+    whole = protocol.images
+    train, valid, test = (Images(p.stored[..., :size, :size], p.labels) for p in (whole.train, whole.valid, whole.test))
+    images = dataclasses.replace(whole, train=train, valid=valid, test=test)
+    with pytest.raises(ConfigurationError, match=f"images of {size}x{size} pixels; .* use a multiple of 4"):
+        dataclasses.replace(protocol, images=images)
 
 
 @pytest.mark.parametrize(
