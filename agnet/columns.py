@@ -21,6 +21,9 @@ QUANTITIES = ("accuracy", "confidence", "confidence_right", "confidence_wrong")
 STATES = ("initialised", "trained")
 CLEAN, ATTACK, CORRUPTION, MEASURE = "clean", "attack", "corruption", "measure"
 
+PUBLISHED_NAMES = {"cifar10": "cifar10", "cifar100": "cifar100", "ImageNet16-120": "imagenet16"}
+"""The benchmarks' names of their image sets, and ours."""
+
 _QUANTITY = r"(?:_(?P<quantity>confidence(?:_right|_wrong)?))?"
 _LEVEL = r"_(?P<unit>eps|s)(?P<level>\d+(?:\.\d+)?(?:e-?\d+)?)"
 _PATTERNS = [

@@ -12,9 +12,6 @@ import pyarrow as pa
 from agnet.errors import TableError
 from agnet.unpickling import ARRAYS, CONTAINERS, RefusedPickle, RestrictedUnpickler
 
-DATASETS = {"cifar10": "cifar10", "cifar100": "cifar100", "ImageNet16-120": "imagenet16"}
-"""The authors' names of data sets and ours."""
-
 ALLOWED = {**ARRAYS, **CONTAINERS}
 """The names that the official pickles call: numpy numbers and arrays, ordered dictionaries, sets."""
 

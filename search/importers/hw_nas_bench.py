@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from agnet.columns import PUBLISHED_NAMES
 from agnet.errors import TableError
 from agnet.spaces import NASBench201
 from agnet.tables import KEY
-from search.importers.base import DATASETS, Importer, entry, unpickle
+from search.importers.base import Importer, entry, unpickle
 
 QUANTITIES = {
     "edgegpu_latency": "ms",
@@ -52,7 +53,7 @@ class HWNASBench(Importer):
         space = entry(content, "nasbench201", str(path), _REMEDY)
         architectures = list(NASBench201().enumerate())
         columns: dict[str, Any] = {KEY: architectures}
-        for theirs, ours in DATASETS.items():
+        for theirs, ours in PUBLISHED_NAMES.items():
             where = f"{path}: {theirs}"
             lists = entry(space, theirs, f"{path}: nasbench201", _REMEDY)
             for quantity, unit in QUANTITIES.items():

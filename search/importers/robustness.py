@@ -1,11 +1,4 @@
-"""The robustness dataset: accuracies of the NAS-Bench-201 networks under attacks and corruptions.
-
-Source: Jung, Lukasik & Keuper, 2023, https://github.com/steffen-jung/robustness-dataset. A folder holds ``meta.json``
-and one folder per data set with files ``<key>_accuracy.json``. ``meta.json`` has ``ids``: for every id the string
-(``nb201-string``) and the id of the network that was evaluated in its place (``isomorph``); and ``epsilons``: for
-every attack its radii in units of 1/255. A file nests data set, key, ``accuracy`` and id; the value is a fraction
-for ``clean``, one per radius for an attack, and one per severity 1..5 for a corruption.
-"""
+"""The accuracies of the robustness dataset, or of a folder that :mod:`evaluation.export` has written in its layout."""
 
 import gzip
 import json
@@ -18,18 +11,12 @@ import numpy as np
 import pyarrow as pa
 from tqdm import tqdm
 
+from agnet.columns import PUBLISHED_NAMES
 from agnet.errors import TableError
+from agnet.robustness_tree import ATTACKS, CORRUPTIONS, META, attack_name, file_name
 from agnet.spaces import NASBench201
 from agnet.tables import KEY
-from search.importers.base import DATASETS, Importer, entry
-
-ATTACKS = {"fgsm@Linf": "fgsm", "pgd@Linf": "pgd", "aa_apgd-ce@Linf": "apgd_ce", "aa_square@Linf": "square"}
-"""The files' keys of attacks and our names."""
-
-CORRUPTIONS = (
-    *("brightness", "contrast", "defocus_blur", "elastic_transform", "fog", "frost", "gaussian_noise", "glass_blur"),
-    *("impulse_noise", "jpeg_compression", "motion_blur", "pixelate", "shot_noise", "snow", "zoom_blur"),
-)
+from search.importers.base import Importer, entry
 
 _FIELDS = ("nb201-string", "isomorph")
 _REMEDY = "give the folder of the robustness dataset that holds meta.json, or extract it again"
@@ -54,19 +41,19 @@ class RobustnessDataset(Importer):
 
     def read(self, path: Path, *, progress: bool) -> pa.Table:
         """See :class:`~search.importers.base.Importer`; files may be compressed (``.json.gz``) or missing."""
-        meta_file = _existing(path / "meta.json")
+        meta_file = _existing(path / META)
         if meta_file is None:
             raise TableError(f"{path} has no meta.json; {_REMEDY}")
         meta = _json(meta_file)
         ids = _ids(entry(meta, "ids", str(meta_file), _REMEDY), str(meta_file))
         jobs = [
             (file, dataset, key)
-            for dataset in DATASETS
-            for key in ("clean", *ATTACKS, *CORRUPTIONS)
-            if (file := _existing(path / dataset / f"{key}_accuracy.json")) is not None
+            for dataset in _folders(path)
+            for key in _keys(meta)
+            if (file := _existing(path / dataset / file_name(key, "accuracy"))) is not None
         ]
         if not jobs:
-            folders = ", ".join(DATASETS)
+            folders = ", ".join(_folders(path))
             raise TableError(f"{path} has no file such as cifar10/clean_accuracy.json in {folders}; {_REMEDY}")
         columns: dict[str, Any] = {KEY: ids.architectures, "isomorph": pa.array(ids.isomorphs, pa.int16())}
         for file, dataset, key in tqdm(jobs, unit="file", disable=None if progress else True):
@@ -77,6 +64,18 @@ class RobustnessDataset(Importer):
             values = _percent(content, ids, len(names), str(file))
             columns |= {name: pa.array(values[:, i], from_pandas=True) for i, name in enumerate(names)}
         return pa.table(columns)
+
+
+def _folders(path: Path) -> list[str]:
+    """Image sets: the published ones, then others that lie there."""
+    others = sorted(p.name for p in path.iterdir() if p.is_dir() and p.name not in PUBLISHED_NAMES)
+    return [*PUBLISHED_NAMES, *others]
+
+
+def _keys(meta: Any) -> list[str]:
+    """Keys of files: those of the published dataset, and further attacks that the folder has radii of."""
+    epsilons = meta.get("epsilons") if isinstance(meta, dict) else None
+    return list(dict.fromkeys(["clean", *ATTACKS, *(epsilons or {}), *CORRUPTIONS]))
 
 
 def _existing(path: Path) -> Path | None:
@@ -112,7 +111,7 @@ def _ids(content: Any, where: str) -> _Ids:
 
 def _names(meta: Any, dataset: str, key: str, where: str) -> list[str]:
     """Our columns for the values of a key."""
-    prefix = DATASETS[dataset]
+    prefix = PUBLISHED_NAMES.get(dataset, dataset)
     if key == "clean":
         return [f"{prefix}_clean"]
     if key in CORRUPTIONS:
@@ -120,7 +119,7 @@ def _names(meta: Any, dataset: str, key: str, where: str) -> list[str]:
     radii = entry(entry(meta, "epsilons", where, _REMEDY), key, f"{where}: epsilons", _REMEDY)
     if not isinstance(radii, list) or not all(isinstance(r, int | float) and r > 0 for r in radii):
         raise TableError(f"{where}: the epsilons of {key} are {radii!r}, not radii in units of 1/255; {_REMEDY}")
-    return [f"{prefix}_{ATTACKS[key]}_eps{radius:g}" for radius in radii]
+    return [f"{prefix}_{attack_name(key)}_eps{radius:g}" for radius in radii]
 
 
 def _percent(content: Any, ids: _Ids, width: int, where: str) -> np.ndarray:

@@ -258,9 +258,7 @@ def test_the_name_begins_columns(folder: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["my_pets", "pets-2", "", "näh", "a b", "32"])
 def test_names_that_columns_cannot_begin_with(folder: Path, name: str) -> None:
-    with pytest.raises(
-        ConfigurationError, match=f"^name={name}: it begins the names of columns; give letters"
-    ):
+    with pytest.raises(ConfigurationError, match=f"^name={name}: it begins the names of columns; give letters"):
         folder_of(folder, name=name)
 
 

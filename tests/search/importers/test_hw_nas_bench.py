@@ -7,10 +7,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from agnet.columns import PUBLISHED_NAMES
 from agnet.errors import TableError
 from agnet.spaces import NASBench201
 from agnet.tables import read_metadata, read_table
-from search.importers.base import DATASETS
 from search.importers.hw_nas_bench import QUANTITIES, HWNASBench
 
 SIZE = 5**6
@@ -23,7 +23,7 @@ def made_up() -> dict[str, Any]:
         {"name": "infer.tiny", "C": 16, "N": 5, "arch_str": a, "num_classes": 10} for a in NASBench201().enumerate()
     ]
     space: dict[str, Any] = {}
-    for offset, dataset in enumerate(DATASETS):
+    for offset, dataset in enumerate(PUBLISHED_NAMES):
         numbers = {q: (np.arange(SIZE) + 10000.0 * offset + 0.5).tolist() for q in (*QUANTITIES, OTHER)}
         numbers["edgetpu_latency"][3] = -1
         numbers["fpga_energy"] = np.array(numbers["fpga_energy"])
@@ -114,8 +114,8 @@ def edited(content: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
         (lambda c: [c], "holds a list, not a dictionary with 'nasbench201'"),
         (lambda c: {"fbnet": c["fbnet"]}, "has no 'nasbench201', only fbnet"),
         (lambda c: {"nasbench201": {"cifar10": c["nasbench201"]["cifar10"]}}, "nasbench201 has no 'cifar100', only"),
-        (lambda c: {"nasbench201": {key: [1] for key in DATASETS}}, "cifar10 holds a list"),
-        (lambda c: {"nasbench201": {key: {} for key in DATASETS}}, "has no 'edgegpu_latency', only nothing"),
+        (lambda c: {"nasbench201": {key: [1] for key in PUBLISHED_NAMES}}, "cifar10 holds a list"),
+        (lambda c: {"nasbench201": {key: {} for key in PUBLISHED_NAMES}}, "has no 'edgegpu_latency', only nothing"),
         (lambda c: edited(c, "fpga_latency", [1.0]), r"cifar100, fpga_latency holds \[1\] values, not 15625"),
         (lambda c: edited(c, "fpga_latency", ["fast"] * SIZE), "cifar100, fpga_latency holds no numbers"),
         (lambda c: edited(c, "fpga_latency", None), "fpga_latency holds"),
@@ -141,7 +141,7 @@ def test_a_folder_is_refused(tmp_path: Path) -> None:
 def test_the_shared_table_comes_back(content: dict[str, Any], write: Any, shared_data: Path) -> None:
     """The published numbers, put into the published layout, in names, order and sentinels."""
     shared = pq.read_table(shared_data / "nasbench201_hardware.parquet")
-    for theirs, ours in DATASETS.items():
+    for theirs, ours in PUBLISHED_NAMES.items():
         for quantity, unit in QUANTITIES.items():
             if (name := f"{ours}_{quantity}_{unit}") in shared.column_names:
                 values = shared[name].to_numpy()

@@ -8,11 +8,12 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from agnet.columns import PUBLISHED_NAMES
 from agnet.errors import TableError
+from agnet.robustness_tree import ATTACKS, CORRUPTIONS
 from agnet.spaces import NASBench201
 from agnet.tables import read_metadata, read_table
-from search.importers.base import DATASETS
-from search.importers.robustness import ATTACKS, CORRUPTIONS, RobustnessDataset
+from search.importers.robustness import RobustnessDataset
 
 EPSILONS = {key: [0.1, 0.5, 1.0, 8.0] for key in ATTACKS} | {"fgsm@Linf": [0.1, 1.0, 255.0]}
 IDS = (0, 1, 2, 3)
@@ -169,4 +170,4 @@ def test_the_shared_table_comes_back(tmp_path: Path, shared_data: Path) -> None:
     assert table["isomorph"].equals(shared["isomorph"])
     for name in shared.column_names[2:]:
         assert np.allclose(table[name].to_numpy(), shared[name].to_numpy(), atol=1e-5)
-    assert list(DATASETS.values()) == ["cifar10", "cifar100", "imagenet16"]
+    assert list(PUBLISHED_NAMES.values()) == ["cifar10", "cifar100", "imagenet16"]
