@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 
 from agnet.atomic import replacing
 from agnet.errors import TableError
-from agnet.tables import content_hash, read_metadata, stamped
+from agnet.tables import content_hash, read_metadata, read_parquet, stamped
 
 SCHEMA = pa.schema(
     [
@@ -86,12 +86,7 @@ def read_details(path: Path) -> pa.Table:
     """
     if not path.is_file():
         raise TableError(f"no details at {path}; evaluation.run writes them beside its units, *_details.parquet")
-    try:
-        table = pq.read_table(path)
-    except (pa.ArrowException, OSError) as error:
-        raise TableError(
-            f"{path} is damaged ({error}); make it again with evaluation.run, which keeps its units"
-        ) from error
+    table = read_parquet(path)
     wrong = [
         field.name
         for field in SCHEMA

@@ -214,9 +214,9 @@ def read_objective(
             "limited and only reported); give each column one role"
         )
     goal = Goal(tuple(maximize), tuple(minimize), limits)
-    drop = missing == "drop"
-    seen = read_table(tables, goal.columns, drop_missing=drop)
-    return Objective(goal, seen, protocol), Report(read_table(tables, report, drop_missing=drop) if report else None)
+    gaps = "drop" if missing == "drop" else "error"
+    seen = read_table(tables, goal.columns, missing=gaps)
+    return Objective(goal, seen, protocol), Report(read_table(tables, report, missing=gaps) if report else None)
 
 
 def parse_limits(constraints: Mapping[str, Any], key: str = "objective.constraints") -> tuple[Limit, ...]:

@@ -15,12 +15,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from agnet.columns import Column, parse_column
 from agnet.errors import TableError
 from agnet.spaces import NASBench201
-from agnet.tables import KEY, check_table, content_hash, read_metadata
+from agnet.tables import KEY, check_table, content_hash, read_metadata, read_parquet
 
 
 @dataclass(frozen=True)
@@ -63,11 +62,7 @@ class RobustnessTable:
         path = Path(path)
         if not path.is_file():
             raise TableError(f"no table at {path}")
-        try:
-            table = check_table(pq.read_table(path), path)
-            metadata = read_metadata(path)
-        except (pa.ArrowException, OSError) as error:
-            raise TableError(f"{path} is damaged ({error}); restore it or make it again") from error
+        table, metadata = check_table(read_parquet(path), path), read_metadata(path)
         expected = metadata.get("content_sha256")
         if expected is not None and content_hash(table) != expected:
             raise TableError(f"{path} is not what was written: its content has another hash; restore or make it again")

@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -100,7 +101,9 @@ class Table:
         return self.values[torch.tensor(index, dtype=torch.int64)]
 
 
-def read_table(paths: Sequence[Path | str], columns: Sequence[str], *, drop_missing: bool = False) -> Table:
+def read_table(
+    paths: Sequence[Path | str], columns: Sequence[str], *, missing: Literal["error", "drop", "keep"] = "error"
+) -> Table:
     """Read the named columns from one or several tables, joined on ``architecture``.
 
     Only architectures present in every table that contributes a column are kept.
@@ -108,7 +111,8 @@ def read_table(paths: Sequence[Path | str], columns: Sequence[str], *, drop_miss
     Args:
         paths: Parquet files.
         columns: columns to read, at least one; each must be in exactly one file.
-        drop_missing: leave out rows that lack a value in one of the columns, instead of refusing them.
+        missing: what becomes of rows that lack a value in one of the columns: the table is refused (error), the rows
+            are left out (drop), or kept with NaN (keep).
 
     Raises:
         TableError: for a missing or unreadable file, a missing or ambiguous column, a column that is not numeric,
@@ -133,15 +137,15 @@ def read_table(paths: Sequence[Path | str], columns: Sequence[str], *, drop_miss
         source.setdefault(holders[0], []).append(column)
     joined: pa.Table | None = None
     for path, wanted in source.items():
-        part = check_table(pq.read_table(path, columns=[KEY, *wanted]), path)
-        if not drop_missing:
+        part = check_table(read_parquet(path, [KEY, *wanted]), path)
+        if missing == "error":
             _refuse_missing(part, path)
         joined = part if joined is None else joined.join(part, keys=KEY, join_type="inner")
     assert joined is not None
     if joined.num_rows == 0:
         raise TableError(f"{', '.join(map(str, source))} share no architecture; are they of one space?")
     values = np.stack([_floats(joined[c]) for c in columns], axis=1)
-    present = ~np.isnan(values).any(axis=1)
+    present = np.ones(len(values), dtype=bool) if missing == "keep" else ~np.isnan(values).any(axis=1)
     if not present.all():
         values = values[present]
         if not len(values):
@@ -165,13 +169,29 @@ def _column_names(path: Path) -> list[str]:
     try:
         names = pq.read_schema(path).names
     except (pa.ArrowException, OSError) as error:
-        raise TableError(
-            f"{path} is not a readable Parquet file ({error}); write your table as one, or make one of a benchmark's "
-            "own file with python -m search.import_table"
-        ) from error
+        raise _unreadable(path, error) from error
     if KEY not in names:
         raise TableError(_no_key(path, names))
     return names
+
+
+def read_parquet(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """A file's columns, all by default, unchecked.
+
+    Raises:
+        TableError: if it cannot be read.
+    """
+    try:
+        return pq.read_table(path, columns=columns)
+    except (pa.ArrowException, OSError) as error:  # the end of the file may be whole where the values are not
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> TableError:
+    return TableError(
+        f"{path} is not a readable Parquet file ({' '.join(str(error).split())}); copy or make it again, write your "
+        "table as one, or make one of a benchmark's own file with python -m search.import_table"
+    )
 
 
 def check_table(table: pa.Table, path: Path) -> pa.Table:

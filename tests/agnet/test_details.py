@@ -54,7 +54,7 @@ def test_a_changed_value_is_found(path: Path, change: dict[str, Any]) -> None:
 
 def test_a_truncated_file_is_named(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(TableError, match=r"details\.parquet is damaged"):
+    with pytest.raises(TableError, match=r"details\.parquet is not a readable"):
         read_details(path)
 
 

@@ -100,7 +100,7 @@ def test_damage_is_named(path: Path, tmp_path: Path) -> None:
     whole = path.read_bytes()
     for damaged in (whole[:-30], whole[:200], b""):
         path.write_bytes(damaged)
-        with pytest.raises(TableError, match=r"table\.parquet is damaged"):
+        with pytest.raises(TableError, match=r"table\.parquet is not a readable"):
             RobustnessTable.read(path)
 
 

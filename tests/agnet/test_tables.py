@@ -153,12 +153,17 @@ def test_missing_values_name_the_row_or_leave_it_out(save: Save, gap: float | No
     )
     with pytest.raises(TableError, match=r"t\.parquet: column 'x' has no value for 'b'; .*missing=drop"):
         read_table([path], ["good", "x"])
-    kept = read_table([path], ["good", "x"], drop_missing=True)
+    kept = read_table([path], ["good", "x"], missing="drop")
     assert list(kept.rows) == ["a", "c"]
     assert kept.lookup(["c"]).tolist() == [[3.0, 5.0]]
     assert len(read_table([path], ["good"]).rows) == 3
     with pytest.raises(TableError, match="no row has a value in all of x, y"):
-        read_table([path], ["x", "y"], drop_missing=True)
+        read_table([path], ["x", "y"], missing="drop")
+    assert read_table([path], ["x"], missing="keep").lookup(["a", "b", "c"]).isnan().tolist() == [
+        [False],
+        [True],
+        [False],
+    ]
 
 
 @pytest.mark.parametrize("bad", [float("inf"), -float("inf")])
@@ -173,6 +178,15 @@ def test_infinite_values_name_the_row(save: Save, bad: float) -> None:
 def test_not_numeric(save: Save, values: list[object]) -> None:
     with pytest.raises(TableError, match=r"column 'x' has type \w+; columns must be numeric: convert"):
         read_table([save("t", architecture=["a", "b"], x=values)], ["x"])
+
+
+def test_damaged_values(save: Save) -> None:
+    path = save("t", architecture=[str(i) for i in range(1000)], x=[float(i * i) for i in range(1000)])
+    content = bytearray(path.read_bytes())
+    content[4:2000] = bytes(1996)  # the schema at the end stays whole
+    path.write_bytes(content)
+    with pytest.raises(TableError, match=r"t\.parquet is not a readable Parquet file"):
+        read_table([path], ["x"])
 
 
 @pytest.mark.parametrize("content", [b"", b"architecture,x\na,1\n", b"PAR1 and then nothing PAR1"])

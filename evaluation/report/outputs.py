@@ -1,0 +1,87 @@
+"""The files of a report: every one replaced atomically; what an earlier run left and this one lacks is removed."""
+
+import csv
+import io
+import json
+import math
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from agnet.atomic import replacing, write_text
+from agnet.errors import ConfigurationError
+from evaluation.report.section import Columns
+
+SUMMARY = "summary.json"
+_DPI = 130
+
+
+class Outputs:
+    """Writes files below a folder and remembers them.
+
+    Args:
+        out: the folder; made when the first file is written.
+
+    Raises:
+        ConfigurationError: if it is something else.
+    """
+
+    def __init__(self, out: Path) -> None:
+        if out.exists() and not out.is_dir():
+            raise ConfigurationError(f"out={out} is no folder; name one that is new or holds an earlier report")
+        self.out = out
+        self.files: list[str] = []
+
+    def text(self, name: str, text: str) -> None:
+        """Write a text file."""
+        write_text(self._path(name), text)
+
+    def csv(self, name: str, columns: Columns) -> None:
+        """Write columns as CSV: floats with six digits, NaN as nothing."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows([_written(value) for value in row] for row in zip(*columns.values(), strict=True))
+        self.text(name, text.getvalue())
+
+    def figure(self, stem: str, figure: Figure) -> bytes:
+        """Write a figure as PNG and PDF.
+
+        Returns:
+            The PNG.
+        """
+        with replacing(self._path(f"{stem}.png")) as temporary:
+            figure.savefig(temporary, format="png", dpi=_DPI)
+            content = temporary.read_bytes()
+        with replacing(self._path(f"{stem}.pdf")) as temporary:
+            figure.savefig(temporary, format="pdf", metadata={"CreationDate": None})
+        return content
+
+    def finish(self, summary: dict[str, object]) -> None:
+        """Write the summary, with the names of all files, and remove what only the summary before it names."""
+        path = self.out / SUMMARY
+        before = _listed(path)
+        write_text(path, json.dumps({**summary, "files": self.files}, indent=1, allow_nan=False) + "\n")
+        root = self.out.resolve()
+        for name in before - set(self.files):
+            stale = root / name
+            if stale.is_file() and stale.resolve().is_relative_to(root):
+                stale.unlink()
+
+    def _path(self, name: str) -> Path:
+        self.files.append(name)
+        return self.out / name
+
+
+def _listed(path: Path) -> set[str]:
+    """Files that an earlier summary names."""
+    try:
+        return set(json.loads(path.read_text(encoding="utf-8"))["files"])
+    except (OSError, ValueError, KeyError, TypeError):  # none, or not ours
+        return set()
+
+
+def _written(value: object) -> object:
+    if isinstance(value, float):
+        return "" if math.isnan(value) else f"{value:.6g}"
+    return value

@@ -1,0 +1,154 @@
+"""Reading a robustness table for the analyses: which data sets it has, and one row for every evaluated class."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from agnet.columns import CLEAN, MEASURE, Column, parse_column
+from agnet.errors import ConfigurationError, InvalidArchitecture, TableError
+from agnet.spaces.nasbench201 import parse
+from agnet.tables import Table, column_names, read_table
+from evaluation.report.costs import COUNTS, count_costs, is_cost
+from evaluation.report.measurements import SPACE, Measurements
+
+ISOMORPH = "isomorph"
+
+
+def read_measurements(
+    table: Path, extra: Sequence[Path] = (), *, dataset: str | None = None, split: str | None = None
+) -> list[Measurements]:
+    """Read every data set of a table.
+
+    Args:
+        table: a robustness table of NAS-Bench-201 (:mod:`agnet.columns`). Its column ``isomorph``, if it has one, names
+            the id of the cell that was evaluated for a row's class; otherwise that is the one with the lowest id.
+        extra: tables whose columns of the same data sets and splits, measures and costs are joined.
+        dataset: the only one to read; None for all.
+        split: ``valid`` or ``test``; None for ``test`` where there is one.
+
+    Raises:
+        TableError: if a table cannot be read, or has no accuracies of NAS-Bench-201 cells.
+        ConfigurationError: if there is no such data set or split.
+    """
+    paths = [table, *extra]
+    for key, path in zip(["table", *["tables"] * len(extra)], paths, strict=True):
+        if not path.is_file():
+            raise TableError(f"no table at {path}; check {key} (paths are relative to the current folder)")
+    splits = _splits(table, dataset, split)
+    main, *others = (_read(path, splits) for path in paths)
+    assert main is not None  # it has accuracies
+    evaluated = _evaluated(table, main)
+    ids = np.array(sorted(evaluated))
+    cells = SPACE.enumerate()
+    values = _rows(main, [evaluated[i] for i in ids])
+    for path, part in zip(extra, others, strict=True):
+        for name, column in _rows(part, [cells[i] for i in ids]).items():
+            if name in values:
+                raise TableError(f"column {name!r} is in {path} too; drop that table or rename its column")
+            values[name] = column
+    found = []
+    for name, chosen in splits.items():
+        columns = {c: values[n] for n in values if (c := parse_column(n)) and _belongs(c, name, chosen)}
+        if not any(c.kind == CLEAN and _is_accuracy(c) for c in columns):
+            missing = Column(name, chosen, CLEAN, CLEAN).name
+            raise TableError(f"{table}: no clean accuracy of {name}; add a column {missing}, or a table that has it")
+        for column, numbers in columns.items():
+            if _is_accuracy(column) and np.isnan(numbers).any():
+                cell = cells[ids[np.isnan(numbers).argmax()]]
+                raise TableError(f"column {column.name!r} has no value for {cell!r}; fill it in, or drop the row")
+        costs = {n: v for n, v in values.items() if is_cost(n, name)}
+        if not costs.keys() & set(COUNTS):
+            costs = count_costs([cells[i] for i in ids]) | costs
+        found.append(Measurements(name, chosen, ids, columns, costs))
+    return found
+
+
+def _splits(path: Path, dataset: str | None, split: str | None) -> dict[str, str]:
+    """The split to read of every data set to read."""
+    available: dict[str, list[str]] = {}
+    names = column_names([path])
+    for column in filter(None, map(parse_column, names)):
+        if _is_accuracy(column) and column.split not in available.setdefault(column.dataset, []):
+            available[column.dataset].append(column.split)
+    if not available:
+        raise TableError(
+            f"{path}: no column is an accuracy; names are like cifar10_clean, cifar10_test_pgd_eps1 or "
+            f"cifar10_test_fog_s3, this table has {', '.join(names) or 'none'}"
+        )
+    if dataset is not None:
+        if dataset not in available:
+            raise ConfigurationError(f"dataset={dataset} is not in {path}; it has {', '.join(available)}")
+        available = {dataset: available[dataset]}
+    chosen = {}
+    for name, splits in available.items():
+        if split is not None and split not in splits:
+            named = ", ".join(s for s in splits if s)
+            raise ConfigurationError(
+                f"split={split} is not in {path}, which has {named or 'one set of images'} of {name}; "
+                f"{f'choose one of {named}' if named else 'leave split out'}"
+            )
+        chosen[name] = split or ("test" if "test" in splits else splits[0])
+    return chosen
+
+
+def _is_accuracy(column: Column) -> bool:
+    return column.kind != MEASURE and column.quantity == "accuracy"
+
+
+def _belongs(column: Column, dataset: str, split: str) -> bool:
+    return column.dataset == dataset and (column.kind == MEASURE or column.split == split)
+
+
+def _read(path: Path, splits: dict[str, str]) -> Table | None:
+    """What the analyses use of a table; None if that is nothing."""
+    names = [
+        name
+        for name in column_names([path])
+        if name == ISOMORPH
+        or any(
+            is_cost(name, dataset) or ((c := parse_column(name)) is not None and _belongs(c, dataset, split))
+            for dataset, split in splits.items()
+        )
+    ]
+    return read_table([path], names, missing="keep") if names else None
+
+
+def _evaluated(path: Path, table: Table) -> dict[int, str]:
+    """For every class of a table the id of the evaluated cell, and the row that has its values."""
+    numbers = {cell: i for i, cell in enumerate(SPACE.enumerate())}
+    named = table.values[:, table.columns.index(ISOMORPH)].tolist() if ISOMORPH in table.columns else None
+    representatives: dict[int, float] = {}
+    rows: dict[int, str] = {}
+    for row, architecture in enumerate(table.rows):
+        try:
+            parse(architecture)
+        except InvalidArchitecture as error:
+            raise TableError(f"{path}: {error}; these analyses are made for NAS-Bench-201") from None
+        own = numbers[architecture]
+        lowest = SPACE.isomorphs[own]
+        chosen = lowest if named is None else named[row]
+        if (
+            chosen not in range(SPACE.size)
+            or SPACE.isomorphs[int(chosen)] != lowest
+            or representatives.setdefault(lowest, chosen) != chosen
+        ):
+            raise TableError(
+                f"{path}: column {ISOMORPH!r} is {chosen:g} for {architecture!r}: not the one id that stands for its "
+                f"class, whose lowest is {lowest}; correct the column or drop it"
+            )
+        if own == chosen:
+            rows[int(chosen)] = architecture
+        else:
+            rows.setdefault(int(chosen), architecture)
+    return rows
+
+
+def _rows(table: Table | None, architectures: Sequence[str]) -> dict[str, Float[np.ndarray, " cells"]]:
+    """Columns of a table but ``isomorph``, in the order of some cells; NaN where it lacks one."""
+    if table is None:
+        return {}
+    index = np.array([table.rows.get(a, -1) for a in architectures])
+    values = np.where(index[:, None] < 0, np.nan, table.values.numpy()[index])
+    return {name: values[:, i] for i, name in enumerate(table.columns) if name != ISOMORPH}
