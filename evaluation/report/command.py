@@ -69,9 +69,8 @@ def report(
                 for stem, columns in section.tables.items():
                     outputs.csv(f"{data.dataset}/{stem}.csv", columns)
                 for picture in section.pictures:
-                    images[data.dataset, picture.name] = outputs.figure(
-                        f"{data.dataset}/{picture.name}", picture.figure
-                    )
+                    stem = f"{data.dataset}/{picture.name}"
+                    images[data.dataset, picture.name] = outputs.figure(stem, picture.figure)
                 sections.append(section)
                 bar.update()
             results.append((data, sections))

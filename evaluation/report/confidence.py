@@ -45,7 +45,7 @@ def confidence(data: Measurements) -> Section:
     axes[0].set_ylabel("mean highest softmax")
     axes[0].legend(frameon=False, fontsize=8)
     caption = (
-        "Mean confidence (highest softmax) of right and of wrong predictions against eps, 0 being clean images: the mean "
-        "over the classes that have such predictions, and the middle half of them."
+        "Mean confidence (highest softmax) of right and of wrong predictions against eps, 0 being clean images: the "
+        "mean over the classes that have such predictions, and the middle half of them."
     )
     return Section("confidence", TITLE, "", (Picture("confidence", caption, figure),), {"confidence": table})

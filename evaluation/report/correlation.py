@@ -44,11 +44,9 @@ def correlation(data: Measurements) -> Section:
         tables["kendall_clean"] = against = against_clean(data)
         caption = f"{_TAU} of clean accuracy with accuracy at every level. {_TIES}"
         pictures.append(Picture("kendall_clean", caption, _draw_levels(data, against)))
-        facts = {"tau_with_clean": {n: t for n, t in zip(against["accuracy"], against["tau"], strict=True)}}
-    else:
-        facts = {}
+    facts = {"tau with clean": {name: tau(data.clean, values) for name, values in data.means.items()}}
     text = "" if pictures else "The table has clean accuracies only: there is nothing to correlate."
-    return Section("correlation", "Rank correlations", text, tuple(pictures), tables, facts)
+    return Section("correlation", "Rank correlations", text, tuple(pictures), tables, facts if data.means else {})
 
 
 def against_clean(data: Measurements) -> Columns:

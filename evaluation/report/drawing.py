@@ -12,8 +12,8 @@ from matplotlib.path import Path as Curve
 from agnet.spaces.nasbench201 import EDGES, live_edges, parse
 
 LABELS = {
-    "nor_conv_3x3": "3×3",
-    "nor_conv_1x1": "1×1",
+    "nor_conv_3x3": "3x3",
+    "nor_conv_1x1": "1x1",
     "avg_pool_3x3": "pool",
     "skip_connect": "skip",
     "none": "zero",

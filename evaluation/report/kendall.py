@@ -1,6 +1,7 @@
 """Kendall's rank correlation between many columns."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -19,7 +20,8 @@ def tau(x: Values, y: Values) -> float:
     known = ~(np.isnan(x) | np.isnan(y))
     if known.sum() < 2:
         return float("nan")
-    return float(kendalltau(x[known], y[known], method="asymptotic").statistic)
+    found: Any = kendalltau(x[known], y[known], method="asymptotic")
+    return float(found.statistic)
 
 
 def taus(rows: Mapping[str, Values], columns: Mapping[str, Values]) -> Float[np.ndarray, "rows columns"]:

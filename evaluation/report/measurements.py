@@ -11,6 +11,8 @@ from agnet.columns import ATTACK, CLEAN, CORRUPTION, MEASURE, Column
 from agnet.spaces import NASBench201
 
 SPACE = NASBench201()
+IDS = {cell: number for number, cell in enumerate(SPACE.enumerate())}
+"""The benchmark's id of every cell."""
 
 ADVERSARIAL_MEAN, CORRUPTION_MEAN = "adversarial mean", "corruption mean"
 
@@ -39,6 +41,16 @@ def label(column: Column) -> str:
     return f"{words(column.key)} {'eps ' if column.kind == ATTACK else 's'}{column.level:g}"
 
 
+def mean_of(key: str) -> str:
+    """Name of the mean over the levels of an attack or a corruption.
+
+    Example:
+        >>> mean_of("apgd_ce")
+        'apgd ce mean'
+    """
+    return f"{words(key)} mean"
+
+
 @dataclass(frozen=True)
 class Measurements:
     """One row for every class of isomorphic cells that was evaluated.
@@ -62,12 +74,12 @@ class Measurements:
     def architectures(self) -> list[str]:
         """The evaluated cells, one for each class."""
         cells = SPACE.enumerate()
-        return [cells[i] for i in self.ids]
+        return [cells[int(i)] for i in self.ids]
 
     @cached_property
     def row_of_class(self) -> dict[int, int]:
         """Row of every evaluated class, named by the lowest id of its members."""
-        return {SPACE.isomorphs[i]: row for row, i in enumerate(self.ids)}
+        return {SPACE.isomorphs[i]: row for row, i in enumerate(self.ids.tolist())}
 
     @property
     def clean(self) -> Values:
@@ -118,7 +130,7 @@ class Measurements:
         """Means over the levels of an attack or corruption, and over all columns of attacks or corruptions."""
         named = {}
         for groups, name in ((self.attacks, ADVERSARIAL_MEAN), (self.corruptions, CORRUPTION_MEAN)):
-            named |= {f"{words(key)} mean": self.mean(columns) for key, columns in groups.items()}
+            named |= {mean_of(key): self.mean(columns) for key, columns in groups.items()}
             if groups:
                 named[name] = self.mean([column for columns in groups.values() for column in columns])
         return named

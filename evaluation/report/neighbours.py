@@ -1,7 +1,9 @@
 """What changes when one operation of the best cell is changed."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
 import numpy as np
-from jaxtyping import Float
 from matplotlib.figure import Figure
 
 from agnet.columns import CLEAN
@@ -9,82 +11,100 @@ from agnet.spaces.nasbench201 import EDGES, OPERATIONS, parse, to_string
 from evaluation.report.best import best_row
 from evaluation.report.drawing import EDGE_NAMES, LABELS
 from evaluation.report.figures import heatmap, new_figure
-from evaluation.report.measurements import ADVERSARIAL_MEAN, CORRUPTION_MEAN, SPACE, Measurements, Values, words
+from evaluation.report.measurements import ADVERSARIAL_MEAN, CORRUPTION_MEAN, IDS, SPACE, Measurements, Values, mean_of
 from evaluation.report.section import Columns, Picture, Section
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A cell that differs from another on one edge.
+
+    Attributes:
+        edge: which, 0..5.
+        before: the other cell's operation there.
+        after: its own.
+        architecture: its string.
+        row: of its class among the evaluated; None where that was not.
+    """
+
+    edge: int
+    before: str
+    after: str
+    architecture: str
+    row: int | None
+
+    def change(self, values: Values, row: int) -> float:
+        """By how much a value changes from the row of the other cell; NaN where the neighbour was not evaluated."""
+        return float("nan") if self.row is None else float(values[self.row] - values[row])
 
 
 def neighbours(data: Measurements) -> Section:
     """Changes around the cells that are best by clean and by mean adversarial accuracy."""
-    shown = {CLEAN: data.clean} | {k: v for k, v in data.means.items() if k in (ADVERSARIAL_MEAN, CORRUPTION_MEAN)}
-    attacks = {f"{words(key)} mean": data.means[f"{words(key)} mean"] for key in data.attacks}
+    shown = {n: data.criteria[n] for n in (CLEAN, ADVERSARIAL_MEAN, CORRUPTION_MEAN) if n in data.criteria}
     pictures, tables, cells, facts = [], {}, [], {}
-    for criterion, stem in ((CLEAN, "clean"), (ADVERSARIAL_MEAN, "adversarial")):
-        if criterion in shown:
-            row = best_row(data, shown[criterion])
-            name = f"neighbours_{stem}"
-            tables[name] = changes(data, row, shown | attacks)
-            pictures.append(
-                Picture(
-                    name,
-                    f"The best cell by {'mean adversarial' if stem != 'clean' else 'clean'} accuracy, id {data.ids[row]}, "
-                    f"{data.architectures[row]}, with the operation of one edge (row) replaced by another (column): by "
-                    "how many points accuracies change. A dot marks the operation the cell has; grey was not evaluated.",
-                    _draw(data, row, shown),
-                )
-            )
-            cells.append((f"best by {criterion}", int(data.ids[row])))
-            worse = np.array([v for v in tables[name][f"change of {criterion}"] if not np.isnan(v)])
-            facts[criterion] = {
-                "evaluated": len(worse),
-                "median change": float(np.median(worse)) if len(worse) else None,
-            }
+    for criterion, stem in ((CLEAN, "neighbours_clean"), (ADVERSARIAL_MEAN, "neighbours_adversarial")):
+        if criterion not in shown:
+            continue
+        row = best_row(data, shown[criterion])
+        around = neighbours_of(data, data.architectures[row])
+        caption = (
+            f"The best cell by {criterion}, id {data.ids[row]}, {data.architectures[row]}, with the operation of one "
+            "edge (row) replaced by another (column): by how many points accuracies change. A dot marks the operation "
+            "that the cell has; a grey field without a dot was not evaluated."
+        )
+        pictures.append(Picture(stem, caption, _draw(around, row, shown)))
+        tables[stem] = changes(data, around, row, shown | {mean_of(k): data.means[mean_of(k)] for k in data.attacks})
+        cells.append((f"best by {criterion}", int(data.ids[row])))
+        known = [c for n in around if not np.isnan(c := n.change(shown[criterion], row))]
+        facts[criterion] = {
+            "neighbours evaluated": len(known),
+            "median change": float(np.median(known)) if known else float("nan"),
+        }
     return Section("neighbours", "Neighbours of the best cells", "", tuple(pictures), tables, facts, tuple(cells))
 
 
-def changes(data: Measurements, row: int, criteria: dict[str, Values]) -> Columns:
-    """By how many points each criterion changes from a cell to its 24 neighbours; NaN where none was evaluated."""
-    operations = parse(data.architectures[row])
-    cells = SPACE.enumerate()
-    ids = {cell: i for i, cell in enumerate(cells)}
-    table: dict[str, list[object]] = {}
-    for edge, own in enumerate(operations):
-        for operation in OPERATIONS:
-            if operation == own:
-                continue
-            neighbour = to_string([*operations[:edge], operation, *operations[edge + 1 :]])
-            other = data.row_of_class.get(SPACE.isomorphs[ids[neighbour]])
-            entry: dict[str, object] = {
-                "edge": edge + 1,
-                "source": EDGES[edge][0],
-                "target": EDGES[edge][1],
-                "from": own,
-                "to": operation,
-                "architecture": neighbour,
-                "id": ids[neighbour],
-                "evaluated_id": "" if other is None else int(data.ids[other]),
-            }
-            for name, values in criteria.items():
-                entry[f"change of {name}"] = float("nan") if other is None else float(values[other] - values[row])
-            for name, value in entry.items():
-                table.setdefault(name, []).append(value)
-    return table
+def neighbours_of(data: Measurements, architecture: str) -> list[Neighbour]:
+    """The 24 neighbours of a cell, edge by edge."""
+    found = []
+    for edge, before in enumerate(operations := parse(architecture)):
+        for after in OPERATIONS:
+            if after != before:
+                other = to_string([*operations[:edge], after, *operations[edge + 1 :]])
+                row = data.row_of_class.get(SPACE.isomorphs[IDS[other]])
+                found.append(Neighbour(edge, before, after, other, row))
+    return found
 
 
-def _draw(data: Measurements, row: int, shown: dict[str, Values]) -> Figure:
-    table = changes(data, row, shown)
-    operations = parse(data.architectures[row])
+def changes(data: Measurements, around: Sequence[Neighbour], row: int, criteria: Mapping[str, Values]) -> Columns:
+    """Neighbours of the cell in a row, and by how many points they change each criterion."""
+    return {
+        "edge": [n.edge + 1 for n in around],
+        "source": [EDGES[n.edge][0] for n in around],
+        "target": [EDGES[n.edge][1] for n in around],
+        "from": [n.before for n in around],
+        "to": [n.after for n in around],
+        "architecture": [n.architecture for n in around],
+        "id": [IDS[n.architecture] for n in around],
+        "evaluated_id": ["" if n.row is None else int(data.ids[n.row]) for n in around],
+        **{f"change of {name}": [n.change(values, row) for n in around] for name, values in criteria.items()},
+    }
+
+
+def _draw(around: Sequence[Neighbour], row: int, shown: Mapping[str, Values]) -> Figure:
+    operations = list(LABELS)
+    own = {n.edge: n.before for n in around}
     figure = new_figure(3.7 * len(shown), 3.0)
-    for axis, name in zip(figure.subplots(1, len(shown), squeeze=False, sharey=True).flat, shown, strict=True):
-        matrix: Float[np.ndarray, "edges operations"] = np.full((len(EDGES), len(LABELS)), np.nan)
-        for edge, operation, change in zip(table["edge"], table["to"], table[f"change of {name}"], strict=True):
-            matrix[int(str(edge)) - 1, list(LABELS).index(str(operation))] = change
-        bound = max(1.0, float(np.nanmax(np.abs(matrix)))) if not np.isnan(matrix).all() else 1.0
+    axes = figure.subplots(1, len(shown), squeeze=False, sharey=True).flat
+    for axis, (name, values) in zip(axes, shown.items(), strict=True):
+        matrix = np.full((len(EDGES), len(operations)), np.nan)
+        for neighbour in around:
+            matrix[neighbour.edge, operations.index(neighbour.after)] = neighbour.change(values, row)
+        bound = max([1.0, *np.abs(matrix[~np.isnan(matrix)])])
         heatmap(
-            axis, matrix, rows=[f"edge {n}" for n in EDGE_NAMES], columns=list(LABELS.values()), limits=(-bound, bound),
-            form="{:+.1f}", size=8,
+            axis, matrix, rows=[f"edge {n}" for n in EDGE_NAMES], columns=list(LABELS.values()),
+            limits=(-bound, bound), form="{:+.1f}", size=8,
         )  # fmt: skip
-        axis.tick_params(axis="x", rotation=0)
-        for edge, operation in enumerate(operations):
-            axis.plot(list(LABELS).index(operation), edge, marker="o", color="0.25", ms=5)
-        axis.set_title(f"{name}, now {shown[name][row]:.1f} %", fontsize=9, loc="left")
+        for edge, operation in own.items():
+            axis.plot(operations.index(operation), edge, marker="o", color="0.25", ms=5)
+        axis.set_title(f"{name}: {values[row]:.1f} %", fontsize=9, loc="left")
     return figure

@@ -91,11 +91,9 @@ def packed(values: Values) -> dict[str, object]:
         >>> packed(np.array([50.0, 99.5]))
         {'unit': 10, 'values': [500, 995]}
     """
-    for unit in _PRECISIONS:
-        rounded = np.rint(values * unit)
-        if np.abs(rounded / unit - values).max() < _CLOSE:
-            break
-    return {"unit": unit, "values": rounded.astype(np.int64).tolist()}
+    fits = (unit for unit in _PRECISIONS if np.abs(np.rint(values * unit) / unit - values).max() < _CLOSE)
+    unit = next(fits, _PRECISIONS[-1])
+    return {"unit": unit, "values": np.rint(values * unit).astype(np.int64).tolist()}
 
 
 def _dataset(data: Measurements, sections: Sequence[Section], images: Mapping[tuple[str, str], bytes]) -> str:
@@ -109,10 +107,11 @@ def _section(data: Measurements, section: Section, images: Mapping[tuple[str, st
     if section.text:
         lines.append(f"<p>{escape(section.text)}</p>")
     for picture in section.pictures:
+        name = words(picture.name)
         encoded = base64.b64encode(images[data.dataset, picture.name]).decode()
         lines.append(
             f'<figure id="{_anchor(data, section)}-{picture.name}"><div class="picture" tabindex="0" role="group" '
-            f'aria-label="{picture.name}"><img alt="{escape(picture.caption)}" src="data:image/png;base64,{encoded}"></div>'
+            f'aria-label="{name}"><img alt="{name}" src="data:image/png;base64,{encoded}"></div>'
             f"<figcaption>{escape(picture.caption)}</figcaption></figure>"
         )
     if section.cells:

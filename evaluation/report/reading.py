@@ -11,7 +11,7 @@ from agnet.errors import ConfigurationError, InvalidArchitecture, TableError
 from agnet.spaces.nasbench201 import parse
 from agnet.tables import Table, column_names, read_table
 from evaluation.report.costs import COUNTS, count_costs, is_cost
-from evaluation.report.measurements import SPACE, Measurements
+from evaluation.report.measurements import IDS, SPACE, Measurements
 
 ISOMORPH = "isomorph"
 
@@ -40,11 +40,11 @@ def read_measurements(
     main, *others = (_read(path, splits) for path in paths)
     assert main is not None  # it has accuracies
     evaluated = _evaluated(table, main)
-    ids = np.array(sorted(evaluated))
-    cells = SPACE.enumerate()
+    ids = sorted(evaluated)
+    cells = [SPACE.enumerate()[i] for i in ids]
     values = _rows(main, [evaluated[i] for i in ids])
     for path, part in zip(extra, others, strict=True):
-        for name, column in _rows(part, [cells[i] for i in ids]).items():
+        for name, column in _rows(part, cells).items():
             if name in values:
                 raise TableError(f"column {name!r} is in {path} too; drop that table or rename its column")
             values[name] = column
@@ -56,12 +56,12 @@ def read_measurements(
             raise TableError(f"{table}: no clean accuracy of {name}; add a column {missing}, or a table that has it")
         for column, numbers in columns.items():
             if _is_accuracy(column) and np.isnan(numbers).any():
-                cell = cells[ids[np.isnan(numbers).argmax()]]
+                cell = cells[int(np.isnan(numbers).argmax())]
                 raise TableError(f"column {column.name!r} has no value for {cell!r}; fill it in, or drop the row")
         costs = {n: v for n, v in values.items() if is_cost(n, name)}
         if not costs.keys() & set(COUNTS):
-            costs = count_costs([cells[i] for i in ids]) | costs
-        found.append(Measurements(name, chosen, ids, columns, costs))
+            costs = count_costs(cells) | costs
+        found.append(Measurements(name, chosen, np.array(ids), columns, costs))
     return found
 
 
@@ -117,7 +117,6 @@ def _read(path: Path, splits: dict[str, str]) -> Table | None:
 
 def _evaluated(path: Path, table: Table) -> dict[int, str]:
     """For every class of a table the id of the evaluated cell, and the row that has its values."""
-    numbers = {cell: i for i, cell in enumerate(SPACE.enumerate())}
     named = table.values[:, table.columns.index(ISOMORPH)].tolist() if ISOMORPH in table.columns else None
     representatives: dict[int, float] = {}
     rows: dict[int, str] = {}
@@ -126,11 +125,11 @@ def _evaluated(path: Path, table: Table) -> dict[int, str]:
             parse(architecture)
         except InvalidArchitecture as error:
             raise TableError(f"{path}: {error}; these analyses are made for NAS-Bench-201") from None
-        own = numbers[architecture]
+        own = IDS[architecture]
         lowest = SPACE.isomorphs[own]
         chosen = lowest if named is None else named[row]
         if (
-            chosen not in range(SPACE.size)
+            chosen not in range(len(SPACE.isomorphs))
             or SPACE.isomorphs[int(chosen)] != lowest
             or representatives.setdefault(lowest, chosen) != chosen
         ):

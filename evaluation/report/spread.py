@@ -1,22 +1,22 @@
 """How accuracies are spread over the cells: box plots under every attack and corruption."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-from agnet.columns import Column
+from agnet.columns import CORRUPTION, Column
 from evaluation.report.figures import BLUE, GREY, ORANGE, grid
-from evaluation.report.measurements import Measurements, Values, label, words
+from evaluation.report.measurements import Measurements, Values, label, mean_of, words
 from evaluation.report.section import Columns, Picture, Section
 
 QUANTILES = {"min": 0.0, "whisker_low": 0.01, "quartile_1": 0.25, "median": 0.5, "quartile_3": 0.75,
              "whisker_high": 0.99, "max": 1.0}  # fmt: skip
 
 _BOXES = (
-    "The box spans the middle half of the evaluated classes, the line is the median, the whiskers reach from the 1st to "
-    "the 99th percentile, the dots are the lowest and the highest class. The first box is clean accuracy."
+    "The box spans the middle half of the evaluated classes, the line is the median, the whiskers reach from the 1st "
+    "to the 99th percentile, the dots are the lowest and the highest class. The first box is clean accuracy."
 )
 
 
@@ -31,7 +31,8 @@ def spread(data: Measurements) -> Section:
             caption = f"Accuracy under every {title}. {_BOXES}"
             pictures.append(Picture(name, caption, _draw(data, groups, level)))
     table = quantiles(data)
-    medians = {str(n): round(float(m), 3) for n, m in zip(table["accuracy"], table["median"], strict=True)}  # pyright: ignore[reportArgumentType]
+    medians = {label(c): float(np.median(values)) for c, values in data.accuracies.items() if c.kind != CORRUPTION}
+    medians |= {name: float(np.median(data.means[name])) for name in map(mean_of, data.corruptions)}
     return Section(
         "accuracy",
         "Accuracy under attacks and corruptions",
@@ -55,7 +56,7 @@ def quantiles(data: Measurements) -> Columns:
     }
 
 
-def _draw(data: Measurements, groups: Mapping[str, Sequence[Column]], level: str) -> Any:
+def _draw(data: Measurements, groups: Mapping[str, Sequence[Column]], level: str) -> Figure:
     most = max(map(len, groups.values()))
     figure, axes = grid(len(groups), 2 if most > 6 else 5, 5.2 if most > 6 else 2.5, 2.9 if most > 6 else 2.3)
     for i, (axis, (key, columns)) in enumerate(zip(axes, groups.items(), strict=True)):

@@ -1,19 +1,21 @@
 """Where operations should be: the cells with exactly two 3x3 convolutions and no 1x1 convolution."""
 
+from collections.abc import Mapping, Sequence
 from functools import cache
 
 import numpy as np
 from jaxtyping import Int
 from matplotlib.figure import Figure
 
+from agnet.columns import CLEAN
 from agnet.spaces.nasbench201 import live_edges, parse
 from evaluation.report.drawing import EDGE_NAMES, LABELS
 from evaluation.report.figures import BLUE, ORANGE, heatmap, new_figure
-from evaluation.report.measurements import ADVERSARIAL_MEAN, SPACE, Measurements
+from evaluation.report.measurements import ADVERSARIAL_MEAN, SPACE, Measurements, Values
 from evaluation.report.section import Picture, Section
 
 TOP = 20
-TITLE = "Cells with exactly two 3×3 convolutions and no 1×1 convolution"
+TITLE = "Cells with exactly two 3x3 convolutions and no 1x1 convolution"
 
 
 def two_convolutions(data: Measurements) -> Section:
@@ -30,39 +32,43 @@ def two_convolutions(data: Measurements) -> Section:
     rows = sorted(found, key=lambda row: (-values[row], row))
     lowest = [SPACE.isomorphs[data.ids[row]] for row in rows]
     counts = {"top": operation_counts(lowest[:TOP]), "all": operation_counts(lowest)}
-    table: dict[str, list[object]] = {
+    ranked = values[rows]
+    top = min(TOP, len(rows))
+    caption = (
+        "Left: mean adversarial accuracy (over all attacks and eps) of these cells, best first. Middle and right: how "
+        f"many of the best {top} and of all of them have an operation (column) on an edge (row); a dead edge counts as "
+        "zero. Edges are numbered 1 to 6 in the order of the cell's string."
+    )
+    cells = {
         "rank": list(range(1, len(rows) + 1)),
         "id": lowest,
         "architecture": [SPACE.enumerate()[i] for i in lowest],
-        "mean_adversarial": [float(values[row]) for row in rows],
-        "clean": [float(data.clean[row]) for row in rows],
+        ADVERSARIAL_MEAN: ranked.tolist(),
+        CLEAN: data.clean[rows].tolist(),
+        **{f"edge_{e + 1}": [live_operations(i)[e] for i in lowest] for e in range(len(EDGE_NAMES))},
     }
-    for edge in range(len(EDGE_NAMES)):
-        table[f"edge_{edge + 1}"] = [live_operations(i)[edge] for i in lowest]
-    edges: dict[str, list[object]] = {"edge": list(range(1, len(EDGE_NAMES) + 1))}
-    for group, matrix in counts.items():
-        edges |= {f"{group}: {op}": matrix[:, i].tolist() for i, op in enumerate(LABELS)}
-    convolutions = counts["top"][:, list(LABELS).index("nor_conv_3x3")]
+    edges = {"edge": list(range(1, len(EDGE_NAMES) + 1))} | {
+        f"{group}: {operation}": matrix[:, i].tolist()
+        for group, matrix in counts.items()
+        for i, operation in enumerate(LABELS)
+    }
     facts = {
         "classes": len(classes),
         "evaluated": len(rows),
-        "mean adversarial accuracy, lowest": float(values[rows[-1]]),
-        "mean adversarial accuracy, highest": float(values[rows[0]]),
-        f"3x3 convolutions on edges 1..6 of the top {min(TOP, len(rows))}": convolutions.tolist(),
+        "lowest mean adversarial accuracy": float(ranked[-1]),
+        "highest mean adversarial accuracy": float(ranked[0]),
+        f"on edges 1 to 6 of the best {top}": {
+            name: counts["top"][:, i].tolist() for i, name in enumerate(LABELS.values()) if counts["top"][:, i].any()
+        },
     }
-    caption = (
-        "Left: mean adversarial accuracy (over all attacks and eps) of these cells, best first. Middle and right: how many "
-        f"of the best {min(TOP, len(rows))} and of all of them have an operation (column) on an edge (row); a dead edge "
-        "counts as zero. Edges are numbered 1 to 6 in the order of the cell's string."
-    )
     return Section(
         "two_convolutions",
         TITLE,
         text,
-        (Picture("two_convolutions", caption, _draw(np.array(table["mean_adversarial"], dtype=np.float64), counts)),),
-        {"two_convolutions": table, "two_convolutions_edges": edges},
+        (Picture("two_convolutions", caption, _draw(ranked, counts)),),
+        {"two_convolutions": cells, "two_convolutions_edges": edges},
         facts,
-        tuple((f"number {n + 1} of these", lowest[n]) for n in range(min(3, len(lowest)))),
+        tuple((f"number {rank} of these", number) for rank, number in enumerate(lowest[:3], start=1)),
     )
 
 
@@ -82,13 +88,13 @@ def live_operations(number: int) -> tuple[str, ...]:
     return tuple(op if live else "none" for op, live in zip(parse(cell), live_edges(cell), strict=True))
 
 
-def operation_counts(numbers: list[int]) -> Int[np.ndarray, "edges operations"]:
+def operation_counts(numbers: Sequence[int]) -> Int[np.ndarray, "edges operations"]:
     """How many cells have an operation (in the order of the labels) on an edge."""
     cells = [live_operations(number) for number in numbers]
     return np.array([[sum(cell[edge] == op for cell in cells) for op in LABELS] for edge in range(len(EDGE_NAMES))])
 
 
-def _draw(values: np.ndarray, counts: dict[str, np.ndarray]) -> Figure:
+def _draw(values: Values, counts: Mapping[str, Int[np.ndarray, "edges operations"]]) -> Figure:
     figure = new_figure(12, 3.3)
     axes = figure.subplots(1, 3, width_ratios=[1.1, 1, 1])
     top = min(TOP, len(values))
