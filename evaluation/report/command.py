@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import hydra
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from tqdm import tqdm
 
 from agnet.arguments import check_arguments
@@ -37,7 +37,7 @@ def report(
     out: Path,
     extra: Sequence[Path] = (),
     *,
-    dataset: str | None = None,
+    datasets: Sequence[str] | None = None,
     split: str | None = None,
     progress: bool = False,
 ) -> dict[str, object]:
@@ -47,7 +47,7 @@ def report(
         table: see :func:`~evaluation.report.reading.read_measurements`, as for the next but one and the others.
         out: the folder; files of an earlier report in it are replaced.
         extra: tables to join.
-        dataset: None for all.
+        datasets: names of those to analyse; None for all.
         split: None for ``test`` where there is one.
         progress: show a bar on a terminal.
 
@@ -58,7 +58,7 @@ def report(
         AGNetError: for a table, a setting or a folder that does not serve.
     """
     outputs = Outputs(out)
-    found = read_measurements(table, extra, dataset=dataset, split=split)
+    found = read_measurements(table, extra, datasets=datasets, split=split)
     images: dict[tuple[str, str], bytes] = {}
     results: list[tuple[Measurements, list[Section]]] = []
     with tqdm(total=len(found) * len(ANALYSES), desc="report", disable=None if progress else True) as bar:
@@ -84,16 +84,16 @@ def report(
 
 def run(cfg: DictConfig) -> None:
     """Write what a configuration describes and say where it lies."""
-    config = OmegaConf.to_container(cfg, resolve=True)
-    check_arguments(config)
-    for key in ("table", "dataset", "split"):
-        if not isinstance(cfg[key], str | None):
-            raise ConfigurationError(f"{key}={cfg[key]} should be text")
+    check_arguments(OmegaConf.to_container(cfg, resolve=True))
+    for key in ("tables", "datasets"):
+        if not isinstance(cfg[key], ListConfig | None):
+            raise ConfigurationError(f"{key}={cfg[key]}: write a list, [{cfg[key]}]")
+    datasets = None if cfg.datasets is None else [str(name) for name in cfg.datasets]
     facts = report(
-        Path(cfg.table),
-        Path(cfg.out),
-        [Path(path) for path in cfg.tables],
-        dataset=cfg.dataset,
+        Path(str(cfg.table)),
+        Path(str(cfg.out)),
+        [Path(str(path)) for path in cfg.tables or ()],
+        datasets=datasets,
         split=cfg.split,
         progress=True,
     )

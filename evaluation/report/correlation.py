@@ -66,7 +66,9 @@ def _draw(columns: Mapping[str, Values], matrix: Float[np.ndarray, "columns colu
     side = max(4.0, 0.36 * len(columns) + 1.2)
     figure = new_figure(side + 0.6, side)
     axis = figure.add_subplot()
-    image = heatmap(axis, matrix, rows=list(columns), columns=list(columns), limits=(-1, 1), form="{:.2f}", size=6.5)
+    image = heatmap(
+        axis, matrix, rows=list(columns), columns=list(columns), limits=(-1.0, 1.0), form="{:.2f}", size=6.5
+    )
     figure.colorbar(image, ax=axis, shrink=0.6, label="tau").outline.set_visible(False)
     return figure
 

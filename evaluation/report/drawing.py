@@ -39,7 +39,7 @@ _RADIUS = 0.15
 _SCALE, _LEFT, _TOP = 100, 30, 150  # of the SVG: pixels of one unit, of the input's place and of height 0
 
 
-def draw_cell(axis: Axes, architecture: str, *, size: float = 8) -> None:
+def draw_cell(axis: Axes, architecture: str, *, size: float = 8.0) -> None:
     """Draw a cell into an axis.
 
     Args:
@@ -77,7 +77,7 @@ def cell_svg(architecture: str) -> str:
     them and recolour.
     """
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 360 250" class="cell" role="group" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 16 360 210" class="cell" role="group" '
         f'aria-label="{escape(architecture)}">'
     ]
     for edge, (operation, live, points) in enumerate(_edges(architecture)):
@@ -95,7 +95,7 @@ def cell_svg(architecture: str) -> str:
             f"{LABELS[operation]}</text></g>"
         )
     for place, name in enumerate(NODES):
-        x, y = _place((place, 0))
+        x, y = _place((float(place), 0.0))
         parts.append(
             f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{_RADIUS * _SCALE:.1f}" class="plate" fill="white" stroke="#777" '
             f'stroke-width="1.5"/><text x="{x:.1f}" y="{y + 4:.1f}" text-anchor="middle" font-size="12" '
@@ -136,7 +136,7 @@ def _place(point: Point) -> Point:
 
 def _head(control: Point, end: Point) -> str:
     """A triangle whose tip is the curve's end."""
-    back = _towards(end, control, 10)
+    back = _towards(end, control, 10.0)
     dx, dy = (end[0] - back[0]) / 2, (end[1] - back[1]) / 2
     return (
         f'<path d="M{end[0]:.1f} {end[1]:.1f} L{back[0] - dy:.1f} {back[1] + dx:.1f} L{back[0] + dy:.1f} '

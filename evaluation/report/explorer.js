@@ -39,6 +39,10 @@
     return `|${o[0]}~0|+|${o[1]}~0|${o[2]}~1|+|${o[3]}~0|${o[4]}~1|${o[5]}~2|`;
   }
 
+  function changed(operations, edge, operation) {
+    return operations.map((own, i) => (i === edge ? operation : own));
+  }
+
   // Which edges lie on a path of non-zero operations from input to output.
   function liveEdges(operations) {
     const reached = new Set([0]);
@@ -99,9 +103,7 @@
   }
 
   function change(edge, operation) {
-    const operations = operationsOf(shown.cell);
-    operations[edge] = operation;
-    go(idOf(operations));
+    go(idOf(changed(operationsOf(shown.cell), edge, operation)));
   }
 
   function drawAbout(dataset, row) {
@@ -210,7 +212,7 @@
     operations.forEach((own, edge) => {
       data.operations.forEach((name, operation) => {
         if (operation === own) return;
-        const id = idOf(operations.with(edge, operation));
+        const id = idOf(changed(operations, edge, operation));
         const other = dataset.rows.get(data.classes[id]);
         const cells = compared.map((label) => {
           if (other === undefined) return make("td", {}, "\u2013");
@@ -246,7 +248,7 @@
   }
 
   function follow() {
-    const wanted = new URLSearchParams(location.hash.slice(1));
+    const wanted = new URLSearchParams(location.hash.slice(1).replaceAll("+", "%2B")); // a cell's string has them
     if (!wanted.has("cell")) return;
     const dataset = wanted.has("dataset") ? data.datasets.findIndex(({ name }) => name === wanted.get("dataset")) : shown.dataset;
     const cell = cellOf(wanted.get("cell"));
@@ -256,8 +258,11 @@
     }
     at("message").textContent = "";
     shown = { dataset, cell };
+    const inside = at("explorer").contains(document.activeElement);
     render();
-    at("explorer").scrollIntoView();
+    if (inside && document.activeElement === document.body) at("about").focus({ preventScroll: true }); // its button has gone
+    const { top, bottom } = at("explorer").getBoundingClientRect();
+    if (bottom < 0 || top > innerHeight) at("explorer").scrollIntoView();
   }
 
   data.datasets.forEach(({ name, split }, i) => at("dataset").append(make("option", { value: i }, split ? `${name}, ${split}` : name)));

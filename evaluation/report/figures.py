@@ -54,7 +54,7 @@ def heatmap(
     limits: tuple[float, float],
     colors: str = "RdBu",
     form: str = "{:.2f}",
-    size: float = 7,
+    size: float = 7.0,
 ) -> AxesImage:
     """Draw a matrix with every value written into its cell; NaN stays grey and empty.
 

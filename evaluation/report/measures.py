@@ -14,8 +14,8 @@ from evaluation.report.measurements import (
 from evaluation.report.section import Picture, Section
 
 _CAPTION = (
-    "Kendall's tau-b of accuracies (rows) with measures and costs (columns) over the evaluated classes. Costs are those "
-    "of the evaluated cell, dead edges included; where the table has none they are counted for the benchmark's "
+    "Kendall's tau-b of accuracies (rows) with measures and costs (columns) over the evaluated classes. Costs are "
+    "those of the evaluated cell, dead edges included; where the table has none they are counted for the benchmark's "
     "CIFAR-10 network. The mean of an attack is over its eps, of a corruption over its severities."
 )
 
@@ -29,7 +29,7 @@ def measures(data: Measurements) -> Section:
     matrix = taus(accuracies, found)
     figure = new_figure(0.62 * len(found) + 2.6, 0.2 * len(accuracies) + 2.2)
     axis = figure.add_subplot()
-    image = heatmap(axis, matrix, rows=list(accuracies), columns=list(found), limits=(-1, 1), size=7)
+    image = heatmap(axis, matrix, rows=list(accuracies), columns=list(found), limits=(-1.0, 1.0), size=7.0)
     figure.colorbar(image, ax=axis, label="tau", aspect=40).outline.set_visible(False)
     names = list(accuracies)
     shown = [CLEAN, *map(mean_of, data.attacks), ADVERSARIAL_MEAN, CORRUPTION_MEAN]

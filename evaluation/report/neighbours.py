@@ -102,7 +102,7 @@ def _draw(around: Sequence[Neighbour], row: int, shown: Mapping[str, Values]) ->
         bound = max([1.0, *np.abs(matrix[~np.isnan(matrix)])])
         heatmap(
             axis, matrix, rows=[f"edge {n}" for n in EDGE_NAMES], columns=list(LABELS.values()),
-            limits=(-bound, bound), form="{:+.1f}", size=8,
+            limits=(-bound, bound), form="{:+.1f}", size=8.0,
         )  # fmt: skip
         for edge, operation in own.items():
             axis.plot(operations.index(operation), edge, marker="o", color="0.25", ms=5)

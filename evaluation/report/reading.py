@@ -17,7 +17,7 @@ ISOMORPH = "isomorph"
 
 
 def read_measurements(
-    table: Path, extra: Sequence[Path] = (), *, dataset: str | None = None, split: str | None = None
+    table: Path, extra: Sequence[Path] = (), *, datasets: Sequence[str] | None = None, split: str | None = None
 ) -> list[Measurements]:
     """Read every data set of a table.
 
@@ -25,7 +25,7 @@ def read_measurements(
         table: a robustness table of NAS-Bench-201 (:mod:`agnet.columns`). Its column ``isomorph``, if it has one, names
             the id of the cell that was evaluated for a row's class; otherwise that is the one with the lowest id.
         extra: tables whose columns of the same data sets and splits, measures and costs are joined.
-        dataset: the only one to read; None for all.
+        datasets: those to read; None for all.
         split: ``valid`` or ``test``; None for ``test`` where there is one.
 
     Raises:
@@ -36,7 +36,7 @@ def read_measurements(
     for key, path in zip(["table", *["tables"] * len(extra)], paths, strict=True):
         if not path.is_file():
             raise TableError(f"no table at {path}; check {key} (paths are relative to the current folder)")
-    splits = _splits(table, dataset, split)
+    splits = _splits(table, datasets, split)
     main, *others = (_read(path, splits) for path in paths)
     assert main is not None  # it has accuracies
     evaluated = _evaluated(table, main)
@@ -65,7 +65,7 @@ def read_measurements(
     return found
 
 
-def _splits(path: Path, dataset: str | None, split: str | None) -> dict[str, str]:
+def _splits(path: Path, datasets: Sequence[str] | None, split: str | None) -> dict[str, str]:
     """The split to read of every data set to read."""
     available: dict[str, list[str]] = {}
     names = column_names([path])
@@ -77,12 +77,11 @@ def _splits(path: Path, dataset: str | None, split: str | None) -> dict[str, str
             f"{path}: no column is an accuracy; names are like cifar10_clean, cifar10_test_pgd_eps1 or "
             f"cifar10_test_fog_s3, this table has {', '.join(names) or 'none'}"
         )
-    if dataset is not None:
-        if dataset not in available:
-            raise ConfigurationError(f"dataset={dataset} is not in {path}; it has {', '.join(available)}")
-        available = {dataset: available[dataset]}
     chosen = {}
-    for name, splits in available.items():
+    for name in available if datasets is None else datasets:
+        if name not in available:
+            raise ConfigurationError(f"datasets=[{name}] is not in {path}; it has {', '.join(available)}")
+        splits = available[name]
         if split is not None and split not in splits:
             named = ", ".join(s for s in splits if s)
             raise ConfigurationError(
@@ -118,7 +117,7 @@ def _read(path: Path, splits: dict[str, str]) -> Table | None:
 def _evaluated(path: Path, table: Table) -> dict[int, str]:
     """For every class of a table the id of the evaluated cell, and the row that has its values."""
     named = table.values[:, table.columns.index(ISOMORPH)].tolist() if ISOMORPH in table.columns else None
-    representatives: dict[int, float] = {}
+    representatives: dict[int, int] = {}
     rows: dict[int, str] = {}
     for row, architecture in enumerate(table.rows):
         try:
@@ -127,20 +126,18 @@ def _evaluated(path: Path, table: Table) -> dict[int, str]:
             raise TableError(f"{path}: {error}; these analyses are made for NAS-Bench-201") from None
         own = IDS[architecture]
         lowest = SPACE.isomorphs[own]
-        chosen = lowest if named is None else named[row]
-        if (
-            chosen not in range(len(SPACE.isomorphs))
-            or SPACE.isomorphs[int(chosen)] != lowest
-            or representatives.setdefault(lowest, chosen) != chosen
-        ):
+        given = float(lowest) if named is None else named[row]
+        chosen = int(given) if given.is_integer() else -1
+        known = representatives.setdefault(lowest, chosen)
+        if not 0 <= chosen < len(IDS) or SPACE.isomorphs[chosen] != lowest or known != chosen:
             raise TableError(
-                f"{path}: column {ISOMORPH!r} is {chosen:g} for {architecture!r}: not the one id that stands for its "
+                f"{path}: column {ISOMORPH!r} is {given:g} for {architecture!r}: not the one id that stands for its "
                 f"class, whose lowest is {lowest}; correct the column or drop it"
             )
         if own == chosen:
-            rows[int(chosen)] = architecture
+            rows[chosen] = architecture
         else:
-            rows.setdefault(int(chosen), architecture)
+            rows.setdefault(chosen, architecture)
     return rows
 
 

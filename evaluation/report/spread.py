@@ -57,14 +57,15 @@ def quantiles(data: Measurements) -> Columns:
 
 
 def _draw(data: Measurements, groups: Mapping[str, Sequence[Column]], level: str) -> Figure:
-    most = max(map(len, groups.values()))
-    figure, axes = grid(len(groups), 2 if most > 6 else 5, 5.2 if most > 6 else 2.5, 2.9 if most > 6 else 2.3)
-    for i, (axis, (key, columns)) in enumerate(zip(axes, groups.items(), strict=True)):
-        boxes = [data.clean, *(data.values[c] for c in columns)]
-        _boxes(axis, boxes, ["clean" if most > 6 else "0", *(f"{c.level:g}" for c in columns)])
+    wide = level == "eps"
+    columns = 2 if wide else 5
+    figure, axes = grid(len(groups), columns, 5.2 if wide else 2.5, 2.9 if wide else 2.3)
+    for i, (axis, (key, members)) in enumerate(zip(axes, groups.items(), strict=True)):
+        boxes = [data.clean, *(data.values[c] for c in members)]
+        _boxes(axis, boxes, ["clean" if wide else "0", *(f"{c.level:g}" for c in members)])
         axis.set_title(words(key), fontsize=9, loc="left")
         axis.set_xlabel(level, fontsize=8)
-        if i % (2 if most > 6 else 5) == 0:
+        if i % columns == 0:
             axis.set_ylabel("accuracy in %", fontsize=8)
     return figure
 

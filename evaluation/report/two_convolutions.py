@@ -95,7 +95,7 @@ def operation_counts(numbers: Sequence[int]) -> Int[np.ndarray, "edges operation
 
 
 def _draw(values: Values, counts: Mapping[str, Int[np.ndarray, "edges operations"]]) -> Figure:
-    figure = new_figure(12, 3.3)
+    figure = new_figure(12.0, 3.3)
     axes = figure.subplots(1, 3, width_ratios=[1.1, 1, 1])
     top = min(TOP, len(values))
     axes[0].plot(range(top + 1, len(values) + 1), values[top:], color=BLUE, marker=".", ms=3, lw=0, label="others")
@@ -108,7 +108,7 @@ def _draw(values: Values, counts: Mapping[str, Int[np.ndarray, "edges operations
         number = int(matrix[0].sum())
         heatmap(
             axis, matrix.astype(np.float64), rows=[f"edge {n}" for n in EDGE_NAMES], columns=list(LABELS.values()),
-            limits=(0, number), colors="Blues", form="{:.0f}", size=8,
+            limits=(0.0, float(number)), colors="Blues", form="{:.0f}", size=8.0,
         )  # fmt: skip
         axis.set_title(f"best {top}" if group == "top" else f"all {number}", fontsize=9, loc="left")
     return figure
