@@ -22,7 +22,7 @@ COLORS = {
     "nor_conv_3x3": "#2f74c0",
     "nor_conv_1x1": "#2f8f5b",
     "avg_pool_3x3": "#c9701c",
-    "skip_connect": "#8058a5",
+    "skip_connect": "#9063b8",
     "none": "#9a9a9a",
 }
 NODES = ("in", "1", "2", "out")

@@ -224,7 +224,7 @@
       });
     });
     const caption = row === undefined ? "Neighbours: accuracies in %" : "Neighbours: change in points";
-    at("neighbours").replaceChildren(...table(caption, ["edge", "operation", "cell", ...compared.map((label) => label.replace("adversarial", "adv."))], rows));
+    at("neighbours").replaceChildren(...table(caption, ["edge", "operation", "cell", ...compared.map((label) => label.replace("adversarial", "adv.").replace("corruption", "corr."))], rows));
   }
 
   function drawRanks(dataset, row) {

@@ -14,8 +14,8 @@ def tau(x: Values, y: Values) -> float:
     """Kendall's tau-b over the classes that have both values; NaN where one of them never changes.
 
     Example:
-        >>> tau(np.array([1.0, 2.0, 3.0, np.nan]), np.array([10.0, 30.0, 20.0, 40.0]))
-        0.3333333333333333
+        >>> round(tau(np.array([1.0, 2.0, 3.0, np.nan]), np.array([10.0, 30.0, 20.0, 40.0])), 3)
+        0.333
     """
     known = ~(np.isnan(x) | np.isnan(y))
     if known.sum() < 2:

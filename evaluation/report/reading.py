@@ -1,5 +1,6 @@
 """Reading a robustness table for the analyses: which data sets it has, and one row for every evaluated class."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -81,6 +82,8 @@ def _splits(path: Path, datasets: Sequence[str] | None, split: str | None) -> di
     for name in available if datasets is None else datasets:
         if name not in available:
             raise ConfigurationError(f"datasets=[{name}] is not in {path}; it has {', '.join(available)}")
+        if not re.fullmatch(r"\w[\w.-]*", name):  # it names a folder
+            raise TableError(f"{path}: data set {name!r} of a column's name; rename it with letters and digits only")
         splits = available[name]
         if split is not None and split not in splits:
             named = ", ".join(s for s in splits if s)

@@ -102,6 +102,8 @@ def test_a_table_without_splits_names_none(save: Save) -> None:
 def test_other_tables(save: Save, tmp_path: Path) -> None:
     with pytest.raises(TableError, match=r"no column is an accuracy.* has score"):
         read_measurements(save("t", SINGLES[:1], score=[1.0]))
+    with pytest.raises(TableError, match=r"data set '\.\./x' of a column's name"):
+        read_measurements(save("s", SINGLES[:1], **{"../x_test": [1.0]}))
     with pytest.raises(TableError, match="no clean accuracy of a; add a column a_test,"):
         read_measurements(save("u", SINGLES[:1], a_test_pgd_eps1=[1.0]))
     with pytest.raises(TableError, match="no clean accuracy of a; add a column a_clean,"):
