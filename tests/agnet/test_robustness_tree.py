@@ -163,11 +163,11 @@ def test_there_and_back(
     assert called(monkeypatch, import_table, "kind=robustness", f"path={tree}", f"out={table}") == 0
     for key, column in (("clean", "digits_clean"), ("fgsm", "digits_fgsm_eps8"), ("fog", "digits_fog_s3")):
         level = float(column[-1]) if key != "clean" else 0.0
-        read = read_table([table], [column], drop_missing=True)
+        read = read_table([table], [column], missing="drop")
         for row in expected(key, split, seed):
             if row["level"] == level:
                 assert read.lookup([row["architecture"]]).item() == pytest.approx(row["accuracy"], rel=1e-12)
-    assert len(read_table([table], ["digits_apgd_t_eps1"], drop_missing=True).rows) >= 3
+    assert len(read_table([table], ["digits_apgd_t_eps1"], missing="drop").rows) >= 3
     capfd.readouterr()
     assert called(monkeypatch, export, f"details={details}", f"out={tree}") == 2
     assert "holds a dataset already" in capfd.readouterr().err

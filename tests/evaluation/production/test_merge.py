@@ -141,7 +141,7 @@ def test_confidences_of_right_and_wrong_test_images(
     assert {(c.split, c.key, c.quantity) for c in columns if c} == {
         ("test", key, f"confidence_{side}") for key in ("clean", "fgsm", "pgd") for side in ("right", "wrong")
     }
-    row = read_table([merged / "table.parquet"], ["tiny_test_fgsm_eps8_confidence_right"], drop_missing=True)
+    row = read_table([merged / "table.parquet"], ["tiny_test_fgsm_eps8_confidence_right"], missing="drop")
     for cell in cells:
         found = [
             outcome["confidence_right"]
