@@ -50,7 +50,8 @@ def test_every_command_of_the_readme_names_an_existing_module_and_experiment() -
     modules = set(re.findall(r"python -m ([\w.]+)", text))
     assert {"search.run", "search.pretrain", "evaluation.run"} <= modules
     for module in modules:
-        assert (ROOT / (module.replace(".", "/") + ".py")).is_file()
+        path = ROOT / module.replace(".", "/")
+        assert path.with_suffix(".py").is_file() or (path / "__main__.py").is_file()
     for experiment in re.findall(r"experiment=(\w+)", text):
         assert (CONF_DIR / "experiment" / f"{experiment}.yaml").is_file()
 
