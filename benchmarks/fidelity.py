@@ -1,0 +1,117 @@
+"""What buys correlation with the published tables: ``python -m benchmarks.fidelity --variants default ...``.
+
+Small networks on small images stand in for NAS-Bench-201's only as far as they rank cells alike. Every variant changes
+some settings of ``conf/experiment/cifar10_micro.yaml``, produces the same drawn cells (resuming, in a folder of its
+own), and is compared with the published tables: Kendall's tau of clean accuracy with ``cifar10_test``, and of FGSM and
+PGD with the published columns of the radius at which the published networks keep the most similar share of their clean
+accuracy. Printed beside it: CPU seconds per cell, and the standard deviation of tau over resampled cells.
+"""
+
+import argparse
+import re
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+from hydra import compose, initialize_config_dir
+from scipy.stats import kendalltau
+
+from agnet.engines import LocalEngine
+from agnet.paths import CONF_DIR
+from agnet.spaces import NASBench201
+from evaluation.configured import build_protocol
+from evaluation.production import produce
+from evaluation.production.merge import representatives
+from evaluation.run import chosen_architectures
+
+VARIANTS: dict[str, list[str]] = {
+    "default": [],
+    "no augmentation": ["recipe.flip=false", "recipe.crop_padding=0"],
+    "8x8 pixels": ["dataset.resolution=8", "recipe.crop_padding=1"],
+    "8 channels": ["network.channels=8"],
+    "batch 64": ["recipe.batch_size=64", "recipe.learning_rate=0.1"],
+    "half the images": ["dataset.num_train=2_000"],
+    "twice the images": ["dataset.num_train=8_000"],
+    "half the images, twice the epochs": ["dataset.num_train=2_000", "recipe.epochs=12"],
+    "second seed": ["seeds=[1]"],
+}
+"""Overrides of the experiment."""
+
+BOOTSTRAPS = 200
+
+
+def published(data: Path) -> dict[str, dict[str, float]]:
+    """Published columns by name: architecture to percent."""
+    found: dict[str, dict[str, float]] = {}
+    for name in ("nasbench201_accuracy", "nasbench201_robustness_cifar10"):
+        table = pq.read_table(data / f"{name}.parquet")
+        cells = table["architecture"].to_pylist()
+        for column in table.column_names:
+            if column.startswith("cifar10_"):
+                found[column] = dict(zip(cells, table[column].to_pylist(), strict=True))
+    return found
+
+
+def matched(accuracy: np.ndarray, clean: np.ndarray, attack: str, theirs: dict[str, np.ndarray]) -> str:
+    """The published column of an attack under which the median network keeps the most similar share of its accuracy."""
+    share = np.median(accuracy) / np.median(clean)
+    columns = [name for name in theirs if re.fullmatch(rf"cifar10_{attack}_eps[\d.]+", name)]
+    return min(columns, key=lambda c: abs(np.median(theirs[c]) / np.median(theirs["cifar10_clean"]) - share))
+
+
+def tau(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
+    """Kendall's tau and its standard deviation over resampled cells."""
+    random = np.random.default_rng(0)
+    draws = [random.integers(0, len(a), len(a)) for _ in range(BOOTSTRAPS)]
+    return float(kendalltau(a, b).statistic), float(np.std([kendalltau(a[d], b[d]).statistic for d in draws]))
+
+
+def line(name: str, overrides: list[str], options: argparse.Namespace, theirs: dict[str, dict[str, float]]) -> str:
+    """Produce a variant's cells and compare them."""
+    base = ["experiment=cifar10_micro", "out=unused", f"data_root={options.data}"]
+    with initialize_config_dir(version_base="1.3", config_dir=str(CONF_DIR)):
+        cfg = compose("evaluate", overrides=[*base, *overrides, f"num_architectures={options.cells}", "draw_seed=0"])
+    protocol, cells = build_protocol(cfg), chosen_architectures(cfg, representatives(NASBench201()))
+    folder = options.out / re.sub(r"\W+", "_", name)
+    engine = LocalEngine(options.workers)
+    found = produce(protocol, cells, folder, engine=engine, seeds=list(cfg.seeds), progress=True)
+    records = {unit.architecture: record for unit, record in found.records.items()}
+    cells = [cell for cell in cells if cell in records]
+    ours = {c: np.array([records[cell].columns[c] for cell in cells]) for c in records[cells[0]].columns}
+    there = {c: np.array([values[cell] for cell in cells], dtype=float) for c, values in theirs.items()}
+    clean = ours[f"{protocol.prefix}_test"]
+    value, spread = tau(clean, there["cifar10_test"])
+    costs = [
+        np.mean([records[cell].cost[f"{part}_cpu_seconds"] for cell in cells]) for part in ("training", "evaluation")
+    ]
+    parts = [name, f"{len(cells)}", *(f"{cost:.1f}" for cost in costs), f"{np.median(clean):.1f}"]
+    parts.append(f"{value:.2f} ± {spread:.2f}")
+    for attack in ("fgsm", "pgd"):
+        columns = [c for c in ours if c.startswith(f"{protocol.prefix}_test_{attack}_eps")]
+        best = []
+        for column in columns:
+            other = matched(ours[column], clean, attack, there)
+            value, spread = tau(ours[column], there[other])
+            best.append(f"{column.rpartition('eps')[2]}~{other.rpartition('eps')[2]}: {value:.2f} ± {spread:.2f}")
+        parts.append(", ".join(best))
+    return "| " + " | ".join(parts) + " |"
+
+
+def main() -> None:
+    """Print one line per variant."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=list(VARIANTS), metavar="NAME")
+    parser.add_argument("--cells", type=int, default=60)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--out", type=Path, default=Path("runs/fidelity"))
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    options = parser.parse_args()
+    theirs = published(options.data)
+    print("| variant | cells | CPU-s training | evaluation | clean % | tau clean | tau FGSM, ours~theirs | tau PGD |")
+    print("|---|---|---|---|---|---|---|---|")
+    for name in options.variants:
+        print(line(name, VARIANTS[name], options, theirs), flush=True)
+
+
+if __name__ == "__main__":
+    main()
