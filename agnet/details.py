@@ -52,13 +52,11 @@ KEYS = ("architecture", "seed", "dataset", "split", "kind", "key", "level")
 """Columns that name a row."""
 
 
-def write_details(path: Path, rows: Iterable[Mapping[str, Any]], metadata: Mapping[str, str]) -> None:
-    """Write details atomically, with metadata and the hash of the content.
+def details_table(rows: Iterable[Mapping[str, Any]]) -> pa.Table:
+    """Rows as a table of :data:`SCHEMA`, a fraction of their size.
 
     Args:
-        path: the Parquet file.
         rows: one mapping per row, with all columns.
-        metadata: space, dataset, protocol, code revision, seeds, command.
 
     Raises:
         TableError: if a row lacks a column or has a value of another type.
@@ -67,13 +65,23 @@ def write_details(path: Path, rows: Iterable[Mapping[str, Any]], metadata: Mappi
     for row in rows:
         missing = [name for name in columns if name not in row]
         if missing:
-            raise TableError(f"{path}: a row has no {missing[0]}; details have {', '.join(columns)}")
+            raise TableError(f"a row has no {missing[0]}; details have {', '.join(columns)}")
         for name, values in columns.items():
             values.append(row[name])
     try:
-        table = pa.table(columns, SCHEMA)
+        return pa.table(columns, SCHEMA)
     except (pa.ArrowException, OverflowError) as error:
-        raise TableError(f"{path}: a value is of another type: {error}") from error
+        raise TableError(f"a value is of another type: {error}") from error
+
+
+def write_details(path: Path, table: pa.Table, metadata: Mapping[str, str]) -> None:
+    """Write details atomically, with metadata and the hash of the content.
+
+    Args:
+        path: the Parquet file.
+        table: see :func:`details_table`; several may be concatenated.
+        metadata: space, dataset, protocol, code revision, seeds, command.
+    """
     with replacing(path) as temporary:
         pq.write_table(stamped(table, metadata), temporary, compression="zstd")
 

@@ -13,7 +13,7 @@ import torch
 
 from agnet.atomic import write_text
 from agnet.columns import CORRUPTION, Column
-from agnet.details import write_details
+from agnet.details import details_table, write_details
 from agnet.errors import RunDirectoryError
 from agnet.spaces import NASBench201
 from agnet.spaces.nasbench201 import parse, to_string
@@ -22,7 +22,7 @@ from agnet.weights import sha256
 from evaluation.network import NetworkShape, count_macs, count_parameters
 from evaluation.production.protocol import Protocol
 from evaluation.production.store import Found, Store
-from evaluation.production.unit import Record
+from evaluation.production.unit import Record, Unit
 
 MANIFEST = "production.json"
 _CONFIDENCES = ("confidence_right", "confidence_wrong")
@@ -61,12 +61,17 @@ def merge(
     Raises:
         RunDirectoryError: if there is nothing to merge.
     """
-    by_architecture = _complete(found)
-    if not by_architecture:
+    complete = _complete(found)
+    if not complete:
         raise RunDirectoryError(f"no unit is done of {len(found.failures) + len(found.missing)}; nothing to merge")
+    rows: dict[str, dict[str, float | None]] = {}
+    parts: list[pa.Table] = []
+    for architecture, units in complete.items():
+        records = [found.records[unit] for unit in units]
+        rows[architecture] = table_row(protocol, records)
+        parts.append(details_table(_detailed(protocol, records)))
     cells, isomorphs = space.enumerate(), space.isomorphs
-    kept = [i for i, representative in enumerate(isomorphs) if cells[representative] in by_architecture]
-    rows = {architecture: table_row(protocol, records) for architecture, records in by_architecture.items()}
+    kept = [i for i, representative in enumerate(isomorphs) if cells[representative] in rows]
     names = list(dict.fromkeys(name for row in rows.values() for name in row))
     costs = [counted(cells[i], protocol.shape, protocol.image_size) for i in kept]
     columns = {name: pa.array([rows[cells[isomorphs[i]]].get(name) for i in kept], pa.float64()) for name in names}
@@ -79,7 +84,7 @@ def merge(
             "macs": pa.array([macs for _, macs in costs], pa.int64()),
         }
     )
-    seeds = sorted({unit.seed for records in by_architecture.values() for unit in (r.unit for r in records)})
+    seeds = sorted({unit.seed for units in complete.values() for unit in units})
     entries = {
         "space": space.name,
         "dataset": protocol.images.name,
@@ -90,19 +95,17 @@ def merge(
         **metadata,
     }
     write_table(table, content, entries)
-    write_details(
-        details, [row for records in by_architecture.values() for row in _detailed(protocol, records)], entries
-    )
+    write_details(details, pa.concat_tables(parts), entries)
     return len(kept)
 
 
-def _complete(found: Found) -> dict[str, list[Record]]:
-    """Records of the architectures that have one for every seed, in the units' order."""
+def _complete(found: Found) -> dict[str, list[Unit]]:
+    """Units of the architectures that have a record for every seed."""
     open_ = {unit.architecture for unit in (*found.failures, *found.missing)}
-    complete: dict[str, list[Record]] = {}
-    for unit, record in found.records.items():
+    complete: dict[str, list[Unit]] = {}
+    for unit in found.records:
         if unit.architecture not in open_:
-            complete.setdefault(unit.architecture, []).append(record)
+            complete.setdefault(unit.architecture, []).append(unit)
     return complete
 
 

@@ -9,8 +9,8 @@ import hashlib
 import json
 import time
 import zlib
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,18 +24,41 @@ UNITS, FAILURES, DAMAGED = "units", "failures", "damaged"
 _STALE_SECONDS = 3_600.0
 
 
+class Records(Mapping[Unit, Record]):
+    """Records of units that are done, read when they are asked for: all of a large production do not fit into memory.
+
+    Args:
+        store: where they lie.
+        units: whose.
+    """
+
+    def __init__(self, store: "Store", units: Iterable[Unit]) -> None:
+        self._store, self._units = store, dict.fromkeys(units)
+
+    def __getitem__(self, unit: Unit) -> Record:
+        if unit not in self._units:
+            raise KeyError(unit)
+        return self._store.read(unit)
+
+    def __iter__(self) -> Iterator[Unit]:
+        return iter(self._units)
+
+    def __len__(self) -> int:
+        return len(self._units)
+
+
 @dataclass(frozen=True)
 class Found:
     """What lies in a store of some units.
 
     Attributes:
-        records: of the units that are done.
+        records: of the units that are done and whose files were checked.
         failures: of those that raised an error.
         missing: those of which there is nothing.
         damaged: files that could not be read and were moved aside; their units are missing.
     """
 
-    records: dict[Unit, Record] = field(default_factory=dict)
+    records: Mapping[Unit, Record] = field(default_factory=dict)
     failures: dict[Unit, Failure] = field(default_factory=dict)
     missing: list[Unit] = field(default_factory=list)
     damaged: list[Path] = field(default_factory=list)
@@ -121,12 +144,13 @@ class Store:
         Raises:
             RunDirectoryError: if a file was made under another protocol.
         """
-        found = Found()
+        found, done = Found(), list[Unit]()
         for unit in units:
             path, failed = self.path(unit), self.failure_path(unit)
             try:
                 if path.exists():
-                    found.records[unit] = self._record(path, unit)
+                    self._record(path, unit)
+                    done.append(unit)
                 elif failed.exists():
                     found.failures[unit] = self._failure(failed, unit)
                 else:
@@ -137,7 +161,19 @@ class Store:
                 (path if path.exists() else failed).replace(aside)
                 found.damaged.append(aside)
                 found.missing.append(unit)
-        return found
+        return replace(found, records=Records(self, done))
+
+    def read(self, unit: Unit) -> Record:
+        """The record of a unit that was found.
+
+        Raises:
+            RunDirectoryError: if it is no longer what it was.
+        """
+        path = self.path(unit)
+        try:
+            return self._record(path, unit)
+        except _Damaged:
+            raise RunDirectoryError(f"{path} was changed or removed by another process; run again") from None
 
     def _record(self, path: Path, unit: Unit) -> Record:
         content = self._read(path, unit)

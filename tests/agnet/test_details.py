@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from agnet.details import SCHEMA, read_details, write_details
+from agnet.details import SCHEMA, details_table, read_details, write_details
 from agnet.errors import TableError
 from agnet.tables import read_metadata
 
@@ -25,7 +25,8 @@ def row(**changes: Any) -> dict[str, Any]:
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     file = tmp_path / "details.parquet"
-    write_details(file, [row(), row(seed=1, confusion=[3, 0, 0, 0], robust=b"\xe0")], {"space": "nasbench201"})
+    rows = [row(), row(seed=1, confusion=[3, 0, 0, 0], robust=b"\xe0")]
+    write_details(file, details_table(rows), {"space": "nasbench201"})
     return file
 
 
@@ -37,7 +38,7 @@ def test_what_is_written_is_read(path: Path) -> None:
 
 
 def test_no_rows(tmp_path: Path) -> None:
-    write_details(tmp_path / "none.parquet", [], {})
+    write_details(tmp_path / "none.parquet", details_table([]), {})
     assert read_details(tmp_path / "none.parquet").num_rows == 0
 
 
@@ -50,6 +51,12 @@ def test_a_changed_value_is_found(path: Path, change: dict[str, Any]) -> None:
     pq.write_table(changed.replace_schema_metadata(table.schema.metadata), path)
     with pytest.raises(TableError, match=r"details\.parquet is not what was written"):
         read_details(path)
+
+
+def test_parts_are_concatenated(tmp_path: Path) -> None:
+    parts = [details_table([row(seed=seed), row(seed=seed, key="fgsm")]) for seed in range(3)]
+    write_details(tmp_path / "parts.parquet", pa.concat_tables(parts), {})
+    assert read_details(tmp_path / "parts.parquet")["seed"].to_pylist() == [0, 0, 1, 1, 2, 2]
 
 
 def test_a_truncated_file_is_named(path: Path) -> None:
@@ -67,13 +74,13 @@ def test_another_file_is_named(path: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("change", "said"), [({"seed": "x"}, "another type"), ({"images": 2**40}, "another type")])
-def test_values_of_another_type(change: dict[str, Any], said: str, tmp_path: Path) -> None:
+def test_values_of_another_type(change: dict[str, Any], said: str) -> None:
     with pytest.raises(TableError, match=said):
-        write_details(tmp_path / "details.parquet", [row(**change)], {})
+        details_table([row(**change)])
 
 
-def test_a_missing_column(tmp_path: Path) -> None:
+def test_a_missing_column() -> None:
     short = row()
     del short["robust"]
     with pytest.raises(TableError, match="a row has no robust"):
-        write_details(tmp_path / "details.parquet", [short], {})
+        details_table([short])

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agnet.details import read_details, write_details
+from agnet.details import details_table, read_details, write_details
 from agnet.errors import RunDirectoryError, TableError
 from agnet.robustness_tree import attack_key, write_tree
 from agnet.spaces import NASBench201
@@ -87,7 +87,7 @@ def rows(dataset: str = "digits", seeds: Sequence[int] = (0,)) -> list[dict[str,
 def details(tmp_path: Path) -> Path:
     path = tmp_path / "details.parquet"
     metadata = {"space": "nasbench201", "protocol": json.dumps(PROTOCOL), "revision": "abc"}
-    write_details(path, rows(seeds=(3, 0)), metadata)
+    write_details(path, details_table(rows(seeds=(3, 0))), metadata)
     return path
 
 
@@ -137,7 +137,7 @@ def test_what_the_layout_leaves_open_is_said(tree: Path) -> None:
 
 def test_published_names(details: Path, tmp_path: Path) -> None:
     path = tmp_path / "other.parquet"
-    write_details(path, rows("imagenet16"), {})
+    write_details(path, details_table(rows("imagenet16")), {})
     write_tree(tmp_path / "tree", read_details(path), {})
     assert (tmp_path / "tree" / "ImageNet16-120" / "fgsm@Linf_accuracy.json").exists()
     assert [attack_key(name) for name in ("pgd", "apgd_ce", "square")] == [
@@ -185,7 +185,7 @@ def test_what_is_not_there_is_named(settings: dict[str, Any], said: str, details
 
 def test_an_incomplete_cell_is_named(tmp_path: Path) -> None:
     path = tmp_path / "details.parquet"
-    write_details(path, rows()[:-2], {})
+    write_details(path, details_table(rows()[:-2]), {})
     with pytest.raises(TableError, match="has not the same 5 levels"):
         write_tree(tmp_path / "tree", read_details(path), {})
     assert not (tmp_path / "tree" / "meta.json").exists(), "without it, it is no dataset"
