@@ -6,22 +6,21 @@ A task is anything that can be pickled and says in words what it is; the functio
 import abc
 import math
 import os
+import signal
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
+from pickle import PicklingError
 from typing import Any, Generic, TypeVar
 
 from agnet.errors import ConfigurationError, TaskError
 
 Task = TypeVar("Task")
 Value = TypeVar("Value")
-
-ATTEMPTS = 2
-"""Times a task may lose a process that it had for itself, e.g. killed for its memory."""
 
 WORKER = "AGNET_WORKER"
 """Environment variable with the number of a worker process among those of its machine, from 0."""
@@ -104,7 +103,8 @@ class InlineEngine(AbstractEngine):
 class LocalEngine(AbstractEngine):
     """Processes of this machine.
 
-    A process that dies takes no other task with it: the tasks in flight are tried again one by one.
+    A process that dies takes no other task with it. Its own is tried again when all others have ended, for itself: what
+    had not enough memory beside others may have enough alone.
 
     Args:
         workers: number of processes.
@@ -127,52 +127,99 @@ class LocalEngine(AbstractEngine):
         waiting: Callable[[], None] = _nothing,
     ) -> Iterator[Ended[Task, Value]]:
         """See :class:`AbstractEngine`."""
-        died: dict[str, int] = {}
-        left, suspects = list(tasks), list[Task]()
-        while left or suspects:
-            # of several tasks in flight when a process died, nobody knows whose it was: each is tried again alone
-            alone = bool(suspects) or self.workers == 1
-            lost = yield from self._in_one_pool(function, [suspects.pop(0)] if suspects else left)
-            for task in lost:
-                died[str(task)] = died.get(str(task), 0) + alone
-                if died[str(task)] < ATTEMPTS:
-                    suspects.append(task)
+        again: list[Task] = []
+        for ended in _in_processes(function, tasks, self.workers):
+            if not isinstance(ended.error, _Died):
+                yield ended
+            else:
+                again.append(ended.task)
+        for task in again:
+            for ended in _in_processes(function, [task], 1):
+                if isinstance(ended.error, _Died):
+                    yield Ended(task, error=TaskError("its process died twice (killed, or out of memory?)"))
                 else:
-                    reason = f"its process died {ATTEMPTS} times (killed, or out of memory?)"
-                    yield Ended(task, error=TaskError(reason))
+                    yield ended
 
-    def _in_one_pool(
-        self, function: Callable[[Task], Value], todo: list[Task]
-    ) -> Generator[Ended[Task, Value], None, list[Task]]:
-        """Work a list off, emptying it, until it is done or a process dies; returns the tasks in flight then."""
+
+class _Died(Exception):
+    """The process of a task is gone."""
+
+
+class _Worker(Generic[Task, Value]):
+    """A process that does one task at a time.
+
+    Args:
+        function: does a task.
+        number: of the worker among those of its machine.
+    """
+
+    def __init__(self, function: Callable[[Task], Value], number: int) -> None:
         context = get_context("forkserver")  # a clean process that has imported everything once is forked for each
         context.set_forkserver_preload([getattr(function, "func", function).__module__])
-        workers = min(self.workers, len(todo))
-        numbers = context.SimpleQueue()
-        for number in range(workers):
-            numbers.put(number)
-        pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_number, initargs=(numbers,))
-        running: dict[Future[Ended[Task, Value]], Task] = {}
-        lost: list[Task] = []
+        self.number = number
+        self.connection, theirs = context.Pipe()
+        self.process = context.Process(target=_serve, args=(theirs, function, number), daemon=True)
+        self.process.start()
+        theirs.close()
+
+    def give(self, task: Task) -> None:
+        """Begin a task."""
+        self.task = task
+        self.connection.send(task)
+
+    def take(self) -> Ended[Task, Value]:
+        """What became of the task, once the connection is ready."""
         try:
-            while (todo or running) and not lost:
-                while todo and len(running) < self.workers:  # what waits in a queue is not in flight
-                    task = todo.pop(0)
-                    running[pool.submit(attempt, function, task)] = task
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    task = running.pop(future)
-                    try:
-                        yield future.result()
-                    except BrokenProcessPool:
-                        lost.append(task)
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-        return [*lost, *running.values()] if lost else []
+            return self.connection.recv()
+        except (EOFError, OSError):
+            return Ended(self.task, error=_Died())
+
+    def stop(self) -> None:
+        """End the process, whatever it does."""
+        self.connection.close()
+        self.process.kill()
+        self.process.join()
 
 
-def _number(numbers: Any) -> None:
-    """Give a new worker process its number."""
-    os.environ[WORKER] = str(numbers.get())
+def _serve(connection: Connection, function: Callable[[Any], Any], number: int) -> None:
+    """The life of a worker process: until the other end of its connection is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that gives the tasks
+    os.environ[WORKER] = str(number)
+    with suppress(EOFError, OSError):
+        while True:
+            task = connection.recv()
+            ended = attempt(function, task)
+            try:
+                connection.send(ended)
+            except (AttributeError, TypeError, PicklingError) as error:  # the answer, or the error it is
+                connection.send(Ended(task, error=TaskError(f"no pickle of {ended.error or ended.value!r}: {error}")))
+
+
+def _in_processes(
+    function: Callable[[Task], Value], tasks: Sequence[Task], workers: int
+) -> Iterator[Ended[Task, Value]]:
+    """Work tasks off; that of a process that dies ends with :class:`_Died`, and another process takes its place."""
+    left, idle = list(tasks), list(range(min(workers, len(tasks))))
+    busy: dict[Any, _Worker[Task, Value]] = {}
+    resting: list[_Worker[Task, Value]] = []
+    try:
+        while left or busy:
+            while left and (resting or idle):
+                worker = resting.pop() if resting else _Worker(function, idle.pop(0))
+                busy[worker.connection] = worker
+                worker.give(left.pop(0))
+            for connection in wait(list(busy)):
+                worker = busy.pop(connection)
+                ended = worker.take()
+                if isinstance(ended.error, _Died):
+                    worker.stop()
+                    idle.append(worker.number)
+                else:
+                    resting.append(worker)
+                yield ended
+    finally:
+        for worker in (*busy.values(), *resting):
+            worker.stop()
 
 
 class SlurmEngine(AbstractEngine):

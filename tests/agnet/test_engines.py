@@ -42,6 +42,14 @@ def worker(task: Task) -> str:
     return os.environ[WORKER]
 
 
+def process(task: Task) -> int:
+    return os.getpid()
+
+
+def unsendable(task: Task) -> Any:
+    return lambda: None
+
+
 def errors(engine: AbstractEngine, todo: list[Task], out: Path) -> dict[str, str]:
     return {ended.task.name: str(ended.error or "") for ended in engine.run(obey, todo, out=out)}
 
@@ -60,8 +68,23 @@ def test_a_killed_process_takes_no_other_task_with_it(tmp_path: Path) -> None:
     assert {name for name, error in found.items() if not error} == {"a", "b", "die once"}
     assert len(found) == 5
     assert found["fail"] == "is broken"
-    assert "died 2 times" in found["die"]
-    assert len(list((tmp_path / "die").iterdir())) == 3  # once among others, twice alone
+    assert "died twice" in found["die"]
+    assert len(list((tmp_path / "die").iterdir())) == 2  # once among others, once alone
+
+
+def test_what_was_not_asked_for_is_stopped(tmp_path: Path) -> None:
+    """Whoever turns away from the answers, by Ctrl-C for example, leaves no process behind."""
+    answers = LocalEngine(2).run(process, tasks(tmp_path, *"abcd"), out=tmp_path)
+    number = next(answers).value
+    assert number is not None
+    answers.close()  # pyright: ignore[reportAttributeAccessIssue]
+    with pytest.raises(ProcessLookupError):
+        os.kill(number, 0)
+
+
+def test_answers_that_cannot_be_sent_are_errors(tmp_path: Path) -> None:
+    [ended] = LocalEngine(1).run(unsendable, tasks(tmp_path, "a"), out=tmp_path)
+    assert "pickle" in str(ended.error)
 
 
 def test_workers_have_numbers(tmp_path: Path) -> None:
