@@ -22,6 +22,8 @@ from agnet.errors import ConfigurationError, TaskError
 Task = TypeVar("Task")
 Value = TypeVar("Value")
 
+_PATIENCE = 10.0  # seconds for a process to end by itself and give back what it shares with others
+
 WORKER = "AGNET_WORKER"
 """Environment variable with the number of a worker process among those of its machine, from 0."""
 
@@ -165,7 +167,8 @@ class _Worker(Generic[Task, Value]):
     def give(self, task: Task) -> None:
         """Begin a task."""
         self.task = task
-        self.connection.send(task)
+        with suppress(OSError):  # it may have died while it rested, which the answer will show
+            self.connection.send(task)
 
     def take(self) -> Ended[Task, Value]:
         """What became of the task, once the connection is ready."""
@@ -174,9 +177,10 @@ class _Worker(Generic[Task, Value]):
         except (EOFError, OSError):
             return Ended(self.task, error=_Died())
 
-    def stop(self) -> None:
-        """End the process, whatever it does."""
+    def stop(self, *, patience: float) -> None:
+        """End the process: by itself within so many seconds, which it can where it has no task, or by force."""
         self.connection.close()
+        self.process.join(patience)
         self.process.kill()
         self.process.join()
 
@@ -212,14 +216,16 @@ def _in_processes(
                 worker = busy.pop(connection)
                 ended = worker.take()
                 if isinstance(ended.error, _Died):
-                    worker.stop()
+                    worker.stop(patience=0.0)
                     idle.append(worker.number)
                 else:
                     resting.append(worker)
                 yield ended
     finally:
-        for worker in (*busy.values(), *resting):
-            worker.stop()
+        for worker in busy.values():
+            worker.stop(patience=0.0)
+        for worker in resting:
+            worker.stop(patience=_PATIENCE)
 
 
 class SlurmEngine(AbstractEngine):

@@ -10,8 +10,8 @@ from agnet.command import command
 from agnet.details import read_details
 from agnet.errors import ConfigurationError
 from agnet.paths import CONF_DIR
-from agnet.robustness_tree import write_tree
 from agnet.tables import read_metadata
+from evaluation.tree import write_tree
 
 
 def run(cfg: DictConfig) -> None:

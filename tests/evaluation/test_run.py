@@ -181,7 +181,7 @@ def test_a_file_is_no_folder(
 ) -> None:
     (tmp_path / "file").touch()
     assert here(monkeypatch, "num_architectures=1", f"out={tmp_path / 'file'}") == 2
-    assert capfd.readouterr().err == f"error: cannot use {tmp_path / 'file'} (File exists); choose another\n"
+    assert capfd.readouterr().err == f"error: cannot use the folder {tmp_path / 'file'} (File exists); choose another\n"
 
 
 def test_no_output_folder(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:

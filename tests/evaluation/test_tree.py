@@ -11,10 +11,11 @@ import pytest
 
 from agnet.details import details_table, read_details, write_details
 from agnet.errors import RunDirectoryError, TableError
-from agnet.robustness_tree import attack_key, write_tree
+from agnet.robustness_tree import attack_key
 from agnet.spaces import NASBench201
 from agnet.tables import read_metadata, read_table
 from evaluation.export import main as export
+from evaluation.tree import write_tree
 from search.import_table import main as import_table
 
 SPACE = NASBench201()
