@@ -21,6 +21,9 @@ from agnet.errors import TableError
 from agnet.spaces import NASBench201
 from agnet.tables import KEY, check_table, content_hash, read_metadata, read_parquet
 
+Id = str | int | np.integer
+"""An architecture: its string, or its id in NAS-Bench-201 as a number or as text."""
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -97,7 +100,7 @@ class RobustnessTable:
     def _rows(self) -> dict[str, int]:
         return {architecture: row for row, architecture in enumerate(self.architectures)}
 
-    def representative(self, architecture: str | int) -> str:
+    def representative(self, architecture: Id) -> str:
         """The string of the network that was evaluated in an architecture's place.
 
         Args:
@@ -116,7 +119,7 @@ class RobustnessTable:
         key: str | Sequence[str] | None = None,
         level: int | float | Sequence[int | float] | None = None,
         quantity: str | Sequence[str] = "accuracy",
-        architectures: str | int | Iterable[str | int] | None = None,
+        architectures: Id | Iterable[Id] | None = None,
     ) -> Answer:
         """Values by what they are of; a value, several, or None for all.
 
@@ -154,7 +157,9 @@ class RobustnessTable:
         """Columns with one of the values."""
         if values is None:
             return columns
-        given = [values] if isinstance(values, str | int | float) else list(values)
+        given = [values] if np.ndim(values) == 0 else list(values)
+        if not given:
+            raise TableError(f"{self.path}: no {name} given; leave it out for all there are")
         there = list(dict.fromkeys(getattr(column, name) for column in columns))
         unknown = [value for value in given if value not in there]
         if unknown:
@@ -164,16 +169,16 @@ class RobustnessTable:
             )
         return tuple(column for column in columns if getattr(column, name) in given)
 
-    def _chosen(self, architectures: str | int | Iterable[str | int]) -> np.ndarray:
-        given = [architectures] if isinstance(architectures, str | int) else architectures
+    def _chosen(self, architectures: Id | Iterable[Id]) -> np.ndarray:
+        given = [architectures] if isinstance(architectures, str | int | np.integer) else architectures
         return np.array([self._row(architecture) for architecture in given], dtype=np.int64)
 
-    def _row(self, architecture: str | int) -> int:
-        if isinstance(architecture, int):
+    def _row(self, architecture: Id) -> int:
+        if not isinstance(architecture, str) or architecture.isdecimal():
             cells = NASBench201().enumerate()
-            if not 0 <= architecture < len(cells):
+            if not 0 <= int(architecture) < len(cells):
                 raise TableError(f"no architecture has the id {architecture}; ids are 0..{len(cells) - 1}")
-            architecture = cells[architecture]
+            architecture = cells[int(architecture)]
         if architecture not in self._rows:
             raise TableError(f"{self.path}: no row for {architecture!r} among {len(self._rows)}")
         return self._rows[architecture]

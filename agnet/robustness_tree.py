@@ -1,52 +1,122 @@
-"""The published robustness dataset's folder, as its own reader class expects it: names and nesting.
+"""The layout of the robustness dataset of NAS-Bench-201: names of its files and keys, and ours.
 
 Source: Jung, Lukasik & Keuper, 2023, https://github.com/steffen-jung/robustness-dataset. A folder holds ``meta.json``
-and one folder per image set with files ``<key>_<measure>.json``. ``meta.json`` has ``ids``: for every id the string
-(``nb201-string``) and the id of the network that was evaluated in its place (``isomorph``); and ``epsilons``: for
-every attack its radii in units of 1/255. A file nests image set, key, measure and id (text); the value is one for
-``clean``, one per radius for an attack, and one per severity 1..5 for a corruption. Accuracies are fractions.
-
-What the source leaves open is said in ``meta.json`` under ``agnet``: the confidence is the mean highest softmax of all
-reported images, and a confusion matrix (``cm``) has counts with true classes as rows.
+and a folder per data set with a file ``<key>_<measure>.json`` for each key and measure. ``meta.json`` has ``ids``: for
+every id the string (``nb201-string``) and the id of the network that was evaluated in its place (``isomorph``); and
+``epsilons``: for every attack its radii in units of 1/255. A file nests data set, key, measure and id. Only evaluated
+ids are there; a value is a scalar for ``clean``, and a list for an attack (one per radius) and a corruption (one per
+severity 1..5). Accuracies and confidences are fractions, confusion matrices nested lists.
 """
 
-META = "meta.json"
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from agnet.columns import ATTACK, CLEAN, CORRUPTION, PUBLISHED_NAMES, Column
+
 ATTACKS = {"fgsm@Linf": "fgsm", "pgd@Linf": "pgd", "aa_apgd-ce@Linf": "apgd_ce", "aa_square@Linf": "square"}
-"""The files' keys of the dataset's attacks and our names; others are ``name@norm``."""
+"""The authors' keys of attacks and our names; others' are name and norm, such as ``apgd_t@Linf``."""
 
 CORRUPTIONS = (
     *("brightness", "contrast", "defocus_blur", "elastic_transform", "fog", "frost", "gaussian_noise", "glass_blur"),
     *("impulse_noise", "jpeg_compression", "motion_blur", "pixelate", "shot_noise", "snow", "zoom_blur"),
 )
 
+SEVERITIES = (1, 2, 3, 4, 5)
+MEASURES = ("accuracy", "confidence", "cm")
+META = "meta.json"
+STRING, ISOMORPH = "nb201-string", "isomorph"
+
 _NORMS = {"linf": "Linf", "l2": "L2"}
+_OTHER_ATTACK = re.compile(rf"([a-z]\w*)@(?:{'|'.join(_NORMS.values())})")
 
 
-def file_name(key: str, measure: str) -> str:
-    """A file's name in the folder of its image set.
-
-    Example:
-        >>> file_name("pgd@Linf", "accuracy")
-        'pgd@Linf_accuracy.json'
-    """
-    return f"{key}_{measure}.json"
+def folder_of(dataset: str) -> str:
+    """Name of a data set's folder."""
+    return next((theirs for theirs, ours in PUBLISHED_NAMES.items() if ours == dataset), dataset)
 
 
-def attack_name(key: str) -> str:
-    """Our name of an attack.
+def key_of(kind: str, name: str, norm: str = "linf") -> str:
+    """Key of the clean images, an attack or a corruption.
 
     Example:
-        >>> attack_name("aa_apgd-ce@Linf"), attack_name("apgd_t@Linf")
-        ('apgd_ce', 'apgd_t')
+        >>> key_of("attack", "apgd_ce"), key_of("attack", "pgd_l2", "l2"), key_of("corruption", "fog")
+        ('aa_apgd-ce@Linf', 'pgd_l2@L2', 'fog')
     """
-    return ATTACKS.get(key, key.split("@")[0])
+    if kind != ATTACK:
+        return name
+    key = f"{name}@{_NORMS[norm]}"
+    return next((theirs for theirs, ours in ATTACKS.items() if ours == name and norm == "linf"), key)
 
 
-def attack_key(name: str, norm: str = "linf") -> str:
-    """The files' key of an attack.
+def attack_of(key: str) -> str | None:
+    """Our name of the attack of a key; None where the key has none of its own.
 
     Example:
-        >>> attack_key("square"), attack_key("apgd_t", "l2")
-        ('aa_square@Linf', 'apgd_t@L2')
+        >>> attack_of("aa_square@Linf"), attack_of("apgd_t@Linf"), attack_of("square@L2")
+        ('square', 'apgd_t', None)
     """
-    return {ours: key for key, ours in ATTACKS.items()}.get(name, f"{name}@{_NORMS.get(norm, norm)}")
+    match = _OTHER_ATTACK.fullmatch(key)
+    return ATTACKS.get(key) or (match[1] if match and match[1] not in ATTACKS.values() else None)
+
+
+@dataclass(frozen=True)
+class TreeFile:
+    """One file of the tree, under the authors' names.
+
+    Attributes:
+        folder: the data set.
+        key: what was done to the images.
+        measure: one of :data:`MEASURES`.
+    """
+
+    folder: str
+    key: str
+    measure: str = "accuracy"
+
+    @property
+    def path(self) -> Path:
+        """Where it lies in the tree.
+
+        Example:
+            >>> TreeFile("cifar10", "pgd@Linf").path.as_posix()
+            'cifar10/pgd@Linf_accuracy.json'
+        """
+        return Path(self.folder, f"{self.key}_{self.measure}.json")
+
+    @property
+    def steps(self) -> tuple[str, str, str]:
+        """Keys that lead to the values by id."""
+        return self.folder, self.key, self.measure
+
+    def nest(self, values: dict[str, Any]) -> dict[str, Any]:
+        """The file's content for its values by id."""
+        return {self.folder: {self.key: {self.measure: values}}}
+
+    def columns(self, radii: Sequence[float]) -> list[Column]:
+        """Our columns for its values, in order.
+
+        Args:
+            radii: of the key, if it is an attack's.
+        """
+        dataset = PUBLISHED_NAMES.get(self.folder, self.folder)
+        if self.key == CLEAN:
+            return [Column(dataset, "", CLEAN, CLEAN, quantity=self.measure)]
+        if self.key in CORRUPTIONS:
+            return [Column(dataset, "", CORRUPTION, self.key, float(s), self.measure) for s in SEVERITIES]
+        attack = attack_of(self.key)
+        assert attack is not None
+        return [Column(dataset, "", ATTACK, attack, float(radius), self.measure) for radius in radii]
+
+
+def ids(architectures: Sequence[str], isomorphs: Iterable[int]) -> dict[str, dict[str, str]]:
+    """The entry ``ids`` of ``meta.json``.
+
+    Args:
+        architectures: strings in the order of ids.
+        isomorphs: id of the evaluated network of each.
+    """
+    pairs = enumerate(zip(architectures, isomorphs, strict=True))
+    return {str(i): {STRING: architecture, ISOMORPH: str(isomorph)} for i, (architecture, isomorph) in pairs}

@@ -1,4 +1,7 @@
-"""The accuracies of the robustness dataset, or of a folder that :mod:`evaluation.export` has written in its layout."""
+"""The accuracies of the robustness dataset, or of a folder that :mod:`evaluation.export` has written in its layout.
+
+:mod:`agnet.robustness_tree` describes its files.
+"""
 
 import gzip
 import json
@@ -11,14 +14,13 @@ import numpy as np
 import pyarrow as pa
 from tqdm import tqdm
 
-from agnet.columns import PUBLISHED_NAMES
+from agnet.columns import CLEAN, PUBLISHED_NAMES
 from agnet.errors import TableError
-from agnet.robustness_tree import ATTACKS, CORRUPTIONS, META, attack_name, file_name
+from agnet.robustness_tree import ATTACKS, CORRUPTIONS, ISOMORPH, META, STRING, TreeFile, attack_of
 from agnet.spaces import NASBench201
 from agnet.tables import KEY
 from search.importers.base import Importer, entry
 
-_FIELDS = ("nb201-string", "isomorph")
 _REMEDY = "give the folder of the robustness dataset that holds meta.json, or extract it again"
 
 
@@ -33,7 +35,13 @@ class _Ids:
 
 @dataclass(frozen=True, kw_only=True)
 class RobustnessDataset(Importer):
-    """Reads the accuracies there are; confidences and confusion matrices are ignored."""
+    """Reads the accuracies there are; confusion matrices are ignored.
+
+    Attributes:
+        confidence: read the confidences, too.
+    """
+
+    confidence: bool = False
 
     def metadata(self) -> dict[str, str]:
         """The source."""
@@ -43,39 +51,41 @@ class RobustnessDataset(Importer):
         """See :class:`~search.importers.base.Importer`; files may be compressed (``.json.gz``) or missing."""
         meta_file = _existing(path / META)
         if meta_file is None:
-            raise TableError(f"{path} has no meta.json; {_REMEDY}")
+            raise TableError(f"{path} has no {META}; {_REMEDY}")
         meta = _json(meta_file)
         ids = _ids(entry(meta, "ids", str(meta_file), _REMEDY), str(meta_file))
+        epsilons = meta.get("epsilons")
+        others = [k for k in epsilons if k not in ATTACKS and attack_of(k)] if isinstance(epsilons, dict) else []
+        folders = [
+            *PUBLISHED_NAMES,
+            *sorted({file.parent.name for file in path.glob("*/*.json*")} - set(PUBLISHED_NAMES)),
+        ]
+        measures = ("accuracy", "confidence") if self.confidence else ("accuracy",)
         jobs = [
-            (file, dataset, key)
-            for dataset in _folders(path)
-            for key in _keys(meta)
-            if (file := _existing(path / dataset / file_name(key, "accuracy"))) is not None
+            (file, place)
+            for folder in folders
+            for key in (CLEAN, *ATTACKS, *others, *CORRUPTIONS)
+            for place in (TreeFile(folder, key, measure) for measure in measures)
+            if (file := _existing(path / place.path)) is not None
         ]
         if not jobs:
-            folders = ", ".join(_folders(path))
-            raise TableError(f"{path} has no file such as cifar10/clean_accuracy.json in {folders}; {_REMEDY}")
+            known = ", ".join(PUBLISHED_NAMES)
+            raise TableError(f"{path} has no file such as cifar10/clean_accuracy.json in {known}; {_REMEDY}")
         columns: dict[str, Any] = {KEY: ids.architectures, "isomorph": pa.array(ids.isomorphs, pa.int16())}
-        for file, dataset, key in tqdm(jobs, unit="file", disable=None if progress else True):
-            names = _names(meta, dataset, key, str(meta_file))
+        for file, place in tqdm(jobs, unit="file", disable=None if progress else True):
+            if "_" in place.folder:
+                raise TableError(
+                    f"{file}: data sets have no '_' in names of columns; rename this one, and in its files"
+                )
+            names = [column.name for column in place.columns(_radii(meta, place.key, str(meta_file)))]
+            if repeated := columns.keys() & names:
+                raise TableError(f"{file}: another file has {min(repeated)}, too; remove one of them")
             content = _json(file)
-            for step in (dataset, key, "accuracy"):
+            for step in place.steps:
                 content = entry(content, step, str(file), _REMEDY)
-            values = _percent(content, ids, len(names), str(file))
+            values = _fractions(content, ids, len(names), str(file)) * (100 if place.measure == "accuracy" else 1)
             columns |= {name: pa.array(values[:, i], from_pandas=True) for i, name in enumerate(names)}
         return pa.table(columns)
-
-
-def _folders(path: Path) -> list[str]:
-    """Image sets: the published ones, then others that lie there."""
-    others = sorted(p.name for p in path.iterdir() if p.is_dir() and p.name not in PUBLISHED_NAMES)
-    return [*PUBLISHED_NAMES, *others]
-
-
-def _keys(meta: Any) -> list[str]:
-    """Keys of files: those of the published dataset, and further attacks that the folder has radii of."""
-    epsilons = meta.get("epsilons") if isinstance(meta, dict) else None
-    return list(dict.fromkeys(["clean", *ATTACKS, *(epsilons or {}), *CORRUPTIONS]))
 
 
 def _existing(path: Path) -> Path | None:
@@ -99,7 +109,7 @@ def _ids(content: Any, where: str) -> _Ids:
     rows = {name: row for row, name in enumerate(ordered)}
     architectures, isomorphs = [], []
     for name in ordered:
-        architecture, isomorph = (entry(content[name], k, f"{where}: id {name}", _REMEDY) for k in _FIELDS)
+        architecture, isomorph = (entry(content[name], k, f"{where}: id {name}", _REMEDY) for k in (STRING, ISOMORPH))
         if int(name) >= len(expected) or architecture != expected[int(name)]:
             raise TableError(f"{where}: id {name} is {architecture!r}, not NAS-Bench-201's architecture; {_REMEDY}")
         if str(isomorph) not in rows:
@@ -109,21 +119,18 @@ def _ids(content: Any, where: str) -> _Ids:
     return _Ids(architectures, rows, isomorphs)
 
 
-def _names(meta: Any, dataset: str, key: str, where: str) -> list[str]:
-    """Our columns for the values of a key."""
-    prefix = PUBLISHED_NAMES.get(dataset, dataset)
-    if key == "clean":
-        return [f"{prefix}_clean"]
-    if key in CORRUPTIONS:
-        return [f"{prefix}_{key}_s{severity}" for severity in range(1, 6)]
+def _radii(meta: Any, key: str, where: str) -> list[float]:
+    """Radii of an attack in units of 1/255; none for other keys."""
+    if attack_of(key) is None:
+        return []
     radii = entry(entry(meta, "epsilons", where, _REMEDY), key, f"{where}: epsilons", _REMEDY)
     if not isinstance(radii, list) or not all(isinstance(r, int | float) and r > 0 for r in radii):
         raise TableError(f"{where}: the epsilons of {key} are {radii!r}, not radii in units of 1/255; {_REMEDY}")
-    return [f"{prefix}_{attack_name(key)}_eps{radius:g}" for radius in radii]
+    return [float(radius) for radius in radii]
 
 
-def _percent(content: Any, ids: _Ids, width: int, where: str) -> np.ndarray:
-    """Percent ``[ids, width]``, every id with its representative's values, NaN where the file has none."""
+def _fractions(content: Any, ids: _Ids, width: int, where: str) -> np.ndarray:
+    """Fractions ``[ids, width]``, every id with its representative's values, NaN where the file has none."""
     if not isinstance(content, dict):
         raise TableError(f"{where} holds a {type(content).__name__}, not accuracies by id; {_REMEDY}")
     values = np.full((len(ids.rows), width), np.nan)
@@ -135,5 +142,7 @@ def _percent(content: Any, ids: _Ids, width: int, where: str) -> np.ndarray:
             raise TableError(f"{where}: id {name!r} is not in meta.json; {_REMEDY}")
         values[ids.rows[name]] = row
     if (values < 0).any() or (values > 1).any():
-        raise TableError(f"{where} has values outside 0..1; accuracies are fractions there; {_REMEDY}")
-    return 100 * values[[ids.rows[str(i)] for i in ids.isomorphs]]
+        raise TableError(
+            f"{where} has values outside 0..1; accuracies are fractions there, as confidences are; {_REMEDY}"
+        )
+    return values[[ids.rows[str(i)] for i in ids.isomorphs]]

@@ -1,5 +1,6 @@
 """Questions to a robustness table."""
 
+import timeit
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +66,15 @@ def test_every_part_narrows(path: Path) -> None:
     assert measure.columns["value"].tolist() == [6.0]
 
 
+def test_architectures_by_string_or_id(path: Path) -> None:
+    table = RobustnessTable.read(path)
+    answer = table.query(split="valid", architectures=[CELLS[3], 2, "1"])
+    assert answer.columns["value"].tolist() == [93.0, 92.0, 91.0]
+    evaluated = table.query(split="valid", architectures=answer.columns["isomorph"])
+    assert evaluated.columns["value"].tolist() == [93.0, 90.0, 91.0]
+    assert len(table.query(split="valid", architectures=np.int16(2))) == 1
+
+
 def test_the_network_that_was_evaluated(path: Path) -> None:
     table = RobustnessTable.read(path)
     assert table.representative(CELLS[2]) == table.representative(0) == CELLS[0]
@@ -78,6 +88,8 @@ def test_the_network_that_was_evaluated(path: Path) -> None:
         ({"key": "pgd", "level": [8, 9]}, "no level 9 .*there is 0.5, 8"),
         ({"split": "valid", "key": "pgd"}, "no key 'pgd' .*there is 'clean'"),
         ({"quantity": "loss"}, "no quantity 'loss'"),
+        ({"key": []}, "no key given; leave it out for all there are"),
+        ({"architectures": ["15625"]}, r"no architecture has the id 15625; ids are 0\.\.15624"),
         ({"architectures": [99999]}, "no architecture has the id 99999"),
         ({"architectures": [17]}, "no row for '|"),
         ({"architectures": ["|x~0|"]}, r"no row for '\|x~0\|' among 4"),
@@ -119,3 +131,4 @@ def test_the_published_table() -> None:
     assert len(set(table.isomorphs.tolist())) == 6_466
     [expected] = read_table([PUBLISHED], ["cifar10_pgd_eps1"]).lookup([NASBench201().enumerate()[13433]]).tolist()
     assert answer.columns["value"].tolist() == expected
+    assert min(timeit.repeat(lambda: RobustnessTable.read(PUBLISHED), number=1, repeat=5)) < 0.1

@@ -77,6 +77,35 @@ def test_networks_that_were_not_evaluated_are_empty(tree: Path) -> None:
     assert read(tree)["cifar10_clean"].to_pylist() == [None, 90.0, None, 90.0]
 
 
+def test_confidences_where_they_are_asked_for(tree: Path, call: Any) -> None:
+    put(tree, "cifar10", "clean", {"0": 0.7, "1": 0.8}, measure="confidence")
+    put(tree, "cifar10", "fgsm@Linf", {"0": [0.6, 0.5, 0.4], "1": [0.3, 0.2, 0.1]}, measure="confidence")
+    assert not [name for name in read(tree).column_names if "confidence" in name]
+    path = call("kind=robustness", "kind.confidence=true", f"path={tree}")
+    names = ["cifar10_clean_confidence", "cifar10_fgsm_eps1_confidence", "cifar10_clean"]
+    values = read_table([path], names).values[:2]
+    assert values.flatten().tolist() == pytest.approx([0.7, 0.5, 89.3, 0.8, 0.2, 90.0])
+
+
+def test_other_attacks_and_other_images(tree: Path) -> None:
+    """What ``meta.json`` has radii of, and every folder."""
+    edit_meta(tree, epsilons={**EPSILONS, "apgd_t@Linf": [1, 2], "fgsm@L2": [1], "square@Linf": [1]})
+    put(tree, "cifar10micro", "apgd_t@Linf", {"0": [0.4, 0.2], "1": [0.3, 0.1]})
+    put(tree, "cifar10micro", "fgsm@L2", {"0": [0.4]})
+    put(tree, "cifar10micro", "square@Linf", {"0": [0.4]})  # neither the authors' key nor ours
+    table = read(tree)
+    assert [name for name in table.column_names if "micro" in name] == [f"cifar10micro_apgd_t_eps{e}" for e in (1, 2)]
+    assert table["cifar10micro_apgd_t_eps2"].to_pylist() == pytest.approx([20, 10, 20, 10])
+
+
+def test_one_name_in_two_norms(tree: Path) -> None:
+    edit_meta(tree, epsilons={**EPSILONS, "apgd_t@Linf": [1], "apgd_t@L2": [1]})
+    for key in ("apgd_t@Linf", "apgd_t@L2"):
+        put(tree, "cifar10", key, {"0": [0.4]})
+    with pytest.raises(TableError, match=r"apgd_t@L2_accuracy\.json: another file has cifar10_apgd_t_eps1, too"):
+        read(tree)
+
+
 def test_the_command(tree: Path, call: Any, capfd: pytest.CaptureFixture[str]) -> None:
     out = call("kind=robustness", f"path={tree}")
     said = capfd.readouterr()
@@ -132,6 +161,7 @@ def squeeze(path: Path) -> None:
         (lambda t: edit_meta(t, epsilons={}), "epsilons has no 'fgsm@Linf'"),
         (lambda t: edit_meta(t, epsilons={"fgsm@Linf": ["1"]}), "epsilons of fgsm@Linf are"),
         (lambda t: put(t, "cifar10", "fog", {"0": [0.5] * 4}), r"id 0 has \[0\.5, 0\.5, 0\.5, 0\.5\], expected 5"),
+        (lambda t: put(t, "my_set", "fog", {}), "my_set.fog_accuracy.json: data sets have no '_'"),
         (lambda t: put(t, "cifar10", "clean", {"0": "high"}), "id 0 has high, expected 1 numbers"),
         (lambda t: put(t, "cifar10", "clean", {"0": 89.3}), r"values outside 0\.\.1; accuracies are fractions"),
         (lambda t: put(t, "cifar10", "clean", [0.5]), "holds a list, not accuracies by id"),  # type: ignore[arg-type]
