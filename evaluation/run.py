@@ -20,7 +20,8 @@ from agnet.spaces import NASBench201
 from agnet.weights import record
 from evaluation.configured import FromConfig, build_protocol
 from evaluation.production import Store, merge, produce
-from evaluation.production.merge import representatives, write_manifest
+from evaluation.production.extension import read_base
+from evaluation.production.merge import cpu_seconds, representatives, write_manifest
 
 _WHOLE = ("group_size", "network.channels", "network.cells_per_stage", "sensitivity.num_images")
 
@@ -74,6 +75,11 @@ def run(cfg: DictConfig) -> None:
     seeds, share, out = _seeds(cfg), _share(cfg), Path(cfg.out)
     protocol, catalogue = build_protocol(cfg), representatives(space)
     chosen = chosen_architectures(cfg, catalogue)
+    base = read_base(Path(cfg.extend), protocol, seeds) if cfg.extend else None
+    if base is not None:
+        chosen = [architecture for architecture in chosen if architecture not in base.rows]
+        if not chosen:
+            raise ConfigurationError(f"extend={cfg.extend} has all of these cells; raise num_architectures")
     try:
         found = produce(
             protocol,
@@ -102,8 +108,13 @@ def run(cfg: DictConfig) -> None:
     table = Path(cfg.table or out / f"{name}.parquet")
     details = out / f"{name}_details.parquet"
     facts = {"command": shlex.join(["python", "-m", "evaluation.run", *sys.argv[1:]]), "revision": git_revision()}
-    count = merge(found, protocol, space, table, details, facts)
-    spent = write_manifest(Store(out, protocol), found, {"table": table, "details": details}, facts)
+    spent = sum(cpu_seconds(found).values())
+    if base is not None:
+        spent += base.cpu_seconds
+        facts |= {"extends": json.dumps(base.revisions), "extends_sha256": base.content_sha256}
+    metadata = {**facts, "cpu_seconds": str(round(spent))}
+    count = merge(found, protocol, space, table, details, metadata, base.rows if base else None)
+    write_manifest(Store(out, protocol), found, {"table": table, "details": details}, facts)
     entry = {"kind": "table", "space": space.name, **facts, "seeds": seeds, "torch": str(torch.__version__)}
     metrics = {"architectures": count, "units": len(found.records), "protocol_digest": protocol.digest}
     record(table, {**entry, "device": cfg.device, "cpu_seconds": round(spent), "metrics": metrics})

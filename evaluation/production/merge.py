@@ -20,6 +20,7 @@ from agnet.spaces.nasbench201 import parse, to_string
 from agnet.tables import write_table
 from agnet.weights import sha256
 from evaluation.network import NetworkShape, count_macs, count_parameters
+from evaluation.production.extension import Row
 from evaluation.production.protocol import Protocol
 from evaluation.production.store import Found, Store
 from evaluation.production.unit import Record, Unit
@@ -41,6 +42,7 @@ def merge(
     table: Path,
     details: Path,
     metadata: Mapping[str, str],
+    base: Mapping[str, Row] | None = None,
 ) -> int:
     """Write a table and its details: every architecture whose representative was evaluated.
 
@@ -54,6 +56,7 @@ def merge(
             ``parameters`` and ``macs`` are counted for the string itself.
         details: one row per evaluated network, split, attack or corruption, and level; see :mod:`agnet.details`.
         metadata: further entries: command, code revision.
+        base: rows of a table that is extended, by representative; its networks are not in the details.
 
     Returns:
         Number of rows of the table.
@@ -64,7 +67,7 @@ def merge(
     complete = _complete(found)
     if not complete:
         raise RunDirectoryError(f"no unit is done of {len(found.failures) + len(found.missing)}; nothing to merge")
-    rows: dict[str, dict[str, float | None]] = {}
+    rows: dict[str, Row] = dict(base or {})
     parts: list[pa.Table] = []
     for architecture, units in complete.items():
         records = [found.records[unit] for unit in units]
@@ -109,11 +112,9 @@ def _complete(found: Found) -> dict[str, list[Unit]]:
     return complete
 
 
-def table_row(protocol: Protocol, records: Sequence[Record]) -> dict[str, float | None]:
+def table_row(protocol: Protocol, records: Sequence[Record]) -> Row:
     """A row of the table without keys and counts: means over seeds, and the fastest latency."""
-    row: dict[str, float | None] = {
-        name: float(np.mean([record.columns[name] for record in records])) for name in records[0].columns
-    }
+    row: Row = {name: float(np.mean([record.columns[name] for record in records])) for name in records[0].columns}
     for i, outcome in enumerate(records[0].outcomes):
         if outcome["split"] == "test" and outcome["kind"] != CORRUPTION:
             for quantity in _CONFIDENCES:
@@ -143,17 +144,18 @@ def _detailed(protocol: Protocol, records: Sequence[Record]) -> list[dict[str, A
     ]
 
 
-def write_manifest(store: Store, found: Found, files: Mapping[str, Path], facts: Mapping[str, Any]) -> float:
-    """Write what was checked: counts, a hash over all units, what failed, the hashes of the files made of them.
+def cpu_seconds(found: Found) -> dict[str, float]:
+    """What the units have taken, whenever they were made, by part: training, evaluation."""
+    costs = [record.cost for record in found.records.values()]
+    return {part: sum(cost[f"{part}_cpu_seconds"] for cost in costs) for part in ("training", "evaluation")}
 
-    Returns:
-        CPU seconds that the units have taken, whenever they were made.
-    """
+
+def write_manifest(store: Store, found: Found, files: Mapping[str, Path], facts: Mapping[str, Any]) -> None:
+    """Write what was checked: counts, a hash over all units, what failed, the hashes of the files made of them."""
     units = hashlib.sha256()
     for unit in sorted(found.records, key=lambda unit: (unit.seed, unit.architecture)):
         units.update(store.path(unit).read_bytes())
-    costs = [record.cost for record in found.records.values()]
-    seconds = {part: sum(cost[f"{part}_cpu_seconds"] for cost in costs) for part in ("training", "evaluation")}
+    seconds = cpu_seconds(found)
     content = {
         "protocol": store.digest,
         **facts,
@@ -164,7 +166,6 @@ def write_manifest(store: Store, found: Found, files: Mapping[str, Path], facts:
         "files": {name: {"path": str(path), "sha256": sha256(path)} for name, path in files.items()},
     }
     write_text(store.folder / MANIFEST, json.dumps(content, indent=1) + "\n")
-    return sum(seconds.values())
 
 
 def counted(architecture: str, shape: NetworkShape, image_size: int) -> tuple[int, int]:

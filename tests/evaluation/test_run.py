@@ -187,3 +187,50 @@ def test_a_file_is_no_folder(
 def test_no_output_folder(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
     assert here(monkeypatch, "num_architectures=1") == 2
     assert capfd.readouterr().err == "error: out has no default; give out=VALUE\n"
+
+
+def test_an_extended_table_is_the_whole_one(
+    finished: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cells of the finished table are taken over, to the bit of their latencies; only the others are evaluated."""
+    base, out = finished[0] / "nasbench201_digits.parquet", tmp_path / "units"
+    larger = [*SMALL, "num_architectures=5", f"out={out}", f"extend={base}"]
+    assert here(monkeypatch, *larger) == 0
+    assert len(list((out / "units").iterdir())) == 2
+    names = [*COLUMNS, "digits_cpu_latency_ms", "digits_test_confidence_right", "isomorph", "parameters", "macs"]
+    ours, theirs = read_table([out / base.name], names), read_table([base], names)
+    assert ours.lookup(list(theirs.rows)).tolist() == theirs.values.tolist()
+    space = NASBench201()
+    assert {space.canonical(a) for a in ours.rows} == set(representatives(space)[:5])
+    whole = tmp_path / "whole"
+    assert here(monkeypatch, *SMALL, "num_architectures=5", f"out={whole}") == 0
+    at_once = read_table([whole / base.name], COLUMNS)
+    assert list(at_once.rows) == list(ours.rows)
+    assert at_once.values.tolist() == read_table([out / base.name], COLUMNS).values.tolist()
+    metadata, before = read_metadata(out / base.name), read_metadata(base)
+    assert metadata["extends_sha256"] == before["content_sha256"]
+    assert metadata["extends"] == f'["{before["revision"]}"]'
+    assert float(metadata["cpu_seconds"]) >= float(before["cpu_seconds"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ([], "has all of these cells; raise num_architectures"),
+        (["num_architectures=5", "seeds=[1]"], "was made of seeds [0], not [1]"),
+        (["num_architectures=5", "mode=worst_case"], "another protocol (differs in mode)"),
+        (["num_architectures=5", "extend=nowhere.parquet"], "no table at nowhere.parquet"),
+    ],
+)
+def test_what_cannot_be_extended(
+    finished: tuple[Path, subprocess.CompletedProcess[str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    changes: list[str],
+    words: str,
+) -> None:
+    base = finished[0] / "nasbench201_digits.parquet"
+    assert here(monkeypatch, *SMALL, f"out={tmp_path / 'units'}", f"extend={base}", *changes) == 2
+    assert words in " ".join(capfd.readouterr().err.split())
+    assert not (tmp_path / "units" / "units").exists()

@@ -1,0 +1,68 @@
+"""Going on from a finished table: its cells are taken over, only those it lacks are evaluated."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from agnet.errors import RunDirectoryError
+from agnet.robustness_table import RobustnessTable
+from agnet.tables import KEY
+from evaluation.production.protocol import Protocol
+
+_COUNTED = frozenset({KEY, "isomorph", "parameters", "macs"})
+
+Row = dict[str, float | None]
+"""Measured columns of a cell; None where there is no value."""
+
+
+@dataclass(frozen=True)
+class Base:
+    """A table that is extended.
+
+    Attributes:
+        rows: measured columns by representative.
+        content_sha256: hash of its content.
+        revisions: of the code that made it, oldest first.
+        cpu_seconds: what it took, as far as it says so.
+    """
+
+    rows: dict[str, Row]
+    content_sha256: str
+    revisions: list[str]
+    cpu_seconds: float
+
+
+def read_base(path: Path, protocol: Protocol, seeds: Sequence[int]) -> Base:
+    """Read a table that :func:`~evaluation.production.merge` has written, to go on from it.
+
+    Args:
+        path: the Parquet file.
+        protocol: how the further cells will be evaluated.
+        seeds: of every cell.
+
+    Raises:
+        TableError: if it cannot be read, or was changed.
+        RunDirectoryError: if it was made under another protocol or of other seeds; it names what differs.
+    """
+    found = RobustnessTable.read(path)
+    metadata = found.metadata
+    if metadata.get("protocol_digest") != protocol.digest:
+        theirs, mine = json.loads(metadata.get("protocol", "{}")), json.loads(json.dumps(protocol.describe()))
+        changed = sorted(key for key in mine if mine[key] != theirs.get(key)) if theirs else []
+        raise RunDirectoryError(
+            f"extend={path} was made under another protocol (differs in {', '.join(changed) or 'the images'}); give a "
+            "table of this protocol, or extend=null to make all cells"
+        )
+    if json.loads(metadata["seeds"]) != sorted(set(seeds)):
+        raise RunDirectoryError(f"extend={path} was made of seeds {metadata['seeds']}, not {list(seeds)}; give those")
+    names = [name for name in found.table.column_names if name not in _COUNTED]
+    evaluated = [row for row, cell in enumerate(found.architectures) if found.representative(cell) == cell]
+    columns = {name: found.table[name].to_pylist() for name in names}
+    rows = {found.architectures[row]: {name: columns[name][row] for name in names} for row in evaluated}
+    return Base(
+        rows,
+        metadata["content_sha256"],
+        [*json.loads(metadata.get("extends", "[]")), metadata.get("revision", "")],
+        float(metadata.get("cpu_seconds", 0.0)),
+    )
