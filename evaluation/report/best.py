@@ -14,8 +14,9 @@ from evaluation.report.section import Columns, Picture, Section
 
 _CAPTION = (
     "The best cell by clean accuracy and by the means over the eps of every attack, over all attacks and eps, and over "
-    "all corruptions and severities. Faint edges lie on no path from input to output. The CSV has the best cell under "
-    "every attack at every eps and every corruption at every severity."
+    "all corruptions and severities. Faint edges lie on no path from input to output. Cells without such a path, which "
+    "no attack takes below chance, are left out. The CSV has the best cell under every attack at every eps and every "
+    "corruption at every severity."
 )
 
 
@@ -43,8 +44,12 @@ def best(data: Measurements) -> Section:
 
 
 def best_row(data: Measurements, values: Values) -> int:
-    """Row of the best class; among equals that with the highest clean accuracy, then the lowest id."""
-    return int(np.lexsort((data.ids, -data.clean, -values))[0])
+    """Row of the best class; among equals that with the highest clean accuracy, then the lowest id.
+
+    Cells whose input does not reach their output come last: no attack changes their chance accuracy, so that they would
+    be the best wherever all others fall below it.
+    """
+    return int(np.lexsort((data.ids, -data.clean, -values, ~data.connected))[0])
 
 
 def best_cells(data: Measurements, rows: Mapping[str, int]) -> Columns:
@@ -54,12 +59,16 @@ def best_cells(data: Measurements, rows: Mapping[str, int]) -> Columns:
     return {
         "criterion": list(rows),
         "accuracy": [float(data.criteria[name][row]) for name, row in rows.items()],
-        "ties": [int((data.criteria[name] == data.criteria[name][row]).sum()) - 1 for name, row in rows.items()],
+        "ties": [_ties(data, data.criteria[name], row) for name, row in rows.items()],
         "id": [int(data.ids[row]) for row in rows.values()],
         "architecture": [data.architectures[row] for row in rows.values()],
         "class_size": [int(sizes[SPACE.isomorphs[data.ids[row]]]) for row in rows.values()],
         **{f"its {name}": data.criteria[name][list(rows.values())].tolist() for name in others},
     }
+
+
+def _ties(data: Measurements, values: Values, row: int) -> int:
+    return int(((values == values[row]) & (data.connected == data.connected[row])).sum()) - 1
 
 
 def _draw(data: Measurements, rows: Mapping[str, int]) -> Figure:

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from agnet.columns import ATTACK, CLEAN, CORRUPTION, MEASURE, Column
 from agnet.spaces import NASBench201
+from agnet.spaces.nasbench201 import parse
+from evaluation.network import edges_to_output
 
 SPACE = NASBench201()
 IDS = {cell: number for number, cell in enumerate(SPACE.enumerate())}
@@ -80,6 +82,12 @@ class Measurements:
     def row_of_class(self) -> dict[int, int]:
         """Row of every evaluated class, named by the lowest id of its members."""
         return {SPACE.isomorphs[i]: row for row, i in enumerate(self.ids.tolist())}
+
+    @cached_property
+    def connected(self) -> Bool[np.ndarray, " classes"]:
+        """Whether the input of a cell reaches its output; a network of other cells answers the same for every image."""
+        reached = [edges_to_output(parse(cell)) for cell in self.architectures]
+        return np.array([any(source == 0 for _, source, _ in edges) for edges in reached], dtype=bool)
 
     @property
     def clean(self) -> Values:

@@ -122,6 +122,19 @@ def test_best_cells(measure: Measure) -> None:
     assert section.facts["clean"] == {"cell": data.ids[4], "architecture": data.architectures[4], "accuracy": 50}
 
 
+def test_a_network_that_ignores_its_images_is_no_best_cell(measure: Measure) -> None:
+    """No attack takes it below chance."""
+    dead = "|none~0|+|nor_conv_3x3~0|none~1|+|none~0|nor_conv_3x3~1|none~2|"
+    worse, better = SPACE.enumerate()[-1], "|none~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|"
+    ids = [SPACE.isomorphs[IDS[cell]] for cell in (dead, worse, better)]
+    data = measure({"a_test": [10.0, 90.0, 80.0], "a_test_pgd_eps8": [10.0, 1.0, 2.0]}, ids)
+    assert data.connected.tolist() == [False, True, True]
+    assert best_row(data, data.criteria["pgd eps 8"]) == 2
+    assert best(data).tables["best_cells"]["ties"] == [0] * 4
+    alone = measure({"a_test": [10.0]}, ids[:1])
+    assert best_row(alone, alone.clean) == 0, "where there is nothing else"
+
+
 def test_neighbours_of_the_best_cell(measure: Measure) -> None:
     operations = ["nor_conv_3x3"] * 6
     cell, near, far = (
