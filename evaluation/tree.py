@@ -193,7 +193,7 @@ def write_tree(
         found: what to write.
         space: whose strings have the ids.
         about: :data:`IDENTITY` and where it comes from, for the entry ``agnet`` of ``meta.json``.
-        force: replace another export.
+        force: replace another export; what no export has made is refused in any case.
         progress: show a bar, on a terminal only.
 
     Returns:
@@ -219,12 +219,16 @@ def write_tree(
 
 
 def _claim(out: Path, mark: str, *, force: bool) -> None:
-    """Mark a new folder, or refuse one that is marked otherwise or not at all."""
+    """Mark a new folder; refuse one that is marked otherwise, and in any case one that no export has made."""
     path = out / MARK
-    if any(out.iterdir()) and not (path.is_file() and path.read_text() == mark):
+    if any(out.iterdir()) and not path.is_file():
+        held = "a dataset that was not exported here" if (out / META).is_file() else "something else"
+        raise RunDirectoryError(f"{out} holds {held}; choose another out=...")
+    if path.is_file() and path.read_text() != mark:
         if not force:
-            held = "another export" if path.is_file() or (out / META).is_file() else "something else"
-            raise RunDirectoryError(f"{out} holds {held}; choose another out=..., or replace it with force=true")
+            raise RunDirectoryError(
+                f"{out} holds another export; choose another out=..., or replace it with force=true"
+            )
         (out / META).unlink(missing_ok=True)
     write_text(path, mark)
 

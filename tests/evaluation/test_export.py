@@ -269,9 +269,18 @@ def test_another_export_is_kept_unless_forced(export: Export, details: Path, tmp
 def test_a_folder_of_others_is_kept(export: Export, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "notes.txt").write_text("mine")
-    assert "holds something else" in export()[1]
-    assert export("force=true")[0] == 0
-    assert (tmp_path / "out" / "notes.txt").read_text() == "mine"
+    for force in ("false", "true"):
+        assert "holds something else; choose another out" in export(f"force={force}")[1]
+
+
+def test_a_dataset_of_others_is_kept(export: Export, tmp_path: Path) -> None:
+    """The authors' own files have the layout, and no mark of ours."""
+    assert export()[0] == 0
+    out = tmp_path / "out"
+    (out / "export.json").unlink()
+    before = contents(out)
+    assert "a dataset that was not exported here" in export("split=valid", "force=true")[1]
+    assert contents(out) == before
 
 
 def edited(**changes: Any) -> list[dict[str, Any]]:
