@@ -61,7 +61,8 @@ def fused_cell(cell: Cell, operations: tuple[str, ...], x: Features) -> Features
         op = operations[edge]
         if op in KERNELS:
             if source not in rectified:
-                rectified[source] = F.relu(value) if source in unrectified else F.relu_(value)
+                shared = source in unrectified or sum(node is value for node in nodes) > 1  # a skip shares its source's
+                rectified[source] = F.relu(value) if shared else F.relu_(value)
             _, convolution, norm = cell.edges[edge]  # pyright: ignore[reportGeneralTypeIssues]
             value = norm(convolution(rectified[source]))
         elif op == "avg_pool_3x3":

@@ -1,6 +1,7 @@
 """A fused network against the plain network it wraps."""
 
 import copy
+import itertools
 
 import pytest
 import torch
@@ -8,8 +9,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from agnet.spaces.nasbench201 import OPERATIONS, to_string
-from evaluation.fused import FusedNetwork
-from evaluation.network import CellNetwork, NetworkShape
+from evaluation.fused import FusedNetwork, fused_cell
+from evaluation.network import Cell, CellNetwork, NetworkShape
 from evaluation.pool import average_pool_3x3
 from evaluation.stack import NetworkStack
 
@@ -51,6 +52,28 @@ def test_it_computes_what_the_plain_network_computes(architecture: str, training
             assert name in dict(fused.network.named_parameters())
     for name in ("norm.running_mean", "norm.running_var"):
         torch.testing.assert_close(fused.network.get_buffer(name), plain.get_buffer(name), rtol=1e-10, atol=1e-13)
+
+
+def test_every_cell_has_the_plain_cells_output_and_gradients() -> None:
+    """Whatever shares memory with what: all ways to set none, skip, pool and a convolution on the six edges."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(4, 2, 4, 4, generator=generator)
+    wanted = torch.randn(x.shape, generator=generator)
+    for operations in itertools.product(("none", "skip_connect", "avg_pool_3x3", "nor_conv_1x1"), repeat=6):
+        cell = Cell(operations, 2).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        found = []
+        for compute in (cell, lambda features, c=cell, o=operations: fused_cell(c, o, features)):
+            leaf = x.clone(memory_format=torch.channels_last).requires_grad_()
+            cell.zero_grad()
+            out = compute(leaf * 1.0)
+            if out.requires_grad:
+                (out * wanted).sum().backward()
+            weights = [p.grad for p in cell.parameters() if p.grad is not None]
+            found.append([out.detach(), *([] if leaf.grad is None else [leaf.grad]), *weights])
+        plain, fused = found
+        assert len(plain) == len(fused), operations
+        for a, b in zip(plain, fused, strict=True):
+            assert torch.allclose(a, b, atol=1e-4), operations
 
 
 def test_the_images_are_left_alone() -> None:
