@@ -1,58 +1,110 @@
-"""What is in the bundled robustness table?
+"""What is in a bundled robustness table, and what it says about full-scale networks.
 
-``python -m benchmarks.bundled_table``: the spread of every column over the evaluated classes, the best class, and how
-far the columns agree (Kendall's tau). ``--into README.md`` puts the table there.
+``python -m benchmarks.bundled_tables --table checkpoints/nasbench201_digits.parquet``: the spread of every test column
+over the evaluated classes and how far it agrees with clean accuracy (Kendall's tau; of the fifteen corruptions the mean
+at each severity). With ``--data DATA``, the folder of the published tables, also how far it agrees with the published
+column: of an attack that at which the median network keeps the most similar share of its clean accuracy. ``--into
+README.md`` puts the table between the marks of its name.
 """
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
+from scipy.stats import kendalltau
 
+from agnet.columns import ATTACK, CLEAN, CORRUPTION
 from agnet.paths import CHECKPOINT_DIR
-from agnet.tables import read_metadata
+from agnet.robustness_table import RobustnessTable
+from agnet.tables import KEY
+from benchmarks import published
+from benchmarks.published import Values, matched, read_published, tau
 from search.document import insert
 
+_SEVERITIES = "mean of {} corruptions, severity {:g}"
 
-def kendall_tau(a: np.ndarray, b: np.ndarray) -> float:
-    """Kendall's tau-b by counting all pairs (thousands of rows at most)."""
-    concordance = x_pairs = y_pairs = 0
-    for i in range(len(a) - 1):
-        x, y = np.sign(a[i + 1 :] - a[i]), np.sign(b[i + 1 :] - b[i])
-        concordance += int((x * y).sum())
-        x_pairs += int(np.abs(x).sum())
-        y_pairs += int(np.abs(y).sum())
-    return concordance / (x_pairs * y_pairs) ** 0.5 if x_pairs and y_pairs else float("nan")
+
+def columns_of(table: RobustnessTable, rows: np.ndarray) -> dict[str, Values]:
+    """What is shown, by name: test accuracies, means of corruptions, measures, costs."""
+    known = {column.name: column for column in table.known}
+    shown: dict[str, Values] = {}
+    corrupted: dict[float, list[Values]] = {}
+    for name in table.table.column_names:
+        column = known.get(name)
+        if name in (KEY, "isomorph") or (column and (column.split == "valid" or "confidence" in column.quantity)):
+            continue
+        values = table.table[name].to_numpy()[rows].astype(np.float64)
+        if column and column.kind == CORRUPTION:
+            corrupted.setdefault(column.level, []).append(values)
+        else:
+            shown[f"`{name}`"] = values
+    means = {_SEVERITIES.format(len(c), level): np.mean(c, axis=0) for level, c in sorted(corrupted.items())}
+    return shown | means
+
+
+def counterparts(
+    table: RobustnessTable, shown: Mapping[str, Values], clean: Values, theirs: Mapping[str, Values]
+) -> dict[str, tuple[str, Values]]:
+    """For every column that has one, the published column to compare it with: its name as shown, and its values."""
+    found: dict[str, tuple[str, Values]] = {}
+    for column in table.known:
+        name = f"`{column.name}`"
+        if name not in shown or column.kind not in (CLEAN, ATTACK):
+            continue
+        other = matched(shown[name], clean, column.key, theirs) if column.kind == ATTACK else published.CLEAN
+        if other is not None:
+            found[name] = (f"`{other}`", theirs[other])
+    for name in shown:
+        if name.startswith("mean of"):
+            level = name.split()[-1]
+            parts = [values for column, values in theirs.items() if column.endswith(f"_s{level}")]
+            found[name] = ("the same mean", np.mean(parts, axis=0))
+    return found
+
+
+def describe(path: Path, data: Path | None) -> str:
+    """The table in Markdown."""
+    table = RobustnessTable.read(path)
+    ids, rows = np.unique(table.isomorphs, return_index=True)
+    cells = [table.representative(table.architectures[row]) for row in rows]
+    shown = columns_of(table, rows)
+    clean = next(shown[f"`{c.name}`"] for c in table.known if c.kind == CLEAN and f"`{c.name}`" in shown)
+    compared: dict[str, tuple[str, Values]] = {}
+    if data is not None:
+        theirs = {name: np.array([v[c] for c in cells]) for name, v in read_published(data).items()}
+        compared = counterparts(table, shown, clean, theirs)
+    heads = ["column", "min", "10 %", "median", "90 %", "max", "tau with clean"]
+    heads += ["published column", "tau with it"] if compared else []
+    lines = [
+        f"{len(table.architectures):,} architectures in {len(ids):,} classes, made at revision "
+        f"{table.metadata.get('revision')}.",
+        "",
+        f"| {' | '.join(heads)} |",
+        "|---" * len(heads) + "|",
+    ]
+    for name, values in shown.items():
+        quantiles = np.quantile(values, [0, 0.1, 0.5, 0.9, 1])
+        fields = [name, *(f"{v:,.4g}" if v < 1e4 else f"{v:,.0f}" for v in quantiles)]
+        fields.append(f"{kendalltau(clean, values).statistic:.2f}")
+        if compared:
+            other, expected = compared.get(name, ("", None))
+            fields += [other, "" if expected is None else "{:.2f} ± {:.2f}".format(*tau(values, expected))]
+        lines.append(f"| {' | '.join(fields)} |")
+    return "\n".join(lines)
 
 
 def main() -> None:
     """Print, and insert where asked."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--table", type=Path, default=CHECKPOINT_DIR / "nasbench201_digits.parquet")
+    parser.add_argument("--table", type=Path, default=CHECKPOINT_DIR / "nasbench201_cifar10_micro.parquet")
+    parser.add_argument("--data", type=Path)
     parser.add_argument("--into", type=Path)
     options = parser.parse_args()
-    table = pq.read_table(options.table)
-    ids = table["isomorph"].to_numpy()
-    _, first = np.unique(ids, return_index=True)
-    clean = table["digits_test"].to_numpy()[first]
-    lines = [
-        f"{len(ids):,} architectures in {len(first):,} classes, made at revision "
-        f"{read_metadata(options.table).get('revision')}.",
-        "",
-        "| column | min | 10 % | median | 90 % | max | tau with clean |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for name in table.column_names:
-        if name in ("architecture", "isomorph") or name.startswith("digits_valid_"):
-            continue
-        values = table[name].to_numpy()[first]
-        shown = " | ".join(f"{v:,.4g}" if v < 1e4 else f"{v:,.0f}" for v in np.quantile(values, [0, 0.1, 0.5, 0.9, 1]))
-        lines.append(f"| `{name}` | {shown} | {kendall_tau(clean, values):.2f} |")
-    text = "\n".join(lines)
+    text = describe(options.table, options.data)
     print(text)
     if options.into is not None:
-        insert(options.into, "bundled_table", text)
+        insert(options.into, options.table.stem, text)
 
 
 if __name__ == "__main__":

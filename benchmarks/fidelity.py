@@ -12,13 +12,12 @@ import re
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 from hydra import compose, initialize_config_dir
-from scipy.stats import kendalltau
 
 from agnet.engines import LocalEngine
 from agnet.paths import CONF_DIR
 from agnet.spaces import NASBench201
+from benchmarks.published import CLEAN, matched, read_published, tau
 from evaluation.configured import build_protocol
 from evaluation.production import produce
 from evaluation.production.merge import representatives
@@ -26,44 +25,28 @@ from evaluation.run import chosen_architectures
 
 VARIANTS: dict[str, list[str]] = {
     "default": [],
-    "no augmentation": ["recipe.flip=false", "recipe.crop_padding=0"],
-    "8x8 pixels": ["dataset.resolution=8", "recipe.crop_padding=1"],
-    "8 channels": ["network.channels=8"],
-    "batch 64": ["recipe.batch_size=64", "recipe.learning_rate=0.1"],
-    "half the images": ["dataset.num_train=2_000"],
-    "twice the images": ["dataset.num_train=8_000"],
-    "half the images, twice the epochs": ["dataset.num_train=2_000", "recipe.epochs=12"],
     "second seed": ["seeds=[1]"],
+    "6 epochs": ["recipe.epochs=6"],
+    "6 epochs, no flips": ["recipe.epochs=6", "recipe.flip=false"],
+    "8,000 images, 3 epochs, crops": ["dataset.num_train=8_000", "recipe.epochs=3", "recipe.crop_padding=1"],
+    "2,500 images, crops": ["dataset.num_train=2_500", "recipe.crop_padding=2"],
+    "32x32 pixels, 1,500 images, 4 epochs, no flips": [
+        *("dataset.resolution=32", "dataset.num_train=1_500", "recipe.epochs=4", "recipe.flip=false"),
+        *("recipe.batch_size=64", "recipe.learning_rate=0.1"),
+    ],
+    "8x8 pixels, 16 channels, 8,000 images": [
+        *("dataset.resolution=8", "network.channels=16", "dataset.num_train=8_000"),
+    ],
+    "8x8 pixels, 16 channels, 10,000 images, 10 epochs": [
+        *("dataset.resolution=8", "network.channels=16", "dataset.num_train=10_000", "recipe.epochs=10"),
+        *("recipe.batch_size=256", "recipe.learning_rate=0.4"),
+    ],
+    "8x8 pixels, 16 channels, 3,000 images, 13 epochs, no flips": [
+        *("dataset.resolution=8", "network.channels=16", "dataset.num_train=3_000", "recipe.epochs=13"),
+        "recipe.flip=false",
+    ],
 }
 """Overrides of the experiment."""
-
-BOOTSTRAPS = 200
-
-
-def published(data: Path) -> dict[str, dict[str, float]]:
-    """Published columns by name: architecture to percent."""
-    found: dict[str, dict[str, float]] = {}
-    for name in ("nasbench201_accuracy", "nasbench201_robustness_cifar10"):
-        table = pq.read_table(data / f"{name}.parquet")
-        cells = table["architecture"].to_pylist()
-        for column in table.column_names:
-            if column.startswith("cifar10_"):
-                found[column] = dict(zip(cells, table[column].to_pylist(), strict=True))
-    return found
-
-
-def matched(accuracy: np.ndarray, clean: np.ndarray, attack: str, theirs: dict[str, np.ndarray]) -> str:
-    """The published column of an attack under which the median network keeps the most similar share of its accuracy."""
-    share = np.median(accuracy) / np.median(clean)
-    columns = [name for name in theirs if re.fullmatch(rf"cifar10_{attack}_eps[\d.]+", name)]
-    return min(columns, key=lambda c: abs(np.median(theirs[c]) / np.median(theirs["cifar10_clean"]) - share))
-
-
-def tau(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
-    """Kendall's tau and its standard deviation over resampled cells."""
-    random = np.random.default_rng(0)
-    draws = [random.integers(0, len(a), len(a)) for _ in range(BOOTSTRAPS)]
-    return float(kendalltau(a, b).statistic), float(np.std([kendalltau(a[d], b[d]).statistic for d in draws]))
 
 
 def line(name: str, overrides: list[str], options: argparse.Namespace, theirs: dict[str, dict[str, float]]) -> str:
@@ -80,7 +63,7 @@ def line(name: str, overrides: list[str], options: argparse.Namespace, theirs: d
     ours = {c: np.array([records[cell].columns[c] for cell in cells]) for c in records[cells[0]].columns}
     there = {c: np.array([values[cell] for cell in cells], dtype=float) for c, values in theirs.items()}
     clean = ours[f"{protocol.prefix}_test"]
-    value, spread = tau(clean, there["cifar10_test"])
+    value, spread = tau(clean, there[CLEAN])
     costs = [
         np.mean([records[cell].cost[f"{part}_cpu_seconds"] for cell in cells]) for part in ("training", "evaluation")
     ]
@@ -106,7 +89,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/fidelity"))
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     options = parser.parse_args()
-    theirs = published(options.data)
+    theirs = read_published(options.data)
     print("| variant | cells | CPU-s training | evaluation | clean % | tau clean | tau FGSM, ours~theirs | tau PGD |")
     print("|---|---|---|---|---|---|---|---|")
     for name in options.variants:

@@ -27,13 +27,13 @@ def table(space: NASBench201, tmp_path_factory: pytest.TempPathFactory) -> Path:
     robust = np.round(40 + counts @ [2, 1, 6, 4, -6] + noise[:, 1])
     columns = {
         "architecture": list(space.enumerate()),
-        "digits_valid": valid,
-        "digits_valid_pgd_eps16": robust,
-        "digits_test": valid - 1,
-        "digits_test_pgd_eps16": robust - 1,
-        "digits_test_fgsm_eps16": robust + 2,
+        "cifar10micro_valid": valid,
+        "cifar10micro_valid_pgd_eps4": robust,
+        "cifar10micro_test": valid - 1,
+        "cifar10micro_test_pgd_eps4": robust - 1,
+        "cifar10micro_test_fgsm_eps4": robust + 2,
         "parameters": 1000 * counts[:, 0] + 9000 * counts[:, 1],
-        "digits_cpu_latency_ms": 0.1 + counts @ [0.1, 0.3, 0.2, 0.0, 0.0],
+        "cifar10micro_cpu_latency_ms": 0.1 + counts @ [0.1, 0.3, 0.2, 0.0, 0.0],
     }
     path = tmp_path_factory.mktemp("tables") / "digits.parquet"
     write_table(path, pa.table(columns), {"space": "nasbench201"})
@@ -43,13 +43,15 @@ def table(space: NASBench201, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def one(table: Path) -> tuple[Objective, Report]:
     """One objective."""
-    return read_objective([table], maximize=["digits_valid"], report=["digits_test"])
+    return read_objective([table], maximize=["cifar10micro_valid"], report=["cifar10micro_test"])
 
 
 @pytest.fixture
 def two(table: Path) -> tuple[Objective, Report]:
     """One objective up, one down."""
-    return read_objective([table], ["digits_valid"], ["digits_cpu_latency_ms"], ["digits_test", "parameters"])
+    return read_objective(
+        [table], ["cifar10micro_valid"], ["cifar10micro_cpu_latency_ms"], ["cifar10micro_test", "parameters"]
+    )
 
 
 @pytest.fixture

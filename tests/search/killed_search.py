@@ -81,7 +81,7 @@ def found(folder: Path) -> dict[str, Any]:
 
 def main(root: Path, table: str) -> None:
     torch.set_num_threads(1)
-    objective, _ = read_objective([table], ["digits_valid"])
+    objective, _ = read_objective([table], ["cifar10micro_valid"])
     ends, folders = [], []
     for kill_at in range(21):
         folder = root / str(kill_at)

@@ -33,8 +33,8 @@ def call(table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         settings = [
             "optimizers=[random_search,local_search]",
             f"objective.tables=[{table}]",
-            "objective.maximize=[digits_valid]",
-            "objective.report=[digits_test,parameters]",
+            "objective.maximize=[cifar10micro_valid]",
+            "objective.report=[cifar10micro_test,parameters]",
             "budget=40",
             "seeds=3",
             f"out={tmp_path / 'out'}",
@@ -59,10 +59,10 @@ PROBLEMS = ("plain", "limited", "front")
 def test_tables_figures_and_numbers(call: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     report, out = call("at=[20,40]"), tmp_path / "out"
     said = capfd.readouterr().out
-    assert "max digits_valid" in report
+    assert "max cifar10micro_valid" in report
     assert "| random_search | 3 |" in report
     assert "| local_search | 3 |" in said
-    assert "its digits_test" in report
+    assert "its cifar10micro_test" in report
     assert "p against random_search" in report
     assert "6 of 6 runs are finished" in report
     assert "outside the optimizers" in report
@@ -73,17 +73,17 @@ def test_tables_figures_and_numbers(call: Any, tmp_path: Path, capfd: pytest.Cap
         ("local_search", "0", "20"),
         ("local_search", "0", "40"),
     ]
-    assert all(float(row["report/digits_test"]) == float(row["best/digits_valid"]) - 1 for row in runs)
+    assert all(float(row["report/cifar10micro_test"]) == float(row["best/cifar10micro_valid"]) - 1 for row in runs)
     assert all(float(row["gap"]) >= 0 for row in runs)
     queries = rows(out / "queries.csv")
     assert len(queries) == 6 * 40
     for row in runs:  # the best so far, counted again
         values = [
-            float(query["digits_valid"])
+            float(query["cifar10micro_valid"])
             for query in queries
             if (query["optimizer"], query["seed"]) == (row["optimizer"], row["seed"])
         ]
-        assert float(row["best/digits_valid"]) == max(values[: int(row["queries"])])
+        assert float(row["best/cifar10micro_valid"]) == max(values[: int(row["queries"])])
     assert matplotlib.image.imread(out / "nasbench201.png")[..., :3].std() > 0.01
 
 
@@ -120,43 +120,46 @@ def test_what_is_done_is_skipped(call: Any, tmp_path: Path, monkeypatch: pytest.
 
 @pytest.mark.parametrize("protocol", ["learned", "looked_up"])
 def test_limits_and_their_protocol_are_in_the_table(call: Any, tmp_path: Path, protocol: str) -> None:
-    limit = "objective.constraints={digits_cpu_latency_ms: {max: 0.5}}"
-    report = call(limit, f"objective.protocol={protocol}", "objective.report=[digits_test]")
+    limit = "objective.constraints={cifar10micro_cpu_latency_ms: {max: 0.5}}"
+    report = call(limit, f"objective.protocol={protocol}", "objective.report=[cifar10micro_test]")
     free = {"learned": "learned, known after a query", "looked_up": "looked up, free"}[protocol]
-    assert f"subject to digits_cpu_latency_ms <= 0.5 ({free})" in report
+    assert f"subject to cifar10micro_cpu_latency_ms <= 0.5 ({free})" in report
     assert "feasible queries" in report
     shares = {row["feasible_share"] for row in rows(tmp_path / "out" / "runs.csv")}
     assert (shares == {"1.0"}) is (protocol == "looked_up")
 
 
 def test_nothing_feasible_is_no_number(call: Any, tmp_path: Path) -> None:
-    limit = "objective.constraints={digits_cpu_latency_ms: {max: 0.01}}"
-    report = call(limit, "objective.report=[digits_test]")
+    limit = "objective.constraints={cifar10micro_cpu_latency_ms: {max: 0.01}}"
+    report = call(limit, "objective.report=[cifar10micro_test]")
     assert "No architecture can: none of the 15625" in report
     assert "(3 without)" in report
-    assert {row["best/digits_valid"] for row in rows(tmp_path / "out" / "runs.csv")} == {""}
+    assert {row["best/cifar10micro_valid"] for row in rows(tmp_path / "out" / "runs.csv")} == {""}
 
 
 def test_several_objectives_are_compared_by_hypervolume(call: Any, tmp_path: Path) -> None:
-    report = call("objective.minimize=[digits_cpu_latency_ms]", "objective.report=[digits_test]")
+    report = call("objective.minimize=[cifar10micro_cpu_latency_ms]", "objective.report=[cifar10micro_test]")
     assert "hypervolume share @40" in report
-    assert "reference point: digits_valid" in report
+    assert "reference point: cifar10micro_valid" in report
     shares = [float(row["hypervolume_share"]) for row in rows(tmp_path / "out" / "runs.csv")]
     assert all(0 < share <= 1 for share in shares)
 
 
 def test_three_objectives(call: Any, tmp_path: Path) -> None:
-    call("objective.maximize=[digits_valid,digits_valid_pgd_eps16]", "objective.minimize=[digits_cpu_latency_ms]")
+    call(
+        "objective.maximize=[cifar10micro_valid,cifar10micro_valid_pgd_eps4]",
+        "objective.minimize=[cifar10micro_cpu_latency_ms]",
+    )
     assert matplotlib.image.imread(tmp_path / "out" / "nasbench201.png")[..., :3].std() > 0.01
 
 
 def test_several_problems_have_an_overview(call: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    limit = "objective.constraints={digits_cpu_latency_ms:{max: 0.5}}"
+    limit = "objective.constraints={cifar10micro_cpu_latency_ms:{max: 0.5}}"
     problems = f"problems={{plain: ['threads=1'], limited: ['{limit}'], front: ['objective.minimize=[parameters]']}}"
     report = call(problems, "at=[20,40]", "objective.report=[]", "brief=true")
     [plain, limited, front] = [next(x for x in report.splitlines() if x.startswith(f"| {n}")) for n in PROBLEMS]
     runs = rows(tmp_path / "out" / "runs.csv")
-    best = [float(r["best/digits_valid"]) for r in runs if r["problem"] == "plain" and r["queries"] == "40"]
+    best = [float(r["best/cifar10micro_valid"]) for r in runs if r["problem"] == "plain" and r["queries"] == "40"]
     assert f"{sum(best[::2]) / 3:.2f} ±" in plain or f"{sum(best[1::2]) / 3:.2f} ±" in plain
     assert "[at optimum @20, @40]" in plain
     assert ": gap @40" in limited
@@ -229,7 +232,7 @@ def test_another_configuration_is_refused(call: Any, refused: Any) -> None:
         (["baseline=agnet"], ["baseline=agnet", "random_search, local_search"]),
         (["only=[hard]"], ["hard", "choose from [nasbench201]"]),
         (["objective.tables=[nowhere.parquet]"], ["nowhere.parquet"]),
-        (["objective.minimize=[digits_valid]"], ["digits_valid", "one role"]),
+        (["objective.minimize=[cifar10micro_valid]"], ["cifar10micro_valid", "one role"]),
         (["engine=cloud"], ["cloud", "local"]),
     ],
 )
@@ -245,7 +248,7 @@ def test_a_killed_comparison_continues(table: Path, tmp_path: Path) -> None:
     """As a user starts it, with processes of its own, killed with SIGKILL in the middle and started again."""
     arguments = [
         *(sys.executable, "-m", "search.compare", "optimizers=[random_search,local_search]", "seeds=40", "budget=192"),
-        *(f"objective.tables=[{table}]", "objective.maximize=[digits_valid]", "objective.report=[]"),
+        *(f"objective.tables=[{table}]", "objective.maximize=[cifar10micro_valid]", "objective.report=[]"),
         *(f"out={tmp_path / 'out'}", "engine.workers=1"),
     ]
     process = subprocess.Popen(

@@ -83,12 +83,12 @@ def test_rounds_and_counting(space: NASBench201, one: Pair, tmp_path: Path) -> N
     assert read_queries(tmp_path / HISTORY_FILE) == history.queries
     assert [q.seconds for q in history.queries] == sorted(q.seconds for q in history.queries)
     values = one[0]([q.architecture for q in history.queries])[:, 0].tolist()
-    assert [q.values for q in history.queries] == [{"digits_valid": v} for v in values]
+    assert [q.values for q in history.queries] == [{"cifar10micro_valid": v} for v in values]
 
 
 def test_values_are_in_natural_directions(space: NASBench201, two: Pair) -> None:
     for query in search(space, two).queries:
-        assert query.values["digits_cpu_latency_ms"] > 0
+        assert query.values["cifar10micro_cpu_latency_ms"] > 0
 
 
 def test_the_optimizer_is_told_values_to_maximise(space: NASBench201, two: Pair) -> None:
@@ -101,7 +101,8 @@ def test_the_optimizer_is_told_values_to_maximise(space: NASBench201, two: Pair)
 
     history = run_search(space, two[0], Listener(space, seed=0), budget=40)
     assert told == {
-        q.architecture: [q.values["digits_valid"], -q.values["digits_cpu_latency_ms"]] for q in history.queries
+        q.architecture: [q.values["cifar10micro_valid"], -q.values["cifar10micro_cpu_latency_ms"]]
+        for q in history.queries
     }
 
 
@@ -261,7 +262,7 @@ def test_damage_is_refused_with_a_remedy(space: NASBench201, one: Pair, two: Pai
     search(space, one, tmp_path)
     state, history = ((tmp_path / name).read_bytes() for name in (STATE_FILE, HISTORY_FILE))
 
-    with pytest.raises(RunDirectoryError, match="the objective is digits_valid, digits_cpu_latency_ms"):
+    with pytest.raises(RunDirectoryError, match="the objective is cifar10micro_valid, cifar10micro_cpu_latency_ms"):
         search(space, two, tmp_path)
     (tmp_path / HISTORY_FILE).write_bytes(history[:100])
     with pytest.raises(RunDirectoryError, match="holds 0 queries, but 40 were finished"):
@@ -277,8 +278,8 @@ def test_damage_is_refused_with_a_remedy(space: NASBench201, one: Pair, two: Pai
 
 def test_a_changed_table_is_noticed(space: NASBench201, one: Pair, table: Path, tmp_path: Path) -> None:
     search(space, one, tmp_path, budget=22)
-    other = read_objective([table], ["digits_valid_pgd_eps16"])[0]
-    renamed = Objective(one[0].goal, Table(("digits_valid",), other.table.values, other.table.rows))
+    other = read_objective([table], ["cifar10micro_valid_pgd_eps4"])[0]
+    renamed = Objective(one[0].goal, Table(("cifar10micro_valid",), other.table.values, other.table.rows))
     with pytest.raises(RunDirectoryError, match="the table has changed"):
         search(space, (renamed, one[1]), tmp_path)
 

@@ -73,10 +73,10 @@ def test_every_job_is_the_search_it_would_be_alone(
         (["budget=192", "initial=16", "space=nasbench201"], f"{PLAIN}0_{TABLE}"),  # as they are anyway
         (["progress=false", "plot=false", "force=true", "data_root=x", "logger=wandb"], f"{PLAIN}0_{TABLE}"),
         (["logger=wandb", "logger.mode=disabled", "seed=7"], f"{PLAIN}7_{TABLE}"),
-        (["objective.tables=[checkpoints/nasbench201_digits.parquet]"], f"{PLAIN}0"),
+        (["objective.tables=[checkpoints/nasbench201_cifar10_micro.parquet]"], f"{PLAIN}0"),
         (
-            ["objective=table", "objective.maximize=[digits_valid, 'parameters']"],
-            f"{PLAIN}0_objective=table_objective.maximize=digits_valid+parameters_{TABLE}",
+            ["objective=table", "objective.maximize=[cifar10micro_valid, 'parameters']"],
+            f"{PLAIN}0_objective=table_objective.maximize=cifar10micro_valid+parameters_{TABLE}",
         ),
         (["threads=2", "+optimizer.tries=3"], f"{PLAIN}0_{TABLE}_optimizer.tries=3_threads=2"),
         (["experiment=quickstart", "batch=8"], f"quickstart_random_search_seed0_batch=8_{TABLE}"),

@@ -11,7 +11,7 @@ from search.propose import run
 from search.run import execute
 
 SMALL = ["budget=32", "progress=false", "plot=false", "objective.report=[]"]
-LATENCY = "digits_cpu_latency_ms"
+LATENCY = "cifar10micro_cpu_latency_ms"
 Ask = Callable[..., str]
 
 
@@ -26,7 +26,7 @@ def searched(out: Path, *overrides: str) -> Path:
 def front(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return searched(
         tmp_path_factory.mktemp("run") / "front",
-        "objective.maximize=[digits_test_pgd_eps16]",
+        "objective.maximize=[cifar10micro_test_pgd_eps4]",
         f"objective.minimize=[{LATENCY}]",
     )
 
@@ -70,7 +70,7 @@ def test_the_same_question_has_the_same_answer_and_tighter_ones_others(front: Pa
 def test_limits_of_the_search_hold_without_others(tmp_path: Path, ask: Ask) -> None:
     folder = searched(
         tmp_path / "limited",
-        "objective.maximize=[digits_valid]",
+        "objective.maximize=[cifar10micro_valid]",
         f"objective.constraints={{{LATENCY}: {{max: 0.4}}}}",
     )
     shown = ask(folder, "n=3")
@@ -96,6 +96,6 @@ def test_bad_questions_are_named(front: Path, ask: Ask, override: str, message: 
 def test_folders_that_cannot_answer_are_named(tmp_path: Path, ask: Ask) -> None:
     with pytest.raises(AGNetError, match="holds no search"):
         ask(tmp_path / "nothing")
-    folder = searched(tmp_path / "random", "optimizer=random_search", "objective.maximize=[digits_valid]")
+    folder = searched(tmp_path / "random", "optimizer=random_search", "objective.maximize=[cifar10micro_valid]")
     with pytest.raises(AGNetError, match="optimizer=agnet"):
         ask(folder)

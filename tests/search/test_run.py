@@ -19,7 +19,7 @@ from search.run import main
 FILES = ["config.yaml", "history.jsonl", "incumbent.png", "result.json", "state.pt"]
 
 
-LATENCY = ["objective.report=[]", "objective.constraints={digits_cpu_latency_ms: {max: 0.5}}"]
+LATENCY = ["objective.report=[]", "objective.constraints={cifar10micro_cpu_latency_ms: {max: 0.5}}"]
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_a_run_of_the_default_objective(call: Any, tmp_path: Path, capfd: pytest
     ]
     assert (result["space"], result["optimizer"], result["seed"]) == ("nasbench201", "random_search", 5)
     assert (result["budget"], result["queries"], len(result["surrogate_spearman"])) == (40, 40, 3)
-    assert list(result["best"]["objective"]) == ["digits_valid", "digits_valid_pgd_eps16"]
+    assert list(result["best"]["objective"]) == ["cifar10micro_valid", "cifar10micro_valid_pgd_eps4"]
     assert result["best"] in result["pareto"]
     assert len(result["best"]["report"]) == 5
     said = capfd.readouterr()
@@ -68,61 +68,61 @@ def test_a_run_of_the_default_objective(call: Any, tmp_path: Path, capfd: pytest
 
 
 def test_objective_and_report_are_replaced_on_the_command_line(call: Any, table: Path) -> None:
-    result = call("objective.maximize=[digits_valid]", "objective.report=[digits_test]")
-    assert list(result["best"]["objective"]) == ["digits_valid"]
-    assert list(result["best"]["report"]) == ["digits_test"]
+    result = call("objective.maximize=[cifar10micro_valid]", "objective.report=[cifar10micro_test]")
+    assert list(result["best"]["objective"]) == ["cifar10micro_valid"]
+    assert list(result["best"]["report"]) == ["cifar10micro_test"]
 
 
 def test_a_limit_is_kept_by_what_is_called_best(call: Any, capfd: pytest.CaptureFixture[str]) -> None:
-    result = call(*LATENCY, "objective.maximize=[digits_valid]")
-    assert result["best"]["constraints"]["digits_cpu_latency_ms"] <= 0.5
+    result = call(*LATENCY, "objective.maximize=[cifar10micro_valid]")
+    assert result["best"]["constraints"]["cifar10micro_cpu_latency_ms"] <= 0.5
     limits = result["constraints"]
-    assert (limits["limits"], limits["protocol"]) == (["digits_cpu_latency_ms <= 0.5"], "learned")
+    assert (limits["limits"], limits["protocol"]) == (["cifar10micro_cpu_latency_ms <= 0.5"], "learned")
     assert 0 < limits["feasible"] < 40
-    assert f"{limits['feasible']} of them with digits_cpu_latency_ms <= 0.5 [learned]" in capfd.readouterr().out
+    assert f"{limits['feasible']} of them with cifar10micro_cpu_latency_ms <= 0.5 [learned]" in capfd.readouterr().out
 
 
 def test_a_limit_that_is_looked_up_is_never_missed(call: Any) -> None:
-    result = call(*LATENCY, "objective.maximize=[digits_valid]", "objective.protocol=looked_up")
+    result = call(*LATENCY, "objective.maximize=[cifar10micro_valid]", "objective.protocol=looked_up")
     assert result["constraints"]["feasible"] == result["queries"] == 40
 
 
 def test_a_limit_that_nothing_keeps_is_reported_at_the_end(call: Any, capfd: pytest.CaptureFixture[str]) -> None:
-    hopeless = [*LATENCY, "objective.constraints.digits_cpu_latency_ms.max=0.01"]
-    result = call(*hopeless, "objective.maximize=[digits_valid]", "under={digits_cpu_latency_ms: [0.3]}")
+    hopeless = [*LATENCY, "objective.constraints.cifar10micro_cpu_latency_ms.max=0.01"]
+    result = call(*hopeless, "objective.maximize=[cifar10micro_valid]", "under={cifar10micro_cpu_latency_ms: [0.3]}")
     assert result["best"] is None
     assert result["pareto"] == []
     assert result["constraints"]["attainable"] is False
-    assert result["closest"]["constraints"]["digits_cpu_latency_ms"] >= 0.1
+    assert result["closest"]["constraints"]["cifar10micro_cpu_latency_ms"] >= 0.1
     said = capfd.readouterr().out
     assert "nothing feasible of 40 queries" in said
     assert "no architecture of the table keeps these limits" in said
 
 
 def test_joint_search_names_the_best_under_each_bound(call: Any) -> None:
-    goal = ["objective.maximize=[digits_valid]", "objective.minimize=[digits_cpu_latency_ms]", *LATENCY]
-    result = call(*goal, "under={digits_cpu_latency_ms: [0.05, 0.3, 0.45]}")
+    goal = ["objective.maximize=[cifar10micro_valid]", "objective.minimize=[cifar10micro_cpu_latency_ms]", *LATENCY]
+    result = call(*goal, "under={cifar10micro_cpu_latency_ms: [0.05, 0.3, 0.45]}")
     assert [row["max"] for row in result["under"]] == [0.05, 0.3, 0.45]
     assert result["under"][0]["best"] is None
-    assert result["under"][2]["best"]["objective"]["digits_cpu_latency_ms"] <= 0.45
+    assert result["under"][2]["best"]["objective"]["cifar10micro_cpu_latency_ms"] <= 0.45
     share = result["hypervolume"]["share"]
     assert len(share) == 40
     assert share == sorted(share)
-    assert all(entry["constraints"]["digits_cpu_latency_ms"] <= 0.5 for entry in result["pareto"])
+    assert all(entry["constraints"]["cifar10micro_cpu_latency_ms"] <= 0.5 for entry in result["pareto"])
 
 
 def test_another_objective_group(call: Any, table: Path) -> None:
     minimize = ["objective=table", f"objective.tables=[{table}]", "objective.minimize=[parameters]"]
-    result = call(*minimize, "objective.maximize=[digits_valid]")
-    assert list(result["best"]["objective"]) == ["digits_valid", "parameters"]
+    result = call(*minimize, "objective.maximize=[cifar10micro_valid]")
+    assert list(result["best"]["objective"]) == ["cifar10micro_valid", "parameters"]
     assert result["best"]["report"] == {}
 
 
 def test_what_is_reported_cannot_change_a_search(call: Any, tmp_path: Path) -> None:
     asked = []
-    for report in ("digits_test", "parameters"):
+    for report in ("cifar10micro_test", "parameters"):
         folder = tmp_path / report
-        call("objective.maximize=[digits_valid]", f"objective.report=[{report}]", f"run_dir={folder}")
+        call("objective.maximize=[cifar10micro_valid]", f"objective.report=[{report}]", f"run_dir={folder}")
         asked.append([query.architecture for query in read_queries(folder / "history.jsonl")])
     assert asked[0] == asked[1]
 
@@ -168,7 +168,7 @@ def test_force_starts_anew(call: Any, tmp_path: Path) -> None:
 def test_another_configuration_is_refused(call: Any, refused: Any, tmp_path: Path) -> None:
     call()
     before = times(tmp_path / "run")
-    said = refused("seed=1", "objective.report=[digits_test]")
+    said = refused("seed=1", "objective.report=[cifar10micro_test]")
     assert "seed is 0 there and 1 here" in said
     assert "objective.report" in said
     assert "force=true" in said
@@ -185,10 +185,10 @@ def test_a_table_of_some_architectures_restricts_the_space(call: Any, table: Pat
 
 
 def test_a_table_of_another_space_is_refused(refused: Any, tmp_path: Path) -> None:
-    columns = {"architecture": [f"cell {i}" for i in range(99)], "digits_valid": [float(i) for i in range(99)]}
+    columns = {"architecture": [f"cell {i}" for i in range(99)], "cifar10micro_valid": [float(i) for i in range(99)]}
     pq.write_table(pa.table(columns), tmp_path / "other.parquet")
     tables = f"objective.tables=[{tmp_path / 'other.parquet'}]"
-    assert "'cell 0'" in refused(tables, "objective.maximize=[digits_valid]", "objective.report=[]")
+    assert "'cell 0'" in refused(tables, "objective.maximize=[cifar10micro_valid]", "objective.report=[]")
 
 
 def test_a_malformed_row_is_named_even_where_the_count_is_right(refused: Any, table: Path, tmp_path: Path) -> None:
@@ -220,9 +220,9 @@ def test_a_malformed_row_is_named_even_where_the_count_is_right(refused: Any, ta
         (["objective.tables=[nowhere.parquet]"], ["nowhere.parquet", "objective.tables"]),
         (["objective.tables=[]"], ["objective.tables=[]", "[mine.parquet]"]),
         (["objective.tables=mine.parquet"], ["objective.tables=mine.parquet", "[mine.parquet]"]),
-        (["objective.maximize=[digits_vaild]"], ["digits_vaild", "digits_valid"]),
+        (["objective.maximize=[cifar10micro_vaild]"], ["cifar10micro_vaild", "cifar10micro_valid"]),
         (["objective.maximize=[]"], ["nothing to optimise"]),
-        (["objective.maximize=digits_valid"], ["objective.maximize=digits_valid", "[digits_valid]"]),
+        (["objective.maximize=cifar10micro_valid"], ["objective.maximize=cifar10micro_valid", "[cifar10micro_valid]"]),
         (["optimizer=annealing"], ["annealing", "choose from", "random_search", "--help"]),
         (["optimizer.temperature=3"], ["no key optimizer.temperature", "--help"]),
         (["optimzer=random_search"], ["no key optimzer (did you mean optimizer?)", "--help"]),
@@ -232,26 +232,29 @@ def test_a_malformed_row_is_named_even_where_the_count_is_right(refused: Any, ta
         (["seed=[1"], ["'seed=[1'", "KEY=VALUE"]),
         (["objective.tables=${nowhere}"], ["nowhere", "objective.tables"]),
         (["logger=wandb", "logger.mode=loud"], ["logger.mode=loud", "offline"]),
-        (["objective.constraints={digits_cpu_latency_ms: {max: fast}}"], ["digits_cpu_latency_ms", "'fast'", "number"]),
-        (["objective.constraints={digits_cpu_latency_ms: {min: 2, max: 1}}"], ["min exceeds max"]),
-        (["objective.constraints={watts: {max: 1}}"], ["watts", "digits_cpu_latency_ms"]),
-        (["objective.minimize=[digits_valid]"], ["digits_valid", "one role"]),
+        (
+            ["objective.constraints={cifar10micro_cpu_latency_ms: {max: fast}}"],
+            ["cifar10micro_cpu_latency_ms", "'fast'", "number"],
+        ),
+        (["objective.constraints={cifar10micro_cpu_latency_ms: {min: 2, max: 1}}"], ["min exceeds max"]),
+        (["objective.constraints={watts: {max: 1}}"], ["watts", "cifar10micro_cpu_latency_ms"]),
+        (["objective.minimize=[cifar10micro_valid]"], ["cifar10micro_valid", "one role"]),
         (["objective.protocol=guessed"], ["objective.protocol=guessed", "looked_up"]),
         (["objective.report=some"], ["objective.report=some", "all"]),
         (["+bugdet=20"], ["no key bugdet", "did you mean budget?"]),
         (["experiment=digits"], ["attack", "made for another command"]),
         (["optimizer=agnet", "optimizer.proposal.prior=many"], ["optimizer.proposal.prior=many", "a whole number"]),
         (["optimizer=agnet", "optimizer.acquisition.beta=abc"], ["optimizer.acquisition.beta=abc", "a list"]),
-        (["under={watts: [1]}"], ["watts", "digits_valid"]),
-        (["under={digits_valid: 3}"], ["digits_valid", "list of numbers"]),
+        (["under={watts: [1]}"], ["watts", "cifar10micro_valid"]),
+        (["under={cifar10micro_valid: 3}"], ["cifar10micro_valid", "list of numbers"]),
         (
-            [*LATENCY, "objective.constraints.digits_cpu_latency_ms.max=0.01", "objective.protocol=looked_up"],
-            ["none of the 15625", "digits_cpu_latency_ms <= 0.01", "closest is |", "loosen"],
+            [*LATENCY, "objective.constraints.cifar10micro_cpu_latency_ms.max=0.01", "objective.protocol=looked_up"],
+            ["none of the 15625", "cifar10micro_cpu_latency_ms <= 0.01", "closest is |", "loosen"],
         ),
         (
             [
                 *LATENCY,
-                "objective.constraints.digits_cpu_latency_ms.max=0.15",
+                "objective.constraints.cifar10micro_cpu_latency_ms.max=0.15",
                 "objective.protocol=looked_up",
                 "budget=80",
             ],
@@ -299,7 +302,11 @@ def test_bundled_tables_are_found_from_any_folder(tmp_path: Path, monkeypatch: p
 def test_the_command_from_a_shell(table: Path, tmp_path: Path) -> None:
     """As in the contract, and quiet."""
     settings = ["space=nasbench201", "optimizer=random_search", "seed=0", "budget=192", "logger=none"]
-    objective = [f"objective.tables=[{table}]", "objective.maximize=[digits_valid]", "objective.report=[digits_test]"]
+    objective = [
+        f"objective.tables=[{table}]",
+        "objective.maximize=[cifar10micro_valid]",
+        "objective.report=[cifar10micro_test]",
+    ]
     arguments = [sys.executable, "-m", "search.run", *settings, f"run_dir={tmp_path / 'run'}", *objective]
     done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")

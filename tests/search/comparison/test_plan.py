@@ -22,7 +22,7 @@ def plan(overrides: list[str] | None = None, **changes: Any) -> Plan:
 
 
 def test_every_problem_optimizer_and_seed_once() -> None:
-    problems = {"clean": ["objective.maximize=[digits_valid]"], "PGD <= 8": ["budget=64"]}
+    problems = {"clean": ["objective.maximize=[cifar10micro_valid]"], "PGD <= 8": ["budget=64"]}
     made = plan(problems=problems, first_seed=5)
     assert len(made.cells) == len({cell.folder for cell in made.cells}) == 8
     assert [cell.seed for cell in made.cells] == [5] * 4 + [6] * 4  # an interrupted one has some of everything
@@ -30,7 +30,7 @@ def test_every_problem_optimizer_and_seed_once() -> None:
     assert made.cells[3].folder == Path("out/runs/PGD_8/greedy/seed5")
     assert made.cells[3].config["optimizer"]["proposal"]["steps"] == 0
     assert made.cells[3].config["budget"] == 64
-    assert made.cells[0].config["objective"]["maximize"] == ["digits_valid"]
+    assert made.cells[0].config["objective"]["maximize"] == ["cifar10micro_valid"]
     assert made.cells[-1].config["seed"] == 6
 
 
