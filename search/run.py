@@ -184,11 +184,12 @@ def searchable(space: AbstractSpace, objective: Objective, budget: int) -> Abstr
             f"{'' if objective.protocol == LEARNED else ' that keep the limits'}; "
             "lower budget or add rows to objective.tables"
         )
+    if len(rows) == space.size and set(rows) == set(space.enumerate()):
+        return space
     try:
-        part = Subspace(space, rows)
+        return Subspace(space, rows)
     except InvalidArchitecture as error:
         raise InvalidArchitecture(f"objective.tables have a row that is {error}; correct or drop it") from None
-    return space if part.size == space.size else part
 
 
 def _run_id(config: dict[str, Any], run_directory: Path) -> str:
