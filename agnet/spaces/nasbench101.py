@@ -13,10 +13,11 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from graphlib import TopologicalSorter
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int64
+from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
 from agnet.errors import InvalidArchitecture
@@ -39,6 +40,11 @@ _PATTERN = re.compile(r"(\w+)\((\d(?:,\d)*)\)", flags=re.ASCII)
 
 def _slot(source: int, target: int) -> int:
     return target * (target - 1) // 2 + source
+
+
+_SOURCE, _TARGET = (ends.numpy() for ends in slot_index(MAX_VERTICES))
+_BACKWARDS = np.argsort(-_SOURCE, kind="stable")
+_POSITIONS = np.arange(MAX_VERTICES)
 
 
 @cache
@@ -314,35 +320,59 @@ def _graphs(cells: Iterable[_Cell]) -> Graphs:
     return Graphs(types, edges)
 
 
+class _Cells(NamedTuple):
+    """Graphs as arrays, cut at their first output.
+
+    Attributes:
+        types: node types.
+        edges: slots between nodes of the graph.
+        size: nodes up to the output.
+        proper: whether input, operations and output are where they belong.
+    """
+
+    types: Int64[np.ndarray, "batch nodes"]
+    edges: Bool[np.ndarray, "batch slots"]
+    size: Int64[np.ndarray, " batch"]
+    proper: Bool[np.ndarray, " batch"]
+
+    @classmethod
+    def of(cls, graphs: Graphs) -> "_Cells":
+        types, size = graphs.node_types.numpy(), graphs.num_nodes.numpy()
+        inner = (_POSITIONS > 0) & (size[:, None] - 1 > _POSITIONS)
+        proper = (types[:, 0] == INPUT) & (types[np.arange(len(types)), size - 1] == OUTPUT)
+        proper &= (~inner | (types > INPUT)).all(axis=1)
+        return cls(types, graphs.edges.numpy() & (size[:, None] > _TARGET), size, proper)
+
+    def live(self) -> Bool[np.ndarray, "batch nodes"]:
+        """Nodes on a path from input to output."""
+        reached, needed = np.zeros(self.types.shape, dtype=bool), self.size[:, None] - 1 == _POSITIONS
+        reached[:, 0] = True
+        for slot in range(_SLOTS):  # in the order of targets
+            reached[:, _TARGET[slot]] |= self.edges[:, slot] & reached[:, _SOURCE[slot]]
+        for slot in _BACKWARDS:
+            needed[:, _SOURCE[slot]] |= self.edges[:, slot] & needed[:, _TARGET[slot]]
+        return reached & needed
+
+    def pruned(self) -> tuple["_Cells", Bool[np.ndarray, "batch nodes"]]:
+        """Without the edges off all paths; and the nodes that are on one."""
+        live = self.live()
+        return self._replace(edges=self.edges & live[:, _SOURCE] & live[:, _TARGET]), live
+
+
 def _decode(graphs: Graphs) -> list[str | None]:
     """Strings of graphs: cut at the first output, pruned, renumbered; None where no cell is left."""
-    types, edges = graphs.node_types.numpy(), graphs.edges.numpy()
-    size = graphs.num_nodes.numpy()
-    positions = np.arange(MAX_VERTICES)
-    inner = (positions > 0) & (positions < size[:, None] - 1)
-    valid = (types[:, 0] == INPUT) & (types[np.arange(len(types)), size - 1] == OUTPUT) & (size > 1)
-    valid &= (~inner | (types > INPUT)).all(axis=1)
-    source, target = (ends.numpy() for ends in slot_index(MAX_VERTICES))
-    edges = edges & (target < size[:, None])
-    reached, needed = positions[None] == np.zeros((len(types), 1)), positions == size[:, None] - 1
-    for slot in range(_SLOTS):  # in the order of targets
-        reached[:, target[slot]] |= edges[:, slot] & reached[:, source[slot]]
-    for slot in np.argsort(-source, kind="stable"):
-        needed[:, source[slot]] |= edges[:, slot] & needed[:, target[slot]]
-    live = reached & needed
-    edges = edges & live[:, source] & live[:, target]
-    valid &= live[:, 0] & (edges.sum(axis=1) <= MAX_EDGES)
+    cells, live = _Cells.of(graphs).pruned()
+    valid = cells.proper & live[:, 0] & (cells.edges.sum(axis=1) <= MAX_EDGES)
     # live vertices move up to the front, keeping their order
-    vertices = live.sum(axis=1)
-    place = live.cumsum(axis=1) - 1
-    moved = np.zeros_like(edges)
-    rows, slots = np.nonzero(edges)
-    u, v = place[rows, source[slots]], place[rows, target[slots]]
+    vertices, place = live.sum(axis=1), live.cumsum(axis=1) - 1
+    moved = np.zeros_like(cells.edges)
+    rows, slots = np.nonzero(cells.edges)
+    u, v = place[rows, _SOURCE[slots]], place[rows, _TARGET[slots]]
     moved[rows, v * (v - 1) // 2 + u] = True
-    codes = np.zeros((len(types), MAX_VERTICES - 2), dtype=np.int64)
-    rows, nodes = np.nonzero(live & inner)
-    codes[rows, place[rows, nodes] - 1] = types[rows, nodes] - 2
-    found: list[str | None] = [None] * len(types)
+    codes = np.zeros((len(live), MAX_VERTICES - 2), dtype=np.int64)
+    rows, nodes = np.nonzero(live & valid[:, None] & (cells.types > INPUT))
+    codes[rows, place[rows, nodes] - 1] = cells.types[rows, nodes] - 2
+    found: list[str | None] = [None] * len(live)
     for count in range(2, MAX_VERTICES + 1):
         chosen = np.flatnonzero(valid & (vertices == count))
         if len(chosen):
@@ -350,6 +380,48 @@ def _decode(graphs: Graphs) -> list[str | None]:
             for row, text in zip(chosen.tolist(), _strings(keys, count), strict=True):
                 found[row] = text
     return found
+
+
+def _mended(cells: _Cells, scores: Float64[np.ndarray, "batch slots"]) -> Bool[np.ndarray, "batch slots"]:
+    """Edges with a path from input to output and, pruned, at most nine.
+
+    Where there is no path, the one that is likeliest to be added is added; then, where there are too many edges, those
+    that are least likely go one by one, but for the likeliest path.
+    """
+    path = _likeliest_path(cells, np.where(cells.edges, 0.0, np.maximum(-scores, 0.0)))
+    broken = ~cells.live()[:, 0]
+    cells = cells._replace(edges=cells.edges | (path & broken[:, None]))
+    kept = _likeliest_path(cells, np.where(cells.edges, np.logaddexp(0.0, -scores), np.inf))
+    edges = cells.edges.copy()
+    rows = np.arange(len(edges))
+    while len(rows):
+        part = _Cells(cells.types[rows], edges[rows], cells.size[rows], cells.proper[rows]).pruned()[0].edges
+        many = part.sum(axis=1) > MAX_EDGES
+        rows, part = rows[many], part[many]
+        least = np.where(part & ~kept[rows], scores[rows], np.inf).argmin(axis=1)
+        edges[rows, least] = False
+    return edges
+
+
+def _likeliest_path(cells: _Cells, costs: Float64[np.ndarray, "batch slots"]) -> Bool[np.ndarray, "batch slots"]:
+    """Edges of the cheapest path from input to output."""
+    batch = np.arange(len(costs))
+    total = np.full(cells.types.shape, np.inf)
+    total[:, 0] = 0.0
+    before = np.zeros(cells.types.shape, dtype=np.int64)
+    for slot in range(_SLOTS):  # in the order of targets
+        u, v = _SOURCE[slot], _TARGET[slot]
+        cost = total[:, u] + costs[:, slot]
+        better = cost < total[:, v]
+        total[better, v], before[better, v] = cost[better], u
+    path = np.zeros(costs.shape, dtype=bool)
+    at = cells.size - 1
+    while (at > 0).any():
+        source = before[batch, at]
+        moving = at > 0
+        path[batch[moving], (at * (at - 1) // 2 + source)[moving]] = True
+        at = np.where(moving, source, 0)
+    return path
 
 
 class NASBench101(AbstractSpace):
@@ -398,6 +470,19 @@ class NASBench101(AbstractSpace):
     def is_valid(self, graphs: Graphs) -> Bool[Tensor, " batch"]:
         """Which graphs have a path from input to output and, pruned, at most nine edges."""
         return torch.tensor([text is not None for text in _decode(graphs)], dtype=torch.bool)
+
+    def mend(
+        self, graphs: Graphs, *, nodes: Float[Tensor, "batch nodes types"], edges: Float[Tensor, "batch slots"]
+    ) -> Graphs:
+        """See :class:`AbstractSpace`: a path where there is none, fewer edges where there are too many."""
+        del nodes
+        cells = _Cells.of(graphs)
+        pruned, live = cells.pruned()
+        wrong = np.flatnonzero(cells.proper & (~live[:, 0] | (pruned.edges.sum(axis=1) > MAX_EDGES)))
+        part = _Cells(*(array[wrong] for array in cells))
+        changed = graphs.edges.clone()
+        changed[torch.from_numpy(wrong)] = torch.from_numpy(_mended(part, edges.double().numpy()[wrong]))
+        return Graphs(graphs.node_types, changed)
 
     def sample(self, n: int, *, generator: torch.Generator) -> list[str]:
         """Uniform over the isomorphism classes."""

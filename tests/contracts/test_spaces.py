@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from agnet.errors import InvalidArchitecture
+from agnet.generator import Decoded, sample_graphs
 from agnet.graphs import INPUT, OUTPUT, Graphs
 from agnet.paths import CONF_DIR
 from agnet.spaces import AbstractSpace
@@ -70,6 +71,28 @@ def test_valid_is_what_decodes(space: AbstractSpace, drawn: list[str]) -> None:
         assert [a is not None for a in decoded] == valid.tolist()
         kept = [a for a in decoded if a is not None]
         assert space.decode(space.encode(kept)) == kept
+
+
+def test_cells_need_no_mending(space: AbstractSpace, drawn: list[str]) -> None:
+    """And what is mended is a cell, or what it was."""
+    random = torch.Generator().manual_seed(2)
+    graphs = space.encode(drawn)
+    scores = {
+        "nodes": torch.randn(NUM, space.max_nodes, space.num_types, generator=random),
+        "edges": torch.randn(NUM, space.num_slots, generator=random),
+    }
+    kept = space.mend(graphs, **scores)
+    assert torch.equal(kept.node_types, graphs.node_types)
+    assert torch.equal(kept.edges, graphs.edges)
+    noise = sample_graphs(Decoded(**scores), generator=random)
+    before = noise.node_types.clone(), noise.edges.clone()
+    mended = space.mend(noise, **scores)
+    assert torch.equal(noise.node_types, before[0]), "the graphs given are left alone"
+    assert torch.equal(noise.edges, before[1])
+    changed = (mended.edges != noise.edges).any(dim=1) | (mended.node_types != noise.node_types).any(dim=1)
+    assert bool(space.is_valid(mended[changed]).all())
+    again = space.mend(mended, **scores)
+    assert torch.equal(again.edges, mended.edges)
 
 
 @pytest.mark.parametrize("text", ["", "nonsense", "|", "|none~0|"])

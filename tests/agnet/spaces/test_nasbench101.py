@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from agnet.errors import InvalidArchitecture
+from agnet.generator import Decoded, likeliest_graphs
 from agnet.graphs import INPUT, OUTPUT, Graphs
 from agnet.paths import ROOT
 from agnet.spaces import NASBench101
@@ -139,6 +140,42 @@ def test_other_texts_are_told_what_is_wrong(space: NASBench101, text: str, reaso
         space.encode(["output(0)", text])
     assert reason in str(caught.value)
     assert repr(text) in str(caught.value)
+
+
+def test_a_missing_path_is_the_likeliest(space: NASBench101) -> None:
+    """From 0 over 1 to the output 2: both edges are unlikely, but together likelier than the one from 0 to 2."""
+    types = torch.tensor([[INPUT, 3, *[OUTPUT] * 5]])
+    none = Graphs(types, torch.zeros(1, 21, dtype=torch.bool))
+    scores = torch.full((1, 21), -9.0)
+    for over, expected in ((-2.0, "conv3x3(0)|output(1)"), (-5.0, "output(0)")):
+        scores[0, :3] = torch.tensor([over, -6.0, over])  # 0 -> 1, 0 -> 2, 1 -> 2
+        mended = space.mend(none, nodes=torch.zeros(1, 7, 5), edges=scores)
+        assert space.decode(mended) == [expected]
+
+
+def test_the_least_likely_of_too_many_edges_go(space: NASBench101) -> None:
+    types = torch.tensor([[INPUT, 2, 2, 2, 2, 2, OUTPUT]])
+    full = Graphs(types, torch.ones(1, 21, dtype=torch.bool))
+    scores = torch.full((1, 21), 5.0)
+    doubted = [20, 19, 18, 17, 16, 14, 13, 12, 11, 9, 8]  # most of what 6, 5 and 4 read; a path over few is left
+    scores[0, doubted] = torch.linspace(1, 2, len(doubted))
+    mended = space.mend(full, nodes=torch.zeros(1, 7, 5), edges=scores)
+    [text] = space.decode(mended)
+    assert text is not None
+    left = space.encode([text]).edges.sum()
+    assert left <= MAX_EDGES
+    assert bool((mended.edges <= full.edges).all())
+
+
+def test_any_scores_give_cells(space: NASBench101) -> None:
+    random = torch.Generator().manual_seed(5)
+    scores = Decoded(torch.randn(500, 7, 5, generator=random), 3 * torch.randn(500, 21, generator=random) - 1)
+    scores.nodes[:, 1:, INPUT] = -30  # a second input is no vertex
+    plain, mended = likeliest_graphs(scores), likeliest_graphs(scores, space)
+    before, after = space.decode(plain), space.decode(mended)
+    assert None not in after
+    assert before.count(None) > 50
+    assert all(a == b for a, b in zip(after, before, strict=True) if b is not None)
 
 
 def test_neighbors_of_a_small_cell(space: NASBench101) -> None:
