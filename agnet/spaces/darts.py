@@ -45,6 +45,7 @@ SOURCES = tuple(tuple(itertools.combinations(range(2 + step), 2)) for step in ra
 
 _PREVIOUS = 2  # node type of the second input; the first is INPUT
 _FIRST = 3  # of the first operation
+_EVIDENCE = 1.0  # log-odds that a drawn edge adds to its score, and a missing one takes from it
 _NODES = 2 + 2 * STEPS * len(CELLS) + 1
 _PATTERN = re.compile(r"\|(\w+)~(\d)\|(\w+)~(\d)\|", flags=re.ASCII)
 
@@ -182,17 +183,14 @@ class DARTS(AbstractSpace):
         """See :class:`AbstractSpace`.
 
         Nodes that are no operations become the likeliest; an intermediate node whose edges are no pair of sources gets
-        the one with the most edges in common, and of several the likeliest; what is fixed is set.
+        the likeliest, the graph being further evidence of :data:`_EVIDENCE`; what is fixed is set.
         """
         types = graphs.node_types[:, 2:-1]
         likeliest = nodes[:, 2:-1, _FIRST:].argmax(dim=2) + _FIRST
         pairs, fitting = _read(graphs.edges)
         for i, where in enumerate(_layout()):
-            present, patterns = graphs.edges[:, where.slots].double(), where.patterns.double()
-            common = present @ patterns.T + (1 - present) @ (1 - patterns).T
-            likely = edges[:, where.slots].double() @ patterns.T  # of all edges of a pattern
-            likely = likely - likely.amax(dim=1, keepdim=True)
-            best = (common + 0.5 * likely / (1 + likely.abs())).argmax(dim=1)  # ties only: its part is below 1/2
+            drawn = 2 * graphs.edges[:, where.slots].double() - 1
+            best = ((edges[:, where.slots].double() + _EVIDENCE * drawn) @ where.patterns.double().T).argmax(dim=1)
             pairs[:, i] = torch.where(fitting[:, i], pairs[:, i], best)
         return _graphs(torch.where(types >= _FIRST, types, likeliest), pairs)
 
