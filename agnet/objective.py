@@ -176,10 +176,12 @@ class MeasuredObjective:
     Attributes:
         goal: what is wanted of the columns.
         measure: where they come from.
+        free: whether asking costs next to nothing, so that diagnostics may ask beside the search.
     """
 
     goal: Goal
     measure: Measure
+    free: bool = False
 
     def __call__(self, architectures: Sequence[str]) -> Float[Tensor, "queries columns"]:
         """Measurements of the goal's columns.
@@ -226,6 +228,7 @@ def measured_objective(
     minimize: Sequence[str] = (),
     report: Sequence[str] = (),
     constraints: Mapping[str, Any] | None = None,
+    free: bool = False,
 ) -> tuple[MeasuredObjective, MeasuredReport]:
     """Objective and report of columns that are measured on demand.
 
@@ -236,6 +239,7 @@ def measured_objective(
         minimize: columns to minimise.
         report: columns to measure at the end of the architectures found.
         constraints: limits, see :func:`read_objective`.
+        free: see :class:`MeasuredObjective`.
 
     Raises:
         ConfigurationError: if there is nothing to optimise, or a column does not exist or has two roles.
@@ -249,7 +253,7 @@ def measured_objective(
     repeated = set(goal.columns) & set(report)
     if repeated:
         raise ConfigurationError(f"column {', '.join(sorted(repeated))} is both searched and only reported; drop one")
-    return MeasuredObjective(goal, measure), MeasuredReport(tuple(report), measure)
+    return MeasuredObjective(goal, measure, free), MeasuredReport(tuple(report), measure)
 
 
 def read_objective(

@@ -23,7 +23,7 @@ from agnet.objective import LEARNED, Goal, Objective
 from agnet.optimizer import AbstractOptimizer
 from agnet.paths import CONF_DIR, ROOT
 from agnet.spaces import AbstractSpace, Subspace
-from search.correlation import table_truth
+from search.correlation import free_truth
 from search.exact import Exact
 from search.loggers import AbstractLogger, HistoryObserver
 from search.loop import SearchObjective, check_schedule, run_search
@@ -77,7 +77,7 @@ def execute(cfg: DictConfig, *, optimizer_name: str, run_directory: Path) -> dic
                 optimizer,
                 **schedule,
                 run_directory=directory.path,
-                truth=table_truth(objective) if isinstance(objective, Objective) else None,
+                truth=free_truth(objective),
                 observer=HistoryObserver(logger),
                 save_every=save_every,
                 progress=config["progress"],

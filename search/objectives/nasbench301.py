@@ -105,5 +105,11 @@ def surrogate_objective(
     """
     surrogate = Surrogate(model, encoding, epoch)
     return measured_objective(
-        surrogate, COLUMNS, maximize=maximize, minimize=minimize, report=report, constraints=constraints
+        surrogate,
+        COLUMNS,
+        maximize=maximize,
+        minimize=minimize,
+        report=report,
+        constraints=constraints,
+        free=True,
     )
