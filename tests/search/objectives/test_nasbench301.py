@@ -100,7 +100,7 @@ def without(files: dict[str, str], key: str) -> dict[str, str]:
     [
         (lambda files: without(files, "model"), "no file objective.model="),
         (lambda files: without(files, "encoding"), "no file objective.encoding="),
-        (lambda files: {**files, "encoding": str(ROOT / "checkpoints" / "MANIFEST.json")}, "give the model's own"),
+        (lambda files: {**files, "encoding": str(ROOT / "checkpoints" / "MANIFEST.json")}, "give the surrogate's own"),
         (lambda files: {**files, "epoch": 0}, "objective.epoch=0"),
         (lambda files: {**files, "epoch": 99}, "objective.epoch=99"),
     ],
