@@ -14,8 +14,9 @@ from torch.optim import Adam
 
 from agnet.errors import ConfigurationError
 from agnet.generator import GraphGenerator, decode, likeliest_graphs, reconstruction_loss
-from agnet.graphs import Graphs
+from agnet.graphs import Graphs, concatenate
 from agnet.proposal import blur
+from agnet.spaces.base import AbstractSpace
 from agnet.weighting import rank_weights
 
 
@@ -66,6 +67,7 @@ class FineTuning:
         latents: Float[Tensor, "known latent"],
         ranks: Int[Tensor, " known"],
         *,
+        space: AbstractSpace,
         generator: torch.Generator,
     ) -> dict[str, float]:
         """Retrain a generator in place; the losses of the last step, in nats per slot.
@@ -77,6 +79,7 @@ class FineTuning:
             graphs: of what is known.
             latents: of what is known.
             ranks: of what is known; see :func:`agnet.pareto.pareto_rank`.
+            space: mends what was decoded.
             generator: source of the draws.
         """
         weights = rank_weights(ranks, k=self.k)
@@ -88,12 +91,8 @@ class FineTuning:
             rows = torch.multinomial(weights, from_known, replacement=True, generator=generator)
             z, wanted = blur(latents[rows], self.least, self.most, generator=generator), graphs[rows]
             if repeated:
-                before = likeliest_graphs(decode(pretrained, prior[step]))
-                types, edges = (
-                    torch.cat([wanted.node_types, before.node_types]),
-                    torch.cat([wanted.edges, before.edges]),
-                )
-                z, wanted = torch.cat([z, prior[step]]), Graphs(types, edges)
+                before = likeliest_graphs(decode(pretrained, prior[step]), space)
+                z, wanted = torch.cat([z, prior[step]]), concatenate([wanted, before])
             loss = reconstruction_loss(model(z), wanted)
             adam.zero_grad()
             loss.mean().backward()

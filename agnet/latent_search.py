@@ -183,6 +183,7 @@ class LatentSearch(AbstractGenerativeOptimizer):
             self.space.encode(known),
             torch.stack([self._latents[architecture] for architecture in known]),
             pareto_rank(self._archive.outcomes),
+            space=self.space,
             generator=self._random,
         )
 
@@ -202,16 +203,16 @@ class LatentSearch(AbstractGenerativeOptimizer):
         elites = torch.stack(latents) if latents else torch.zeros(0, self.generator.latent)
         found: dict[str, Tensor] = {}
         drawn = self.proposal.draw(self.generator, elites, generator=self._random)
-        self._collect(likeliest_graphs(decode(self.generator, drawn)), drawn, found)
+        self._collect(likeliest_graphs(decode(self.generator, drawn), self.space), drawn, found)
         if found and self.proposal.steps and self.proposal.ascents:
             criteria = self._criteria(targets)
             starts = self._most_wanted(found, criteria, -(-self.proposal.ascents // DIRECTIONS), isomorphs)
-            for z, passed in self.proposal.ascend(self.generator, starts, self._score(criteria)):
+            for z, passed in self.proposal.ascend(self.generator, starts, self._score(criteria), space=self.space):
                 self._collect(passed, z, found)
         for _ in range(self.proposal.rounds if found else 0):
             wanted = self._most_wanted(found, self._criteria(targets), self.proposal.wanted, isomorphs)
             near = self.proposal.near(wanted.unique(dim=0), generator=self._random)
-            self._collect(likeliest_graphs(decode(self.generator, near)), near, found)
+            self._collect(likeliest_graphs(decode(self.generator, near), self.space), near, found)
         return found
 
     def _criteria(self, targets: Targets) -> list[Criterion]:

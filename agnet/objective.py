@@ -7,7 +7,7 @@ accuracy.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from agnet.archive import Outcomes
-from agnet.errors import ConfigurationError
+from agnet.errors import ConfigurationError, TaskError
 from agnet.tables import Table, column_names, read_table
 
 LEARNED, LOOKED_UP = "learned", "looked_up"
@@ -163,6 +163,97 @@ class Report:
         if self.table is None or architecture not in self.table.rows:
             return {}
         return dict(zip(self.table.columns, self.table.lookup([architecture])[0].tolist(), strict=True))
+
+
+Measure = Callable[[Sequence[str]], Sequence[Mapping[str, float]]]
+"""Gives every column of architectures, whatever it takes to know them."""
+
+
+@dataclass(frozen=True)
+class MeasuredObjective:
+    """A goal whose columns are measured when they are asked for: by training, or by a benchmark's own model.
+
+    Attributes:
+        goal: what is wanted of the columns.
+        measure: where they come from.
+        free: whether asking costs next to nothing, so that diagnostics may ask beside the search.
+    """
+
+    goal: Goal
+    measure: Measure
+    free: bool = False
+
+    def __call__(self, architectures: Sequence[str]) -> Float[Tensor, "queries columns"]:
+        """Measurements of the goal's columns.
+
+        Raises:
+            TaskError: if a column has no value for one of the architectures.
+        """
+        rows = self.measure(architectures)
+        values = [[_value(row, column) for column in self.goal.columns] for row in rows]
+        return torch.tensor(values, dtype=torch.float64).reshape(len(rows), -1)
+
+
+@dataclass(frozen=True)
+class MeasuredReport:
+    """Columns that are measured once, after the search, of the architectures it has found.
+
+    Attributes:
+        columns: which.
+        measure: where they come from.
+    """
+
+    columns: tuple[str, ...]
+    measure: Measure
+
+    def __call__(self, architecture: str) -> dict[str, float]:
+        """The reported columns of one architecture."""
+        if not self.columns:
+            return {}
+        [row] = self.measure([architecture])
+        return {column: _value(row, column) for column in self.columns}
+
+
+def _value(row: Mapping[str, float], column: str) -> float:
+    if column not in row:  # e.g. the confidence in wrong predictions of a network that makes none
+        raise TaskError(f"{column} has no value for a network that was asked for; optimise another column")
+    return row[column]
+
+
+def measured_objective(
+    measure: Measure,
+    known: Sequence[str],
+    *,
+    maximize: Sequence[str] = (),
+    minimize: Sequence[str] = (),
+    report: Sequence[str] = (),
+    constraints: Mapping[str, Any] | None = None,
+    free: bool = False,
+) -> tuple[MeasuredObjective, MeasuredReport]:
+    """Objective and report of columns that are measured on demand.
+
+    Args:
+        measure: gives the columns.
+        known: the columns there are.
+        maximize: columns to maximise.
+        minimize: columns to minimise.
+        report: columns to measure at the end of the architectures found.
+        constraints: limits, see :func:`read_objective`.
+        free: see :class:`MeasuredObjective`.
+
+    Raises:
+        ConfigurationError: if there is nothing to optimise, or a column does not exist or has two roles.
+    """
+    if not maximize and not minimize:
+        raise ConfigurationError("nothing to optimise: name columns in objective.maximize or objective.minimize")
+    goal = Goal(tuple(maximize), tuple(minimize), parse_limits(constraints or {}))
+    for column in (*goal.columns, *report):
+        if column not in known:
+            raise ConfigurationError(f"no column {column!r} under this protocol; there are {', '.join(known)}")
+    repeated = set(goal.columns) & set(report)
+    if repeated:
+        raise ConfigurationError(f"column {', '.join(sorted(repeated))} is both searched and only reported; drop one")
+    return MeasuredObjective(goal, measure, free), MeasuredReport(tuple(report), measure)
 
 
 def read_objective(

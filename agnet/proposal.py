@@ -10,6 +10,7 @@ from torch import Tensor
 from agnet.errors import ConfigurationError
 from agnet.generator import Decoded, GraphGenerator, likeliest_graphs
 from agnet.graphs import Graphs, RelaxedGraphs
+from agnet.spaces.base import AbstractSpace
 
 Score = Callable[[RelaxedGraphs], Float[Tensor, " batch"]]
 """How much a query of each graph is wanted; differentiable."""
@@ -80,7 +81,7 @@ class Proposal:
         return blur(z.repeat(self.copies, 1), self.least, self.most, generator=generator)
 
     def ascend(
-        self, model: GraphGenerator, z: Float[Tensor, "batch latent"], score: Score
+        self, model: GraphGenerator, z: Float[Tensor, "batch latent"], score: Score, *, space: AbstractSpace
     ) -> list[tuple[Float[Tensor, "batch latent"], Graphs]]:
         """Follow the gradient of a score; every point on the way with the graph it decodes to.
 
@@ -93,6 +94,7 @@ class Proposal:
             model: the generator.
             z: where to begin.
             score: what to increase.
+            space: mends what is decoded.
         """
         longest = z.shape[1] ** 0.5 * 1.25
         way = []
@@ -100,11 +102,11 @@ class Proposal:
             z = z.detach()
             if step == self.steps:
                 with torch.no_grad():
-                    graphs = likeliest_graphs(model(z))
+                    graphs = likeliest_graphs(model(z), space)
                 return [*way, (z, graphs)]
             z.requires_grad_()
             decoded = model(z)
-            graphs = likeliest_graphs(decoded)
+            graphs = likeliest_graphs(decoded, space)
             [gradient] = torch.autograd.grad(score(straight_through(decoded, graphs, self.temperature)).sum(), [z])
             z = z.detach()
             way.append((z, graphs))

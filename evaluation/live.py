@@ -10,15 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from hydra.utils import instantiate
-from jaxtyping import Float
 from omegaconf import DictConfig, OmegaConf
-from torch import Tensor
 
 from agnet.engines import AbstractEngine
 from agnet.errors import ConfigurationError, TaskError
-from agnet.objective import Goal, parse_limits
+from agnet.objective import MeasuredObjective, MeasuredReport, measured_objective
 from agnet.spaces import NASBench201
 from evaluation.configured import FromConfig, build_protocol
 from evaluation.production import Protocol, Record, Unit, produce
@@ -81,45 +78,6 @@ class Evaluations:
         return {**known, "parameters": float(parameters), "macs": float(macs)}
 
 
-@dataclass(frozen=True)
-class LiveObjective:
-    """What a search sees: the goal's columns of what it asks for, and no others.
-
-    Attributes:
-        goal: what is wanted of them.
-        evaluations: where they come from.
-    """
-
-    goal: Goal
-    evaluations: Evaluations
-
-    def __call__(self, architectures: Sequence[str]) -> Float[Tensor, "queries columns"]:
-        """Measurements of the goal's columns; whatever is not in the store is evaluated."""
-        rows = self.evaluations.rows(architectures)
-        values = [[_value(row, column) for column in self.goal.columns] for row in rows]
-        return torch.tensor(values, dtype=torch.float64)
-
-
-@dataclass(frozen=True)
-class LiveReport:
-    """Columns that are read once, after the search, of architectures that it has evaluated.
-
-    Attributes:
-        columns: which.
-        evaluations: where they come from.
-    """
-
-    columns: tuple[str, ...]
-    evaluations: Evaluations
-
-    def __call__(self, architecture: str) -> dict[str, float]:
-        """The reported columns of one architecture."""
-        if not self.columns:
-            return {}
-        [row] = self.evaluations.rows([architecture])
-        return {column: _value(row, column) for column in self.columns}
-
-
 def live_objective(
     protocol: Mapping[str, Any],
     engine: Mapping[str, Any],
@@ -130,7 +88,7 @@ def live_objective(
     minimize: Sequence[str] = (),
     report: Sequence[str] = (),
     constraints: Mapping[str, Any] | None = None,
-) -> tuple[LiveObjective, LiveReport]:
+) -> tuple[MeasuredObjective, MeasuredReport]:
     """Objective and report of a configuration.
 
     Args:
@@ -153,24 +111,15 @@ def live_objective(
         raise ConfigurationError(f"protocol.group_size={cfg.group_size}; a search asks for single networks: give 1")
     if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0:
         raise ConfigurationError(f"objective.seeds={list(seeds)}; give distinct whole numbers from 0, one at least")
-    if not maximize and not minimize:
-        raise ConfigurationError("nothing to optimise: name columns in objective.maximize or objective.minimize")
     source = FromConfig(json.dumps(dict(protocol)))
     evaluations = Evaluations(
         build_protocol(cfg), source, Path(store), instantiate(dict(engine), _convert_="all"), tuple(seeds), device
     )
-    goal = Goal(tuple(maximize), tuple(minimize), parse_limits(constraints or {}))
-    known = [*evaluations.protocol.columns, "parameters", "macs"]
-    for column in (*goal.columns, *report):
-        if column not in known:
-            raise ConfigurationError(f"no column {column!r} under this protocol; there are {', '.join(known)}")
-    repeated = set(goal.columns) & set(report)
-    if repeated:
-        raise ConfigurationError(f"column {', '.join(sorted(repeated))} is both searched and only reported; drop one")
-    return LiveObjective(goal, evaluations), LiveReport(tuple(report), evaluations)
-
-
-def _value(row: Mapping[str, float], column: str) -> float:
-    if column not in row:  # e.g. the confidence in wrong predictions of a network that makes none
-        raise TaskError(f"{column} has no value for a network that was asked for; optimise another column")
-    return row[column]
+    return measured_objective(
+        evaluations.rows,
+        [*evaluations.protocol.columns, "parameters", "macs"],
+        maximize=maximize,
+        minimize=minimize,
+        report=report,
+        constraints=constraints,
+    )

@@ -6,22 +6,31 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from agnet.objective import Goal, Objective
+from agnet.objective import Goal, MeasuredObjective, Objective
 from agnet.optimizer import AbstractOptimizer
 
 Truth = Callable[[Sequence[str]], tuple[list[int], Tensor]]
 """Measurements of those of the given architectures for which they cost nothing: positions, and one row for each."""
 
 
-def table_truth(objective: Objective) -> Truth:
-    """Measurements by table lookup; architectures without a row are left out."""
+def free_truth(objective: object) -> Truth | None:
+    """Measurements by table lookup, where architectures without a row are left out, or by a model that costs nothing.
 
-    def truth(architectures: Sequence[str]) -> tuple[list[int], Tensor]:
-        rows = list(map(objective.table.rows.get, architectures))
-        positions = [i for i, row in enumerate(rows) if row is not None]
-        return positions, objective.table.values[[rows[i] for i in positions]]
+    Returns:
+        None where a measurement has its price.
+    """
+    if isinstance(objective, Objective):
+        table = objective.table
 
-    return truth
+        def truth(architectures: Sequence[str]) -> tuple[list[int], Tensor]:
+            rows = list(map(table.rows.get, architectures))
+            positions = [i for i, row in enumerate(rows) if row is not None]
+            return positions, table.values[[rows[i] for i in positions]]
+
+        return truth
+    if isinstance(objective, MeasuredObjective) and objective.free:
+        return lambda architectures: (list(range(len(architectures))), objective(architectures))
+    return None
 
 
 def average_ranks(values: Float[Tensor, " n"]) -> Float[Tensor, " n"]:

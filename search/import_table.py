@@ -13,7 +13,6 @@ from agnet.arguments import check_arguments
 from agnet.command import command
 from agnet.errors import ConfigurationError, TableError
 from agnet.paths import CONF_DIR, git_revision
-from agnet.spaces import NASBench201
 from agnet.tables import write_table
 from search.importers.base import Importer
 
@@ -32,7 +31,7 @@ def run(cfg: DictConfig) -> None:
     except OSError as error:
         raise TableError(f"path={path} cannot be read: {error}") from error
     metadata = {
-        "space": NASBench201.name,
+        "space": importer.space,
         **importer.metadata(),
         "file": path.resolve().name,
         "command": shlex.join(["python", "-m", "search.import_table", *sys.argv[1:]]),

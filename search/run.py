@@ -23,7 +23,7 @@ from agnet.objective import LEARNED, Goal, Objective
 from agnet.optimizer import AbstractOptimizer
 from agnet.paths import CONF_DIR, ROOT
 from agnet.spaces import AbstractSpace, Subspace
-from search.correlation import table_truth
+from search.correlation import free_truth
 from search.exact import Exact
 from search.loggers import AbstractLogger, HistoryObserver
 from search.loop import SearchObjective, check_schedule, run_search
@@ -77,7 +77,7 @@ def execute(cfg: DictConfig, *, optimizer_name: str, run_directory: Path) -> dic
                 optimizer,
                 **schedule,
                 run_directory=directory.path,
-                truth=table_truth(objective) if isinstance(objective, Objective) else None,
+                truth=free_truth(objective),
                 observer=HistoryObserver(logger),
                 save_every=save_every,
                 progress=config["progress"],
@@ -184,11 +184,12 @@ def searchable(space: AbstractSpace, objective: Objective, budget: int) -> Abstr
             f"{'' if objective.protocol == LEARNED else ' that keep the limits'}; "
             "lower budget or add rows to objective.tables"
         )
+    if len(rows) == space.size and set(rows) == set(space.enumerate()):
+        return space
     try:
-        part = Subspace(space, rows)
+        return Subspace(space, rows)
     except InvalidArchitecture as error:
         raise InvalidArchitecture(f"objective.tables have a row that is {error}; correct or drop it") from None
-    return space if part.size == space.size else part
 
 
 def _run_id(config: dict[str, Any], run_directory: Path) -> str:

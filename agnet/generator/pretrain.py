@@ -19,6 +19,8 @@ from agnet.errors import ConfigurationError
 from agnet.generator.loss import reconstruction_loss
 from agnet.generator.model import GraphGenerator
 from agnet.generator.pairing import AbstractPairing
+from agnet.generator.sampling import decode, likeliest_graphs
+from agnet.graphs import concatenate
 from agnet.spaces.base import AbstractSpace
 
 
@@ -31,16 +33,21 @@ class Schedule:
         batch_size: target graphs per step.
         learning_rate: of Adam, annealed to zero by a cosine.
         betas: of Adam; the paper has (0.5, 0.999).
+        own: share of a batch that is fitted to what draws from the prior decode to already, mended by the space: fills
+            the prior with cells where a space has graphs that are none.
     """
 
     steps: int = 1500
     batch_size: int = 256
     learning_rate: float = 4e-3
     betas: Sequence[float] = (0.5, 0.999)
+    own: float = 0.0
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.batch_size < 1 or not self.learning_rate > 0:
             raise ConfigurationError(f"pretraining needs positive steps, batch_size and learning_rate, got {self}")
+        if not 0 <= self.own < 1:
+            raise ConfigurationError(f"schedule.own={self.own}; give a share from 0 to below 1")
 
 
 def pretrain(
@@ -70,12 +77,16 @@ def pretrain(
     )
     pairing.prepare(space, model.latent, generator=generator)
     losses = []
+    own = round(schedule.own * schedule.batch_size)
     for step in range(schedule.steps):
-        graphs = space.encode(space.sample(schedule.batch_size, generator=generator))
+        graphs = space.encode(space.sample(schedule.batch_size - own, generator=generator))
         for group in optimizer.param_groups:
             group["lr"] = schedule.learning_rate * 0.5 * (1 + math.cos(math.pi * step / schedule.steps))
-        decoded = model(pairing(model, graphs, generator=generator))
-        loss = reconstruction_loss(decoded, graphs).mean()
+        z = pairing(model, graphs, generator=generator)
+        if own:
+            drawn = model.prior(own, generator=generator)
+            z, graphs = torch.cat([z, drawn]), concatenate([graphs, likeliest_graphs(decode(model, drawn), space)])
+        loss = reconstruction_loss(model(z), graphs).mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

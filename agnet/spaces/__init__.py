@@ -1,7 +1,9 @@
 """Cell spaces: what is an architecture, how it is written, drawn, and told apart from its equals."""
 
 from agnet.spaces.base import AbstractSpace
+from agnet.spaces.darts import DARTS
+from agnet.spaces.nasbench101 import NASBench101
 from agnet.spaces.nasbench201 import NASBench201
 from agnet.spaces.subspace import Subspace
 
-__all__ = ["AbstractSpace", "NASBench201", "Subspace"]
+__all__ = ["DARTS", "AbstractSpace", "NASBench101", "NASBench201", "Subspace"]

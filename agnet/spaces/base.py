@@ -4,7 +4,7 @@ import abc
 from collections.abc import Collection, Sequence
 
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from agnet.graphs import Graphs
@@ -54,6 +54,22 @@ class AbstractSpace(abc.ABC):
     @abc.abstractmethod
     def is_valid(self, graphs: Graphs) -> Bool[Tensor, " batch"]:
         """Which graphs are cells of the space."""
+
+    def mend(
+        self, graphs: Graphs, *, nodes: Float[Tensor, "batch nodes types"], edges: Float[Tensor, "batch slots"]
+    ) -> Graphs:
+        """Cells close to graphs that may be none, by changes that their scores make likely; cells stay as they are.
+
+        Args:
+            graphs: drawn from the scores, or their likeliest.
+            nodes: unnormalised log-probabilities of the node types.
+            edges: log-odds of the edge slots.
+
+        Returns:
+            The graphs as they are where a space does not say how.
+        """
+        del nodes, edges
+        return graphs
 
     @abc.abstractmethod
     def sample(self, n: int, *, generator: torch.Generator) -> list[str]:

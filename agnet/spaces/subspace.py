@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from agnet.errors import ConfigurationError
@@ -43,6 +43,12 @@ class Subspace(AbstractSpace):
     def is_valid(self, graphs: Graphs) -> Bool[Tensor, " batch"]:
         """Which graphs are architectures of the part."""
         return torch.tensor([a is not None for a in self.decode(graphs)], dtype=torch.bool)
+
+    def mend(
+        self, graphs: Graphs, *, nodes: Float[Tensor, "batch nodes types"], edges: Float[Tensor, "batch slots"]
+    ) -> Graphs:
+        """Cells of the whole space; they may lie outside the part."""
+        return self.space.mend(graphs, nodes=nodes, edges=edges)
 
     def sample(self, n: int, *, generator: torch.Generator) -> list[str]:
         """Uniform over the part."""

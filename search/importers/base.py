@@ -4,7 +4,7 @@ import abc
 from collections.abc import Mapping
 from io import BufferedIOBase
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +17,13 @@ ALLOWED = {**ARRAYS, **CONTAINERS}
 
 
 class Importer(abc.ABC):
-    """Reads one kind of official file into a table of all NAS-Bench-201 architectures it has."""
+    """Reads one kind of official file into a table of all architectures it has.
+
+    Attributes:
+        space: name of the space whose strings they are.
+    """
+
+    space: ClassVar[str] = "nasbench201"
 
     @abc.abstractmethod
     def read(self, path: Path, *, progress: bool) -> pa.Table:

@@ -62,7 +62,7 @@ def convolutions(graphs: RelaxedGraphs) -> Tensor:
 def test_ascents_decode_to_what_is_wanted() -> None:
     model, _ = load_generator(SPACE)
     z = model.prior(40, generator=torch.Generator().manual_seed(3))
-    way = Proposal(steps=8).ascend(model, z, convolutions)
+    way = Proposal(steps=8).ascend(model, z, convolutions, space=SPACE)
     counts = torch.stack([(graphs.node_types == CONV).sum(dim=1) for _, graphs in way]).double()
     assert len(way) == 9
     assert float(counts[-1].mean()) > float(counts[0].mean()) + 2
@@ -76,5 +76,5 @@ def test_ascents_decode_to_what_is_wanted() -> None:
 def test_no_steps_only_decode() -> None:
     model, _ = load_generator(SPACE)
     z = model.prior(5, generator=torch.Generator().manual_seed(4))
-    [(latent, _)] = Proposal(steps=0).ascend(model, z, convolutions)
+    [(latent, _)] = Proposal(steps=0).ascend(model, z, convolutions, space=SPACE)
     assert torch.equal(latent, z)

@@ -12,9 +12,10 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from agnet.errors import ConfigurationError, TaskError
+from agnet.objective import MeasuredObjective, MeasuredReport
 from agnet.paths import CONF_DIR
 from agnet.spaces import NASBench201
-from evaluation.live import LiveObjective, LiveReport
+from evaluation.configured import build_protocol
 from evaluation.network import CellNetwork
 from evaluation.production import Record, Store, Unit, UnitEvaluator
 from search.run import execute
@@ -36,7 +37,7 @@ def composed(*overrides: str) -> Any:
         return compose("search", overrides=[*SMALL, *overrides])
 
 
-def built(*overrides: str) -> tuple[LiveObjective, LiveReport]:
+def built(*overrides: str) -> tuple[MeasuredObjective, MeasuredReport]:
     return instantiate(composed(*overrides).objective, _convert_="all")
 
 
@@ -69,7 +70,7 @@ def test_values_are_those_of_the_evaluator(tmp_path: Path, evaluated: list[Unit]
     values = objective([cell, other, representative])
     unit = Unit(representative, 0)
     assert sorted(map(str, evaluated)) == sorted(map(str, (unit, Unit(NASBench201().canonical(other), 0))))
-    record = Store(tmp_path, objective.evaluations.protocol).find([unit]).records[unit]
+    record = Store(tmp_path, build_protocol(composed().objective.protocol)).find([unit]).records[unit]
     assert values[0].tolist() == [record.columns["live_valid"], record.columns["live_valid_fgsm_eps16"]]
     assert values[0].tolist() == values[2].tolist()
     found = report(cell)

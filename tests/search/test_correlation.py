@@ -12,7 +12,7 @@ from torch import Tensor
 from agnet.objective import Objective, Report
 from agnet.spaces import NASBench201
 from search.baselines.random_search import RandomSearch
-from search.correlation import average_ranks, spearman, surrogate_spearman, table_truth
+from search.correlation import average_ranks, free_truth, spearman, surrogate_spearman
 
 
 def tensor(*values: float) -> Tensor:
@@ -64,7 +64,7 @@ class Fortune(RandomSearch):
 def judge(space: NASBench201, objective: Objective, pool: Sequence[str], predicted: Tensor | None) -> float | None:
     optimizer = Fortune(space, seed=0)
     optimizer.told_fortune = (list(pool), predicted)
-    return surrogate_spearman(optimizer, objective.goal, table_truth(objective))
+    return surrogate_spearman(optimizer, objective.goal, free_truth(objective))
 
 
 def test_predictions_are_judged_against_the_table(space: NASBench201, two: tuple[Objective, Report]) -> None:

@@ -20,7 +20,7 @@ from agnet.spaces import NASBench201
 from agnet.tables import Table
 from search import loop
 from search.baselines.random_search import RandomSearch
-from search.correlation import table_truth
+from search.correlation import free_truth
 from search.history import History, read_queries
 from search.loop import HISTORY_FILE, STATE_FILE, run_search
 
@@ -69,7 +69,7 @@ def outcome(history: History) -> list[tuple[object, ...]]:
 
 
 def search(space: NASBench201, pair: Pair, folder: Path | None = None, **overrides: Any) -> History:
-    settings = {"budget": 40, "initial": 10, "batch": 12, "truth": table_truth(pair[0])} | overrides
+    settings = {"budget": 40, "initial": 10, "batch": 12, "truth": free_truth(pair[0])} | overrides
     return run_search(space, pair[0], Climber(space, seed=3), run_directory=folder, **settings)
 
 

@@ -1,0 +1,147 @@
+"""DARTS cells in the notations of DARTS itself and of NAS-Bench-301.
+
+* DARTS: ``Genotype(normal=[('sep_conv_3x3', 0), ...], normal_concat=[2, 3, 4, 5], reduce=[...], reduce_concat=[...])``.
+* NAS-Bench-301's configuration: ``NetworkSelectorDatasetInfo:darts:edge_normal_0: sep_conv_3x3`` for every edge that is
+  there, numbered by target, then source; and ``...:inputs_node_normal_3: 0_1`` for all nodes but the first.
+* Compact, as its authors list architectures: for both cells eight pairs of source and operation, the operation as a
+  position in :data:`~agnet.spaces.darts.OPERATIONS`.
+"""
+
+import ast
+from collections.abc import Mapping, Sequence
+
+from agnet.errors import InvalidArchitecture
+from agnet.spaces.darts import CELLS, OPERATIONS, SOURCES, STEPS, Cell, parse, to_string
+
+PREFIX = "NetworkSelectorDatasetInfo:darts:"
+
+_CONCAT = [2, 3, 4, 5]
+
+
+def from_genotype(text: str) -> str:
+    """The string of a genotype as DARTS prints it.
+
+    Args:
+        text: the call of ``Genotype``, with lists or tuples, and ``range`` where they are concatenated.
+
+    Raises:
+        InvalidArchitecture: if it is none, or concatenates other nodes than 2 to 5.
+
+    Example:
+        >>> cell = [("sep_conv_3x3", 1), ("skip_connect", 0), *[("sep_conv_3x3", 0), ("sep_conv_5x5", 1)] * 3]
+        >>> text = f"Genotype(normal={cell}, normal_concat=range(2, 6), reduce={cell}, reduce_concat=range(2, 6))"
+        >>> from_genotype(text).split("+")[0]
+        '|skip_connect~0|sep_conv_3x3~1|'
+    """
+    try:
+        call = ast.parse(text.strip(), mode="eval").body
+        if not isinstance(call, ast.Call) or call.args:
+            raise ValueError("it is no call with four names")
+        given = {keyword.arg: _literal(keyword.value) for keyword in call.keywords}
+        cells: dict[str, Cell] = {}
+        for name in CELLS:
+            if list(given[f"{name}_concat"]) != _CONCAT:
+                raise ValueError(f"{name}_concat={given[f'{name}_concat']}")
+            cells[name] = from_pairs([(operation, source) for operation, source in given[name]])
+    except (SyntaxError, ValueError, KeyError, TypeError) as error:
+        raise InvalidArchitecture(
+            f"not a DARTS genotype: {text[:60]!r}... ({error}); expected Genotype(normal=[('op', source), ...], "
+            "normal_concat=[2, 3, 4, 5], reduce=[...], reduce_concat=[2, 3, 4, 5])"
+        ) from None
+    return to_string(cells)
+
+
+def _literal(node: ast.expr) -> list:
+    """A list, tuple or range that is written down."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "range" and not node.keywords:
+        return list(range(*(ast.literal_eval(arg) for arg in node.args)))
+    return list(ast.literal_eval(node))
+
+
+def from_pairs(pairs: Sequence[tuple[str, int]]) -> Cell:
+    """A cell of eight operations and what they read, two for each node, in either order.
+
+    Raises:
+        ValueError: naming what does not fit.
+    """
+    if len(pairs) != 2 * STEPS:
+        raise ValueError(f"{len(pairs)} operations")
+    nodes = []
+    for step in range(STEPS):
+        first, second = sorted(pairs[2 * step : 2 * step + 2], key=lambda pair: pair[1])
+        if (first[1], second[1]) not in SOURCES[step]:
+            raise ValueError(f"node {step + 2} reads {first[1]} and {second[1]}")
+        for operation, _ in (first, second):
+            if operation not in OPERATIONS:
+                raise ValueError(f"operation {operation!r}")
+        nodes.append(((first[0], int(first[1])), (second[0], int(second[1]))))
+    return tuple(nodes)
+
+
+def to_genotype(architecture: str) -> str:
+    """DARTS' notation of a pair of cells.
+
+    Example:
+        >>> cell = "|skip_connect~0|sep_conv_3x3~1|+" + "+".join(["|sep_conv_3x3~0|sep_conv_3x3~1|"] * 3)
+        >>> from_genotype(to_genotype(f"{cell}/{cell}")) == f"{cell}/{cell}"
+        True
+    """
+    parts = []
+    for name, cell in parse(architecture).items():
+        parts += [f"{name}={[pair for node in cell for pair in node]}", f"{name}_concat={_CONCAT}"]
+    return f"Genotype({', '.join(parts)})"
+
+
+def edge_number(source: int, target: int) -> int:
+    """NAS-Bench-301's number of the edge into an intermediate node (2 to 5).
+
+    Example:
+        >>> [edge_number(0, 2), edge_number(1, 2), edge_number(0, 3), edge_number(4, 5)]
+        [0, 1, 2, 13]
+    """
+    return sum(range(2, target)) + source
+
+
+def to_configuration(architecture: str) -> dict[str, str]:
+    """NAS-Bench-301's configuration of a pair of cells: what is active."""
+    found = {}
+    for name, cell in parse(architecture).items():
+        for target, ((a, u), (b, v)) in enumerate(cell, start=2):
+            found[f"{PREFIX}edge_{name}_{edge_number(u, target)}"] = a
+            found[f"{PREFIX}edge_{name}_{edge_number(v, target)}"] = b
+            if target > 2:
+                found[f"{PREFIX}inputs_node_{name}_{target}"] = f"{u}_{v}"
+    return found
+
+
+def from_configuration(configuration: Mapping[str, str]) -> str:
+    """The string of a configuration of NAS-Bench-301.
+
+    Raises:
+        InvalidArchitecture: if an edge that is read has no operation, or a node no inputs.
+    """
+    try:
+        cells: dict[str, Cell] = {}
+        for name in CELLS:
+            pairs: list[tuple[str, int]] = []
+            for target in range(2, 2 + STEPS):
+                text = "0_1" if target == 2 else configuration[f"{PREFIX}inputs_node_{name}_{target}"]
+                sources = [int(source) for source in text.split("_")]
+                pairs += [(configuration[f"{PREFIX}edge_{name}_{edge_number(u, target)}"], u) for u in sources]
+            cells[name] = from_pairs(pairs)
+    except (KeyError, ValueError) as error:
+        raise InvalidArchitecture(f"not a configuration of NAS-Bench-301: {error} is missing or wrong") from None
+    return to_string(cells)
+
+
+def from_compact(cells: Sequence[Sequence[tuple[int, int]]]) -> str:
+    """The string of the compact notation.
+
+    Raises:
+        InvalidArchitecture: if a source or an operation does not exist.
+    """
+    try:
+        named = [[(OPERATIONS[operation], source) for source, operation in cell] for cell in cells]
+        return to_string({name: from_pairs(pairs) for name, pairs in zip(CELLS, named, strict=True)})
+    except (IndexError, ValueError, TypeError) as error:
+        raise InvalidArchitecture(f"not two cells in compact notation: {error}") from None

@@ -1,0 +1,115 @@
+"""NAS-Bench-301: accuracy and training time of DARTS cells, predicted by a surrogate that was fitted to real trainings.
+
+Source: Zela et al., 2022, https://arxiv.org/abs/2008.09777; the surrogate in ONNX format is that of YAHPO Gym
+(https://github.com/slds-lmu/yahpo_gym, Apache-2.0): categories of edges and inputs, and the epoch of the training.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from agnet.errors import ConfigurationError
+from agnet.objective import MeasuredObjective, MeasuredReport, measured_objective
+from agnet.spaces.genotype import PREFIX, to_configuration
+
+COLUMNS = ("cifar10_valid", "train_time_s")
+"""Validation accuracy in percent; seconds."""
+
+EPOCHS = (1, 98)
+
+_INACTIVE = "#na#"
+_KEYS = [
+    *(f"edge_{cell}_{edge}" for cell in ("normal", "reduce") for edge in range(14)),
+    *(f"inputs_node_{cell}_{node}" for cell in ("normal", "reduce") for node in (3, 4, 5)),
+]
+_STORED_PREFIX = PREFIX.replace(":", "_COLON_")
+
+
+class Surrogate:
+    """The surrogate, deterministic: two questions about one pair of cells have one answer.
+
+    Args:
+        model: the ONNX file.
+        encoding: JSON file of the codes of every category.
+        epoch: of the training that is predicted, 1 to 98.
+
+    Raises:
+        ConfigurationError: if a file is missing or another one, or ``onnxruntime`` is not installed.
+    """
+
+    def __init__(self, model: str | Path, encoding: str | Path, epoch: int = EPOCHS[1]) -> None:
+        if type(epoch) is not int or not EPOCHS[0] <= epoch <= EPOCHS[1]:
+            raise ConfigurationError(f"objective.epoch={epoch}; give a whole number from {EPOCHS[0]} to {EPOCHS[1]}")
+        for key, path in (("model", Path(model)), ("encoding", Path(encoding))):
+            if not path.is_file():
+                raise ConfigurationError(
+                    f"no file objective.{key}={path}; set data_root=DIR to the folder of nasbench301_surrogate.onnx"
+                )
+        try:
+            codes = json.loads(Path(encoding).read_text(encoding="utf-8"))
+            self._codes = [codes[_STORED_PREFIX + key] for key in _KEYS]
+        except (ValueError, KeyError) as error:
+            raise ConfigurationError(
+                f"objective.encoding={encoding} lacks {error}; give the surrogate's own"
+            ) from error
+        self.model, self.epoch = Path(model), epoch
+        self._known: dict[str, dict[str, float]] = {}
+
+    @cached_property
+    def _session(self) -> Any:
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise ConfigurationError("NAS-Bench-301's surrogate needs pip install -e '.[nasbench301]'") from error
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        try:
+            return onnxruntime.InferenceSession(str(self.model), options)
+        except Exception as error:  # its errors share no class of their own
+            raise ConfigurationError(f"objective.model={self.model} cannot be read: {error}") from error
+
+    def __call__(self, architectures: Sequence[str]) -> list[Mapping[str, float]]:
+        """:data:`COLUMNS` of pairs of cells.
+
+        Raises:
+            InvalidArchitecture: naming the first that is none.
+        """
+        for architecture in architectures:
+            if architecture not in self._known:
+                self._known[architecture] = self._predicted(architecture)
+        return [self._known[architecture] for architecture in architectures]
+
+    def _predicted(self, architecture: str) -> dict[str, float]:
+        active = to_configuration(architecture)
+        codes = [code[active.get(PREFIX + key, _INACTIVE)] for key, code in zip(_KEYS, self._codes, strict=True)]
+        inputs = {"x_cat": np.array([codes], np.int32), "x_cont": np.array([[self.epoch]], np.float32)}
+        [[values]] = self._session.run(None, inputs)
+        return dict(zip(COLUMNS, map(float, values), strict=True))
+
+
+def surrogate_objective(
+    model: str,
+    encoding: str,
+    epoch: int = EPOCHS[1],
+    maximize: Sequence[str] = (),
+    minimize: Sequence[str] = (),
+    report: Sequence[str] = (),
+    constraints: Mapping[str, Any] | None = None,
+) -> tuple[MeasuredObjective, MeasuredReport]:
+    """Objective and report of a configuration; see :class:`Surrogate` and
+    :func:`~agnet.objective.measured_objective`.
+    """
+    surrogate = Surrogate(model, encoding, epoch)
+    return measured_objective(
+        surrogate,
+        COLUMNS,
+        maximize=maximize,
+        minimize=minimize,
+        report=report,
+        constraints=constraints,
+        free=True,
+    )
