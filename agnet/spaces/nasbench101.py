@@ -32,6 +32,8 @@ BENCHMARK_OPERATIONS = ("conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3")
 
 MAX_VERTICES, MAX_EDGES = 7, 9
 
+NUM_CELLS = 423_624
+
 _LABELS = (1, 0, 2)  # of OPERATIONS in BENCHMARK_OPERATIONS
 _SLOTS = MAX_VERTICES * (MAX_VERTICES - 1) // 2
 _CODES = 4  # codes of an interior vertex in a key: three operations, none
@@ -439,7 +441,7 @@ class NASBench101(AbstractSpace):
     name = "nasbench101"
     node_types = ("output", "input", *OPERATIONS)
     max_nodes = MAX_VERTICES
-    size = 423_624
+    size = NUM_CELLS
 
     def encode(self, architectures: Sequence[str]) -> Graphs:
         """Graphs of strings; see :class:`AbstractSpace`."""
@@ -486,7 +488,7 @@ class NASBench101(AbstractSpace):
 
     def sample(self, n: int, *, generator: torch.Generator) -> list[str]:
         """Uniform over the isomorphism classes."""
-        drawn = torch.randint(self.size, (n,), generator=generator).numpy()
+        drawn = torch.randint(NUM_CELLS, (n,), generator=generator).numpy()
         found: list[str] = [""] * n
         begin = 0
         for vertices, keys in _all_keys().items():

@@ -27,7 +27,7 @@ from tqdm import tqdm
 
 from agnet.errors import ConfigurationError, TableError
 from agnet.spaces import NASBench101
-from agnet.spaces.nasbench101 import BENCHMARK_OPERATIONS, Spec, module_hash, to_strings
+from agnet.spaces.nasbench101 import BENCHMARK_OPERATIONS, NUM_CELLS, Spec, module_hash, to_strings
 from agnet.tables import KEY
 from search.importers.base import Importer
 
@@ -145,10 +145,10 @@ class NASBench101Records(Importer):
         if None in place or len(place) < len(names):
             raise TableError(f"{path} has cells that are none of NAS-Bench-101, or one twice; {_REMEDY}")
         ordered = [name for name in NASBench101().enumerate() if name in place]
-        missing = NASBench101.size - len(ordered)
+        missing = NUM_CELLS - len(ordered)
         if missing and not self.partial:
             raise TableError(
-                f"{path} lacks {missing} of {NASBench101.size} cells; download it again, or set kind.partial=true to "
+                f"{path} lacks {missing} of {NUM_CELLS} cells; download it again, or set kind.partial=true to "
                 "import the others"
             )
         rows = np.array([place[name] for name in ordered])
