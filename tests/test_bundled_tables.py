@@ -142,7 +142,6 @@ def test_the_micro_table_has_the_classes_that_its_seed_draws(micro: Shipped) -> 
     with initialize_config_dir(version_base="1.3", config_dir=str(CONF_DIR)):
         cfg = compose("evaluate", overrides=["experiment=cifar10_micro", "out=unused"])
     drawn = chosen_architectures(cfg, representatives(SPACE))
-    assert len(drawn) >= 1_500
     assert {SPACE.enumerate()[i] for i in micro.column("isomorph")} == set(drawn)
 
 
