@@ -28,10 +28,11 @@ def test_a_search_on_the_bundled_table(tmp_path: Path) -> None:
     assert result["queries"] == len({q.architecture for q in queries}) == 40
     assert len(result["surrogate_spearman"]) == 3
     assert result["surrogate_spearman"][0] is None
-    table = read_table([CHECKPOINT_DIR / "nasbench201_digits.parquet"], ["digits_valid", "digits_test"])
+    columns = ["cifar10micro_valid", "cifar10micro_test"]
+    table = read_table([CHECKPOINT_DIR / "nasbench201_cifar10_micro.parquet"], columns)
     valid, test = table.lookup([result["best"]["architecture"]])[0].tolist()
-    assert result["best"]["objective"]["digits_valid"] == pytest.approx(valid)
-    assert result["best"]["report"]["digits_test"] == pytest.approx(test)
+    assert result["best"]["objective"]["cifar10micro_valid"] == pytest.approx(valid)
+    assert result["best"]["report"]["cifar10micro_test"] == pytest.approx(test)
     assert result["pretrained"]["cpu_seconds"] > 0
 
 
