@@ -108,13 +108,14 @@ def run(cfg: DictConfig) -> None:
     table = Path(cfg.table or out / f"{name}.parquet")
     details = out / f"{name}_details.parquet"
     facts = {"command": shlex.join(["python", "-m", "evaluation.run", *sys.argv[1:]]), "revision": git_revision()}
-    spent = sum(cpu_seconds(found).values())
+    seconds = cpu_seconds(found)
+    spent = sum(seconds.values())
     if base is not None:
         spent += base.cpu_seconds
         facts |= {"extends": json.dumps(base.revisions), "extends_sha256": base.content_sha256}
     metadata = {**facts, "cpu_seconds": str(round(spent))}
     count = merge(found, protocol, space, table, details, metadata, base.rows if base else None)
-    write_manifest(Store(out, protocol), found, {"table": table, "details": details}, facts)
+    write_manifest(Store(out, protocol), found, seconds, {"table": table, "details": details}, facts)
     entry = {"kind": "table", "space": space.name, **facts, "seeds": seeds, "torch": str(torch.__version__)}
     metrics = {"architectures": count, "units": len(found.records), "protocol_digest": protocol.digest}
     record(table, {**entry, "device": cfg.device, "cpu_seconds": round(spent), "metrics": metrics})

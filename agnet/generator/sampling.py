@@ -24,7 +24,7 @@ def decode(model: GraphGenerator, z: Float[Tensor, "batch latent"]) -> Decoded:
     return Decoded(torch.cat([c.nodes for c in chunks]), torch.cat([c.edges for c in chunks]))
 
 
-def sample_graphs(decoded: Decoded, space: AbstractSpace | None = None, *, generator: torch.Generator) -> Graphs:
+def sample_graphs(decoded: Decoded, *, generator: torch.Generator) -> Graphs:
     """Draw one graph from each set of scores.
 
     The draws are made graph by graph in order (types, then edges, each by inverse transform of one uniform), so the
@@ -32,7 +32,6 @@ def sample_graphs(decoded: Decoded, space: AbstractSpace | None = None, *, gener
 
     Args:
         decoded: scores.
-        space: mends what it can; None for graphs as they are drawn.
         generator: CPU source of the draws.
 
     Returns:
@@ -44,7 +43,7 @@ def sample_graphs(decoded: Decoded, space: AbstractSpace | None = None, *, gener
     cumulative = decoded.nodes.softmax(dim=2).cumsum(dim=2)
     # rounding may leave the last cumulative value below 1: the last type takes what is left
     types = (uniform[:, :max_nodes, None] >= cumulative[:, :, :-1]).sum(dim=2)
-    return _mended(_ended(types, uniform[:, max_nodes:] < decoded.edges.sigmoid()), decoded, space)
+    return _ended(types, uniform[:, max_nodes:] < decoded.edges.sigmoid())
 
 
 def likeliest_graphs(decoded: Decoded, space: AbstractSpace | None = None) -> Graphs:
@@ -54,10 +53,7 @@ def likeliest_graphs(decoded: Decoded, space: AbstractSpace | None = None) -> Gr
         decoded: scores.
         space: mends what it can; None for graphs as they are.
     """
-    return _mended(_ended(decoded.nodes.argmax(dim=2), decoded.edges > 0), decoded, space)
-
-
-def _mended(graphs: Graphs, decoded: Decoded, space: AbstractSpace | None) -> Graphs:
+    graphs = _ended(decoded.nodes.argmax(dim=2), decoded.edges > 0)
     return graphs if space is None else space.mend(graphs, nodes=decoded.nodes.detach(), edges=decoded.edges.detach())
 
 
@@ -73,22 +69,17 @@ def _ended(types: Int[Tensor, "batch nodes"], edges: Bool[Tensor, "batch slots"]
 
 
 def generate(
-    model: GraphGenerator,
-    z: Float[Tensor, "batch latent"],
-    space: AbstractSpace | None = None,
-    *,
-    generator: torch.Generator,
+    model: GraphGenerator, z: Float[Tensor, "batch latent"], *, generator: torch.Generator
 ) -> tuple[Graphs, Decoded]:
     """Decode latent vectors and draw a graph from each.
 
     Args:
         model: the generator.
         z: latent vectors.
-        space: mends what it can; None for graphs as they are drawn.
         generator: CPU source of the draws.
 
     Returns:
         The graphs and the scores they were drawn from.
     """
     decoded = decode(model, z)
-    return sample_graphs(decoded, space, generator=generator), decoded
+    return sample_graphs(decoded, generator=generator), decoded

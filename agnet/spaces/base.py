@@ -126,10 +126,22 @@ class AbstractSpace(abc.ABC):
             ConfigurationError: if the space cannot be enumerated.
         """
 
-    @abc.abstractmethod
     def canonical(self, architecture: str) -> str:
-        """The representative of an architecture's isomorphism class, by the benchmark's own rule."""
+        """The representative of an architecture's isomorphism class, by the benchmark's own rule.
 
-    @abc.abstractmethod
+        The string itself where a benchmark tells all strings apart, which is the default.
+
+        Raises:
+            InvalidArchitecture: if the string is not in the space.
+        """
+        self.encode([architecture])
+        return architecture
+
     def functional_key(self, architecture: str) -> str:
-        """A text equal for two architectures only if they compute the same family of functions."""
+        """A text equal for two architectures only if they compute the same family of functions; the string, if need be.
+
+        Raises:
+            InvalidArchitecture: if the string is not in the space.
+        """
+        self.encode([architecture])
+        return architecture

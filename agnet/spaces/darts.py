@@ -235,16 +235,6 @@ class DARTS(AbstractSpace):
             "look at all of them"
         )
 
-    def canonical(self, architecture: str) -> str:
-        """The string itself: the benchmarks tell pairs apart by their strings."""
-        parse(architecture)
-        return architecture
-
-    def functional_key(self, architecture: str) -> str:
-        """The string itself."""
-        parse(architecture)
-        return architecture
-
 
 _TYPES = {name: k for k, name in enumerate(OPERATIONS, start=_FIRST)}
 _PAIRS = tuple({pair: row for row, pair in enumerate(pairs)} for pairs in SOURCES)

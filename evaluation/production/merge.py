@@ -150,12 +150,21 @@ def cpu_seconds(found: Found) -> dict[str, float]:
     return {part: sum(cost[f"{part}_cpu_seconds"] for cost in costs) for part in ("training", "evaluation")}
 
 
-def write_manifest(store: Store, found: Found, files: Mapping[str, Path], facts: Mapping[str, Any]) -> None:
-    """Write what was checked: counts, a hash over all units, what failed, the hashes of the files made of them."""
+def write_manifest(
+    store: Store, found: Found, seconds: Mapping[str, float], files: Mapping[str, Path], facts: Mapping[str, Any]
+) -> None:
+    """Write what was checked: counts, a hash over all units, what failed, the hashes of the files made of them.
+
+    Args:
+        store: where.
+        found: what.
+        seconds: of :func:`cpu_seconds`.
+        files: made of the units.
+        facts: further entries.
+    """
     units = hashlib.sha256()
     for unit in sorted(found.records, key=lambda unit: (unit.seed, unit.architecture)):
         units.update(store.path(unit).read_bytes())
-    seconds = cpu_seconds(found)
     content = {
         "protocol": store.digest,
         **facts,

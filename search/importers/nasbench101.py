@@ -38,7 +38,6 @@ CHECKED = 1_000
 
 _REMEDY = "give nasbench_only108.tfrecord or nasbench_full.tfrecord, or download it again"
 _LONGEST = 1 << 20
-_BATCH = 4_096
 _TEST_SCALE = 29_952  # three times the 9,984 images that a TPU evaluates: nasbench101.npz holds sums of hits
 
 

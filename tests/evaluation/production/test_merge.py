@@ -196,13 +196,14 @@ def test_a_manifest_vouches_for_units_and_files(
     store, found = Store(folder, protocol), finished[1]
     failed = Failure(Unit("x", 1), "out of memory", "")
     table = merged / "table.parquet"
-    write_manifest(store, dataclasses.replace(found, failures={failed.unit: failed}), {"table": table}, METADATA)
+    partly, seconds = dataclasses.replace(found, failures={failed.unit: failed}), cpu_seconds(found)
+    write_manifest(store, partly, seconds, {"table": table}, METADATA)
     written: dict[str, Any] = json.loads((folder / "production.json").read_text())
     assert written["units"] == {"done": 10, "failed": 1, "missing": 0}
     assert written["failures"] == {"x, seed 1": "out of memory"}
     assert written["files"]["table"]["sha256"] == hashlib.sha256(table.read_bytes()).hexdigest()
-    assert sum(written["cpu_seconds"].values()) == pytest.approx(sum(cpu_seconds(found).values()), abs=0.2)
+    assert sum(written["cpu_seconds"].values()) == pytest.approx(sum(seconds.values()), abs=0.2)
     path = next(iter((folder / "units").iterdir()))
     path.write_bytes(path.read_bytes() + b"x")
-    write_manifest(store, found, {"table": table}, METADATA)
+    write_manifest(store, found, seconds, {"table": table}, METADATA)
     assert json.loads((folder / "production.json").read_text())["units_sha256"] != written["units_sha256"]

@@ -1,0 +1,109 @@
+"""The first of all topological numberings: keys of cells, their texts, and all cells there are."""
+
+import itertools
+from functools import cache
+
+import numpy as np
+from jaxtyping import Bool, Int64
+
+OPERATIONS = ("conv1x1", "conv3x3", "maxpool3x3")
+"""Operations in node-type order: operation ``k`` is node type ``k + 2``."""
+
+MAX_VERTICES, MAX_EDGES = 7, 9
+
+SLOTS = MAX_VERTICES * (MAX_VERTICES - 1) // 2
+
+_CODES = 4  # codes of an interior vertex in a key: three operations, none
+_OPERATION_KEYS = _CODES ** (MAX_VERTICES - 2)
+
+
+def slot(source: int, target: int) -> int:
+    """Edge slot between two vertices; see :mod:`agnet.graphs`."""
+    return target * (target - 1) // 2 + source
+
+
+@cache
+def _numberings(vertices: int) -> Int64[np.ndarray, "permutations vertices"]:
+    """New number of every vertex under every order of the interior ones; the order as it is comes first."""
+    inner = itertools.permutations(range(1, vertices - 1))
+    return np.array([(0, *order, vertices - 1) for order in inner], dtype=np.int64)
+
+
+@cache
+def _key_weights(vertices: int) -> np.ndarray:
+    """``[slots + interior, permutations]``: a cell's edges and operation codes times this are its keys.
+
+    The key of a numbering is its edge slots as bits, above its operations; it exceeds every proper one where an edge
+    would run backwards.
+    """
+    numberings = _numberings(vertices)
+    weights = np.zeros((SLOTS + MAX_VERTICES - 2, len(numberings)))
+    operations = float(_OPERATION_KEYS)
+    for source, target in itertools.combinations(range(vertices), 2):
+        u, v = numberings[:, source], numberings[:, target]
+        bit = 2.0 ** (v * (v - 1) // 2 + u)
+        weights[slot(source, target)] = np.where(u < v, bit, 2.0 ** (SLOTS + 1)) * operations
+    for vertex in range(1, vertices - 1):
+        weights[SLOTS + vertex - 1] = float(_CODES) ** (MAX_VERTICES - 2 - numberings[:, vertex])
+    return weights
+
+
+def canonical_keys(
+    edges: Bool[np.ndarray, "cells slots"], codes: Int64[np.ndarray, "cells 5"], vertices: int
+) -> Int64[np.ndarray, " cells"]:
+    """The least key of every cell of so many vertices over all its topological numberings."""
+    features = np.concatenate([edges, codes], axis=1, dtype=np.float64)
+    keys = [(part @ _key_weights(vertices)).min(axis=1) for part in np.array_split(features, len(features) // 8192 + 1)]
+    return np.concatenate(keys).astype(np.int64)
+
+
+@cache
+def all_keys() -> dict[int, Int64[np.ndarray, " cells"]]:
+    """Canonical keys of all cells by their number of vertices, ascending: made once per process, in a second."""
+    found = {}
+    for vertices in range(2, MAX_VERTICES + 1):
+        bits = np.arange(2 ** (vertices * (vertices - 1) // 2))
+        into = [sum(1 << slot(u, v) for u in range(v)) for v in range(1, vertices)]
+        out = [sum(1 << slot(u, v) for v in range(u + 1, vertices)) for u in range(vertices - 1)]
+        for mask in (*into, *out):  # whatever reads and is read lies on a path
+            bits = bits[bits & mask != 0]
+        bits = bits[np.bitwise_count(bits) <= MAX_EDGES]
+        edges = (bits[:, None] >> np.arange(SLOTS) & 1).astype(bool)
+        blank = np.zeros((len(bits), MAX_VERTICES - 2), dtype=np.int64)
+        least = canonical_keys(edges, blank, vertices) // _OPERATION_KEYS
+        edges = edges[bits == least]
+        codes = np.array([*itertools.product(range(3), repeat=vertices - 2)], dtype=np.int64)
+        codes = np.pad(codes.reshape(3 ** (vertices - 2), vertices - 2), ((0, 0), (0, MAX_VERTICES - vertices)))
+        keys = []
+        for shape in edges:  # operations that come first among those that the shape's symmetries turn into each other
+            own = (np.concatenate([shape, blank[0]]) @ _key_weights(vertices)).astype(np.int64)
+            symmetries = np.flatnonzero(own == own.min())
+            labels = (codes @ _key_weights(vertices)[SLOTS:, symmetries]).astype(np.int64)
+            first = labels[:, 0] == labels.min(axis=1)
+            keys.append(own.min() + labels[first, 0])
+        found[vertices] = np.sort(np.concatenate(keys))
+    return found
+
+
+_SOURCES = tuple(
+    ",".join(str(u) for u in range(MAX_VERTICES - 1) if mask >> u & 1) for mask in range(2 ** (MAX_VERTICES - 1))
+)
+"""Vertices of a mask, as text."""
+
+
+def strings(keys: Int64[np.ndarray, " cells"], vertices: int) -> list[str]:
+    """Texts of canonical cells of so many vertices."""
+    codes = keys[:, None] // _CODES ** np.arange(MAX_VERTICES - 3, -1, -1) % _CODES
+    bits = keys // _OPERATION_KEYS
+    columns: list[list[str]] = []
+    for vertex in range(1, vertices):
+        sources = (bits >> slot(0, vertex) & 2**vertex - 1).tolist()
+        names = ["output"] * len(keys) if vertex == vertices - 1 else [OPERATIONS[c] for c in codes[:, vertex - 1]]
+        columns.append([f"{name}({_SOURCES[mask]})" for name, mask in zip(names, sources, strict=True)])
+    return ["|".join(parts) for parts in zip(*columns, strict=True)]
+
+
+@cache
+def all_cells() -> tuple[str, ...]:
+    """Texts of all cells, fewer vertices first."""
+    return tuple(itertools.chain.from_iterable(strings(keys, n) for n, keys in all_keys().items()))
