@@ -4,7 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -59,6 +59,11 @@ class Outcome:
     def accuracy(self) -> float:
         """Percent of the images that count as correctly classified."""
         return 100.0 * float(self.robust.double().mean())
+
+    def part(self, rows: slice) -> "Outcome":
+        """The outcome of some of the images."""
+        names = ("labels", "predicted", "robust", "confidence", "true_confidence", "forwards", "gradients")
+        return replace(self, **{name: getattr(self, name)[rows] for name in names})
 
     def confusion(self, num_classes: int) -> Int[Tensor, "classes classes"]:
         """Counts of reported images: rows are true classes, columns predicted ones."""

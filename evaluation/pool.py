@@ -33,9 +33,17 @@ class AveragePool(torch.autograd.Function):
 
 def _neighbour_sum(x: Features) -> Features:
     channels = x.shape[1]
-    ones = torch.ones(channels, 1, 3, 3, dtype=x.dtype, device=x.device)
-    with torch.autocast(x.device.type, enabled=False):
-        return F.conv2d(x, ones, padding=1, groups=channels)
+    ones = _ones(channels, x.dtype, x.device)
+    if torch.is_autocast_enabled(x.device.type):
+        with torch.autocast(x.device.type, enabled=False):
+            return F.conv2d(x, ones, padding=1, groups=channels)
+    return F.conv2d(x, ones, padding=1, groups=channels)
+
+
+@lru_cache
+def _ones(channels: int, dtype: torch.dtype, device: torch.device) -> Float[Tensor, "channels 1 3 3"]:
+    with torch.inference_mode(False):
+        return torch.ones(channels, 1, 3, 3, dtype=dtype, device=device)
 
 
 @lru_cache

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from agnet.columns import ATTACK, CLEAN, CORRUPTION, MEASURE, SPLITS, STATES, Column
 from agnet.errors import ConfigurationError, InvalidInput
+from evaluation.attacks.base import AbstractAttack
 from evaluation.compile import CompiledNetwork
 from evaluation.corruptions import SEVERITIES, corrupt
 from evaluation.corruptions.pixels import to_levels
@@ -128,9 +129,9 @@ class UnitEvaluator:
         protocol = self.protocol
         columns: dict[str, float] = {}
         outcomes: list[dict[str, Any]] = []
+        attacked = self._attacked(unit, network)
         for split in SPLITS:
-            found = [*self._attacked(unit, network, split), *self._corrupted(network, split)]
-            for kind, outcome in found:
+            for kind, outcome in [*attacked[split], *self._corrupted(network, split)]:
                 column = Column(protocol.prefix, split, kind, outcome.attack, outcome.eps)
                 columns[column.name] = outcome.accuracy
                 outcomes.append(_plain(column, outcome, protocol.images.num_classes))
@@ -141,27 +142,39 @@ class UnitEvaluator:
         latency = latency_ms(unit.architecture, protocol.shape, protocol.image_size)
         return Record(unit, columns, {f"{protocol.prefix}_cpu_latency_ms": latency}, outcomes)
 
-    def _attacked(self, unit: Unit, network: CellNetwork, split: str) -> Iterator[tuple[str, Outcome]]:
-        """Clean images, then every attack; attacks on equally many images share the passes they share."""
-        protocol, images = self.protocol, self.splits[split]
-        groups: dict[int, list[Any]] = {len(images): []}
+    def _attacked(self, unit: Unit, network: CellNetwork) -> dict[str, list[tuple[str, Outcome]]]:
+        """Clean images, then every attack, by split.
+
+        The splits are attacked together, and attacks on equally many images share the passes they share: a small
+        network costs by the call, not by the image, and no image's outcome depends on its companions.
+        """
+        protocol = self.protocol
+        everything = tuple(len(self.splits[split]) for split in SPLITS)
+        groups: dict[tuple[int, ...], list[AbstractAttack]] = {everything: []}
         for attack in protocol.attacks:
-            count = min(protocol.attack_images.get(attack.name, len(images)), len(images))
-            groups.setdefault(count, []).append(attack)
-        for count, attacks in groups.items():
-            chosen = images.first(count)
+            count = protocol.attack_images.get(attack.name, max(everything))
+            groups.setdefault(tuple(min(count, n) for n in everything), []).append(attack)
+        made: dict[str, list[tuple[str, Outcome]]] = {split: [] for split in SPLITS}
+        for counts, attacks in groups.items():
+            chosen = [self.splits[split].first(count) for split, count in zip(SPLITS, counts, strict=True)]
             found = evaluate(
                 network,
-                chosen.stored,
-                chosen.labels,
+                torch.cat([images.stored for images in chosen]),
+                torch.cat([images.labels for images in chosen]),
                 attacks,
                 mode=protocol.mode,
                 seed=unit.seed,
                 precision=protocol.precision,
+                indices=torch.cat([torch.arange(count) for count in counts]),
             )
-            if count == len(images):
-                yield CLEAN, found["clean"]
-            yield from ((ATTACK, outcome) for outcome in found.outcomes[1:])
+            begin = 0
+            for split, count in zip(SPLITS, counts, strict=True):
+                rows = slice(begin, begin + count)
+                begin += count
+                if counts == everything:
+                    made[split].append((CLEAN, found["clean"].part(rows)))
+                made[split] += [(ATTACK, outcome.part(rows)) for outcome in found.outcomes[1:]]
+        return made
 
     def _corrupted(self, network: CellNetwork, split: str) -> Iterator[tuple[str, Outcome]]:
         """All corruptions of a split in a few large batches."""
