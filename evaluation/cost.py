@@ -1,0 +1,57 @@
+"""What any network costs: its parameters and its multiply-accumulates, counted without computing anything."""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+
+def parameters_of(network: nn.Module, *, without: str | None = None) -> int:
+    """Trainable parameters.
+
+    Args:
+        network: any module, on any device.
+        without: name of a part that is not counted, such as a head that only training needs.
+
+    Example:
+        >>> parameters_of(nn.Sequential(nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4)))
+        116
+    """
+    return sum(
+        parameter.numel()
+        for name, parameter in network.named_parameters()
+        if without is None or not name.startswith(f"{without}.")
+    )
+
+
+def macs_of(make: Callable[[], nn.Module], *, in_channels: int = 3, image_size: int = 32) -> int:
+    """Multiply-accumulates of the convolutions and linear maps (with their biases) for one image, in evaluation mode.
+
+    Pools, normalisations and activations are not counted, as is usual in papers, which often print this number as
+    FLOPs. Nothing is computed: the network is built and run without data.
+
+    Args:
+        make: builds the network.
+        in_channels: channels of the images.
+        image_size: their height and width in pixels.
+
+    Example:
+        >>> macs_of(lambda: nn.Conv2d(6, 6, 3, padding=1, groups=6, bias=False), in_channels=6, image_size=10)
+        5400
+    """
+    macs = 0
+
+    def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        nonlocal macs
+        if isinstance(module, nn.Conv2d):
+            macs += output[0].numel() * (module.in_channels // module.groups) * math.prod(module.kernel_size)
+        elif isinstance(module, nn.Linear):
+            macs += module.out_features * (module.in_features + 1)
+
+    with torch.device("meta"), torch.no_grad():
+        network = make().eval()
+        for module in network.modules():
+            module.register_forward_hook(count)
+        network(torch.empty(1, in_channels, image_size, image_size))
+    return macs
