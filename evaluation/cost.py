@@ -2,9 +2,10 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 
 def parameters_of(network: nn.Module, *, without: str | None = None) -> int:
@@ -25,16 +26,22 @@ def parameters_of(network: nn.Module, *, without: str | None = None) -> int:
     )
 
 
-def macs_of(make: Callable[[], nn.Module], *, in_channels: int = 3, image_size: int = 32) -> int:
+_POOLS = (nn.MaxPool2d, nn.AvgPool2d)
+
+
+def macs_of(
+    make: Callable[[], nn.Module], *, in_channels: int = 3, image_size: int = 32, elementwise: bool = False
+) -> int:
     """Multiply-accumulates of the convolutions and linear maps (with their biases) for one image, in evaluation mode.
 
-    Pools, normalisations and activations are not counted, as is usual in papers, which often print this number as
-    FLOPs. Nothing is computed: the network is built and run without data.
+    Papers often print this number as FLOPs. Nothing is computed: the network is built and run without data.
 
     Args:
         make: builds the network.
         in_channels: channels of the images.
         image_size: their height and width in pixels.
+        elementwise: count two for every normalised value and one for every value of a ReLU or a pool as well, as the
+            counter behind several papers does; only modules are seen, not functions.
 
     Example:
         >>> macs_of(lambda: nn.Conv2d(6, 6, 3, padding=1, groups=6, bias=False), in_channels=6, image_size=10)
@@ -42,12 +49,16 @@ def macs_of(make: Callable[[], nn.Module], *, in_channels: int = 3, image_size: 
     """
     macs = 0
 
-    def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+    def count(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
         nonlocal macs
         if isinstance(module, nn.Conv2d):
             macs += output[0].numel() * (module.in_channels // module.groups) * math.prod(module.kernel_size)
         elif isinstance(module, nn.Linear):
             macs += module.out_features * (module.in_features + 1)
+        elif elementwise and isinstance(module, nn.BatchNorm2d):
+            macs += 2 * output[0].numel()
+        elif elementwise and isinstance(module, (nn.ReLU, *_POOLS)):
+            macs += output[0].numel()
 
     with torch.device("meta"), torch.no_grad():
         network = make().eval()

@@ -5,7 +5,6 @@ Source: Dong & Yang, 2020, https://arxiv.org/abs/2001.00326, section 2.1: stem, 
 normalisation of the pixels is part of the network, so that attacks measure eps in pixels.
 """
 
-import math
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -16,6 +15,7 @@ from torch.nn import functional as F
 
 from agnet.errors import ConfigurationError
 from agnet.spaces.nasbench201 import EDGES, parse
+from evaluation.cost import macs_of, parameters_of
 
 KERNELS = {"nor_conv_1x1": 1, "nor_conv_3x3": 3}
 
@@ -190,7 +190,7 @@ def count_parameters(architecture: str, shape: NetworkShape) -> int:
         73306
     """
     with torch.device("meta"):
-        return sum(p.numel() for p in CellNetwork(architecture, shape).parameters())
+        return parameters_of(CellNetwork(architecture, shape))
 
 
 def count_macs(architecture: str, shape: NetworkShape, image_size: int) -> int:
@@ -203,18 +203,6 @@ def count_macs(architecture: str, shape: NetworkShape, image_size: int) -> int:
         shape: the network's shape.
         image_size: height and width of the images in pixels.
     """
-    macs = 0
-
-    def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        nonlocal macs
-        if isinstance(module, nn.Conv2d):
-            macs += output[0].numel() * module.in_channels * math.prod(module.kernel_size)
-        elif isinstance(module, nn.Linear):
-            macs += module.out_features * (module.in_features + 1)
-
-    with torch.device("meta"):
-        network = CellNetwork(architecture, shape).eval()
-        for module in network.modules():
-            module.register_forward_hook(count)
-        network(torch.empty(1, shape.in_channels, image_size, image_size))
-    return macs
+    return macs_of(
+        lambda: CellNetwork(architecture, shape), in_channels=shape.in_channels, image_size=image_size
+    )

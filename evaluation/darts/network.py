@@ -208,8 +208,11 @@ def count_parameters(architecture: str, shape: DARTSShape) -> int:
         return parameters_of(DARTSNetwork(architecture, shape), without="auxiliary")
 
 
-def count_macs(architecture: str, shape: DARTSShape, image_size: int) -> int:
+def count_macs(architecture: str, shape: DARTSShape, image_size: int, *, elementwise: bool = False) -> int:
     """Multiply-accumulates for one image; see :func:`evaluation.cost.macs_of`."""
     return macs_of(
-        lambda: DARTSNetwork(architecture, shape), in_channels=shape.in_channels, image_size=image_size
+        lambda: DARTSNetwork(architecture, shape),
+        in_channels=shape.in_channels,
+        image_size=image_size,
+        elementwise=elementwise,
     )

@@ -30,6 +30,7 @@ class FactorizedReduce(nn.Module):
 
     def __init__(self, c_in: int, c_out: int) -> None:
         super().__init__()
+        self.relu = nn.ReLU()
         self.even = nn.Conv2d(c_in, c_out // 2, 1, stride=2, bias=False)
         self.odd = nn.Conv2d(c_in, c_out - c_out // 2, 1, stride=2, bias=False)
         self.norm = nn.BatchNorm2d(c_out)
@@ -38,7 +39,7 @@ class FactorizedReduce(nn.Module):
         self, x: Float[Tensor, "batch c_in height width"]
     ) -> Float[Tensor, "batch c_out half_height half_width"]:
         """Half-resolution features."""
-        x = F.relu(x)
+        x = self.relu(x)
         shifted = F.pad(x, (0, 1, 0, 1))[:, :, 1:, 1:]
         return self.norm(torch.cat([self.even(x), self.odd(shifted)], dim=1))
 

@@ -54,7 +54,7 @@ def image_folder(
     if not folder.is_dir():
         raise ConfigurationError(f"path={path}: no such folder; give the folder of the classes")
     name = set_name(name, folder.resolve())
-    files = {part: _files(place) for part, place in _parts(folder).items()}
+    files = {part: class_files(place) for part, place in _parts(folder).items()}
     classes = {part: np.array([file.parent.name for file in found]) for part, found in files.items()}
     chosen = choose(folder, classes, num_valid=num_valid, num_test=num_test, seed=split_seed)
     pixels = {}
@@ -67,7 +67,7 @@ def image_folder(
 
 def _parts(folder: Path) -> dict[str, Path]:
     """The folders of the splits; a folder ``train`` that holds no folders is a class."""
-    if not (folder / "train").is_dir() or not _folders(folder / "train"):
+    if not (folder / "train").is_dir() or not class_folders(folder / "train"):
         return {"train": folder}
     found = {part: folder / part for part in ("train", "valid", "test") if (folder / part).is_dir()}
     if (folder / "val").is_dir():
@@ -77,14 +77,19 @@ def _parts(folder: Path) -> dict[str, Path]:
     return found
 
 
-def _folders(folder: Path) -> list[Path]:
+def class_folders(folder: Path) -> list[Path]:
+    """The folders in a folder, sorted, but for hidden ones."""
     return sorted(place for place in folder.iterdir() if place.is_dir() and not place.name.startswith("."))
 
 
-def _files(folder: Path) -> list[Path]:
-    """Image files of the classes, in an order that is the same on every machine."""
+def class_files(folder: Path) -> list[Path]:
+    """Image files of the classes, in an order that is the same on every machine.
+
+    Raises:
+        ConfigurationError: if there are no classes, or one has no images.
+    """
     found = []
-    for place in _folders(folder):
+    for place in class_folders(folder):
         files = sorted(f for f in place.iterdir() if f.suffix.lower() in SUFFIXES and not f.name.startswith("."))
         if not files:
             raise ConfigurationError(

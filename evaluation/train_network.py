@@ -1,0 +1,129 @@
+"""``python -m evaluation.train_network experiment=darts_cifar10 architecture=RESULT.json out=DIR``: the final network.
+
+``torchrun --nproc-per-node=8 -m evaluation.train_network ...`` trains it on eight GPUs.
+"""
+
+import hashlib
+import json
+import shlex
+import sys
+from contextlib import nullcontext
+from dataclasses import asdict
+from pathlib import Path
+
+import hydra
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from safetensors.torch import load_file, save_file
+
+from agnet.arguments import check_arguments
+from agnet.atomic import locked, replacing, write_text
+from agnet.command import command
+from agnet.errors import CheckpointMismatch, ConfigurationError
+from agnet.paths import CONF_DIR, git_revision
+from agnet.spaces.genotype import to_genotype
+from evaluation.darts.network import DARTSNetwork, DARTSShape, count_macs, count_parameters
+from evaluation.darts.published import read_architecture
+from evaluation.darts.recipe import FinalRecipe
+from evaluation.darts.streams import AbstractStream
+from evaluation.darts.train import Trainer
+from evaluation.distributed import Process, process_group
+
+RESULT = "result.json"
+WEIGHTS = "weights.safetensors"
+
+
+def load_network(folder: Path) -> DARTSNetwork:
+    """The network that a finished training has left, in evaluation mode.
+
+    Args:
+        folder: the training's ``out``.
+
+    Raises:
+        CheckpointMismatch: if there is none, or its files do not fit each other.
+    """
+    try:
+        result = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+        shape = {key: tuple(value) if isinstance(value, list) else value for key, value in result["shape"].items()}
+        network = DARTSNetwork(result["architecture"], DARTSShape(**shape))
+        network.load_state_dict(load_file(folder / WEIGHTS))
+    except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
+        raise CheckpointMismatch(
+            f"{folder} holds no trained network ({str(error).splitlines()[0]}); give the out= of a finished "
+            "evaluation.train_network"
+        ) from error
+    return network.eval()
+
+
+def run(cfg: DictConfig) -> None:
+    """Train what a configuration describes, or go on with it."""
+    plain = OmegaConf.to_container(cfg, resolve=True)
+    check_arguments(plain)
+    for key in ("seed", "save_every", "evaluate_every"):
+        if type(cfg[key]) is not int and not (key == "save_every" and cfg[key] is None):
+            raise ConfigurationError(f"{key}={cfg[key]} must be a whole number")
+    architecture, out = read_architecture(str(cfg.architecture)), Path(cfg.out)
+    with process_group(cfg.device) as process, locked(out) if process.leads else nullcontext():
+        _train(cfg, architecture, out, process)
+
+
+def _train(cfg: DictConfig, architecture: str, out: Path, process: Process) -> None:
+    stream: AbstractStream = instantiate(cfg.stream, _convert_="all")
+    mean, std = stream.normalization
+    classes = {"num_classes": stream.num_classes, "in_channels": stream.in_channels}
+    shape: DARTSShape = instantiate(cfg.network, **classes)
+    shape = DARTSShape(**{**asdict(shape), "mean": mean, "std": std})
+    recipe: FinalRecipe = instantiate(cfg.training)
+    settings = {
+        "architecture": architecture,
+        "shape": asdict(shape),
+        "recipe": asdict(recipe),
+        "seed": cfg.seed,
+        "images": stream.describe(),
+    }
+    identity = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+    if process.leads:
+        write_text(out / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
+    torch.manual_seed(cfg.seed)
+    network = DARTSNetwork(architecture, shape).to(process.device)
+    trainer = Trainer(
+        network,
+        stream,
+        recipe,
+        seed=cfg.seed,
+        out=out,
+        identity=identity,
+        process=process,
+        save_every=cfg.save_every,
+        evaluate_every=cfg.evaluate_every,
+        show=cfg.progress,
+    )
+    history = trainer.fit()
+    process.share_buffers(network)
+    if not process.leads:
+        return
+    with replacing(out / WEIGHTS) as temporary:
+        save_file({name: value.contiguous().cpu() for name, value in network.state_dict().items()}, temporary)
+    result = {
+        **settings,
+        "genotype": to_genotype(architecture),
+        "parameters": count_parameters(architecture, shape),
+        "macs": count_macs(architecture, shape, stream.image_size),
+        "num_train": stream.num_train,
+        "num_test": stream.num_test,
+        **{name: value for name, value in history[-1].items() if name.startswith(("train_", "test_"))},
+        "seconds": round(sum(float(row["seconds"] or 0) for row in history), 1),
+        "processes": process.world_size,
+        "device": cfg.device,
+        "command": shlex.join(["python", "-m", "evaluation.train_network", *sys.argv[1:]]),
+        "revision": git_revision(),
+    }
+    write_text(out / RESULT, json.dumps(result, indent=1) + "\n")
+    print(f"{out}: test accuracy {result['test_accuracy']:.2f} %, {result['parameters'] / 1e6:.2f} M parameters")
+
+
+main = command(hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="train_network"), run)
+
+if __name__ == "__main__":
+    main()
