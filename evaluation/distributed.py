@@ -23,9 +23,9 @@ class Process:
         device: where it computes.
     """
 
-    rank: int = 0
-    world_size: int = 1
-    device: torch.device = torch.device("cpu")
+    rank: int
+    world_size: int
+    device: torch.device
 
     @property
     def leads(self) -> bool:
@@ -63,6 +63,10 @@ class Process:
         return DistributedDataParallel(network, device_ids=[self.device] if self.device.type == "cuda" else None)
 
 
+ALONE = Process(0, 1, torch.device("cpu"))
+"""A process that does everything, on the CPU."""
+
+
 @contextmanager
 def process_group(device: str) -> Iterator[Process]:
     """Join the processes that the environment describes (``WORLD_SIZE``, ``RANK``, ``LOCAL_RANK``), or be alone.
@@ -79,7 +83,7 @@ def process_group(device: str) -> Iterator[Process]:
         raise ConfigurationError(f"device={device}; give cpu, or cuda where there is one")
     world_size = _number("WORLD_SIZE", 1)
     if world_size == 1:
-        yield Process(device=torch.device(device))
+        yield Process(0, 1, torch.device(device))
         return
     rank, local = _number("RANK"), _number("LOCAL_RANK")
     place = torch.device("cpu")

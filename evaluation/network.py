@@ -203,6 +203,4 @@ def count_macs(architecture: str, shape: NetworkShape, image_size: int) -> int:
         shape: the network's shape.
         image_size: height and width of the images in pixels.
     """
-    return macs_of(
-        lambda: CellNetwork(architecture, shape), in_channels=shape.in_channels, image_size=image_size
-    )
+    return macs_of(lambda: CellNetwork(architecture, shape), in_channels=shape.in_channels, image_size=image_size)

@@ -10,6 +10,7 @@ import sys
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import hydra
 import torch
@@ -45,7 +46,8 @@ def load_network(folder: Path) -> DARTSNetwork:
     """
     try:
         result = json.loads((folder / RESULT).read_text(encoding="utf-8"))
-        shape = {key: tuple(value) if isinstance(value, list) else value for key, value in result["shape"].items()}
+        shape: dict[str, Any] = result["shape"]
+        shape |= {key: tuple(value) for key, value in shape.items() if isinstance(value, list)}
         network = DARTSNetwork(result["architecture"], DARTSShape(**shape))
         network.load_state_dict(load_file(folder / WEIGHTS))
     except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:

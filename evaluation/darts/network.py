@@ -1,9 +1,9 @@
 """The final network of a pair of DARTS cells, for small images (CIFAR) and for large ones (ImageNet, mobile setting).
 
-Source: Liu et al., 2019, https://arxiv.org/abs/1806.09055, section 3.2 and 3.4, and its published code. Reduction cells
-stand at one third and two thirds of the depth, where the width doubles; an auxiliary head reads the output of the second
-one while the network is trained. Deviations: the normalisation of the pixels is part of the network, so that attacks
-measure eps in pixels; the last pool and the auxiliary head's take any resolution, and at the published ones do the same.
+Source: Liu et al., 2019, https://arxiv.org/abs/1806.09055, and its published code. Reduction cells stand at one third and
+two thirds of the depth, where the width doubles; an auxiliary head reads the output of the second one while the network
+is trained. Deviations: the normalisation of the pixels is part of the network, so that attacks measure eps in pixels; the
+last pool and the auxiliary head's take any resolution, and at the published ones do the same.
 """
 
 from dataclasses import dataclass
@@ -57,7 +57,9 @@ class DARTSShape:
         if self.stem not in STEMS:
             raise ConfigurationError(f"stem={self.stem}; give {' or '.join(STEMS)}")
         if self.stem == "imagenet" and self.channels % 2:
-            raise ConfigurationError(f"channels={self.channels}; stem=imagenet begins with half of them: give an even number")
+            raise ConfigurationError(
+                f"channels={self.channels}; stem=imagenet begins with half of them: give an even number"
+            )
         for name in ("mean", "std"):
             value = getattr(self, name)
             if isinstance(value, tuple) and len(value) != self.in_channels:

@@ -1,9 +1,11 @@
 """Training and test images, batch by batch: small ones from memory, photographs from disk.
 
-Every augmentation belongs to (seed, epoch, image): neither resuming, nor workers, nor the number of processes change it.
+Every augmentation belongs to (seed, epoch, image): neither resuming, nor workers, nor the number of processes change
+it.
 """
 
 import hashlib
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -160,16 +162,14 @@ class FolderStream(AbstractStream):
             )
         self.name, self.image_size, self.workers = name, size, workers
         self.num_classes, self.in_channels = len(classes[0]), 3
-        numbers = {name: number for number, name in enumerate(classes[0])}
-        self._train, self._test = (_Photographs(class_files(part), numbers, size) for part in parts[:2])
+        self._train, self._test = (_Photographs(part, classes[0], size) for part in parts[:2])
         self.num_train, self.num_test = len(self._train), len(self._test)
 
     def describe(self) -> dict[str, Any]:
         """See :class:`AbstractStream`; the files by their names."""
         sha = hashlib.sha256()
         for part in (self._train, self._test):
-            for file in part.files:
-                sha.update(f"{file.parent.name}/{file.name}\n".encode())
+            sha.update(b"\n".join(part.files.tolist()))
         return {"name": self.name, "size": self.image_size, "files": sha.hexdigest()}
 
     def batches(
@@ -180,8 +180,8 @@ class FolderStream(AbstractStream):
         Raises:
             ConfigurationError: if a file cannot be read.
         """
-        views = _Photographs(self._train.files, self._train.numbers, self.image_size, (seed, epoch))
-        yield from self._read(views, rows.tolist(), device)
+        self._train.draw = (seed, epoch)
+        yield from self._read(self._train, rows.tolist(), device)
 
     def test(self, rows: range, batch_size: int, device: torch.device) -> Iterator[Batch]:
         """See :class:`AbstractStream`.
@@ -206,18 +206,28 @@ class FolderStream(AbstractStream):
 
 
 class _Photographs(Dataset):
-    """Files by index: bytes ``[3, size, size]`` and label, augmented where a draw is given, or what is wrong."""
+    """Files by index: bytes ``[3, size, size]`` and label, or what is wrong.
 
-    def __init__(
-        self, files: Sequence[Path], numbers: dict[str, int], size: int, draw: tuple[int, int] | None = None
-    ) -> None:
-        self.files, self.numbers, self.size, self.draw = files, numbers, size, draw
+    Names are kept in one array: a list of a million would be copied, bit by bit, into every worker.
+
+    Attributes:
+        draw: seed and epoch of the augmentation; without it images are as the test wants them.
+    """
+
+    draw: tuple[int, int] | None = None
+
+    def __init__(self, folder: Path, classes: Sequence[str], size: int) -> None:
+        self.folder, self.size = folder, size
+        files = class_files(folder)
+        self.files = np.array([os.fsencode(f"{file.parent.name}/{file.name}") for file in files])
+        numbers = {name: number for number, name in enumerate(classes)}
+        self.labels = np.array([numbers[file.parent.name] for file in files])
 
     def __len__(self) -> int:
         return len(self.files)
 
     def __getitem__(self, row: int) -> tuple[np.ndarray, int] | ConfigurationError:
-        file = self.files[row]
+        file = self.folder / os.fsdecode(self.files[row])
         try:
             with Image.open(file) as opened:
                 image = opened.convert("RGB")
@@ -229,7 +239,7 @@ class _Photographs(Dataset):
             seed, epoch = self.draw
             key = keys(seed, "photograph", torch.tensor([row]), torch.tensor([epoch]))
             view = photograph(image, self.size, uniform(key, (DRAWS,))[0].tolist())
-        return np.asarray(view).transpose(2, 0, 1), self.numbers[file.parent.name]
+        return np.asarray(view).transpose(2, 0, 1), int(self.labels[row])
 
 
 def _collate(

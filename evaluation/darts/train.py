@@ -1,8 +1,8 @@
 """Training one final network: in any number of processes, and so that a kill at any moment changes nothing.
 
-No draw is taken from a generator whose state would have to be kept: the order of the images belongs to (seed, epoch), and
-augmentation and dropped paths to (seed, epoch, image). A checkpoint is therefore the weights, the optimiser's momentum,
-the scale of the loss, and how far the training is.
+No draw is taken from a generator whose state would have to be kept: the order of the images belongs to (seed, epoch),
+augmentation and dropped paths belong to (seed, epoch, image). A checkpoint is therefore the weights, the optimiser's
+momentum, the scale of the loss, and how far the training is.
 """
 
 import json
@@ -24,7 +24,7 @@ from agnet.errors import AGNetError, ConfigurationError, RunDirectoryError
 from evaluation.darts.network import DARTSNetwork, Logits
 from evaluation.darts.recipe import FinalRecipe
 from evaluation.darts.streams import AbstractStream
-from evaluation.distributed import Process
+from evaluation.distributed import ALONE, Process
 from evaluation.randomness import keys
 
 CHECKPOINT = "checkpoint.pt"
@@ -81,7 +81,7 @@ class Trainer:
         seed: int,
         out: Path,
         identity: str,
-        process: Process = Process(),
+        process: Process = ALONE,
         save_every: int | None = None,
         evaluate_every: int = 1,
         show: bool = False,
@@ -126,7 +126,7 @@ class Trainer:
         return self.progress.history
 
     def rows(self, epoch: int) -> Int[Tensor, "steps batch"]:
-        """This process's training images of an epoch's steps: of every batch, those that leave its rank as remainder."""
+        """This process's training images of an epoch's steps: of every batch, each ``world_size``-th."""
         first = keys(self.seed, "order", torch.tensor([epoch]))
         generator = torch.Generator().manual_seed(int(first))
         order = torch.randperm(self.stream.num_train, generator=generator)
@@ -155,7 +155,9 @@ class Trainer:
             key = keys(self.seed, "drop_path", chosen, torch.full_like(chosen, epoch))
             loss, logits = self._step(wrapped, pixels, labels, key)
             right = (logits.argmax(dim=1) == labels).sum()
-            found = torch.stack([loss.double() * len(labels), torch.full_like(right, len(labels)).double(), right.double()])
+            found = torch.stack(
+                [loss.double() * len(labels), torch.full_like(right, len(labels)).double(), right.double()]
+            )
             progress.sums = progress.sums.to(device) + found
             progress.step += 1
             last = progress.step == self.steps_per_epoch
@@ -212,7 +214,7 @@ class Trainer:
         return loss.detach(), logits.detach()
 
     def evaluate(self) -> dict[str, float]:
-        """Mean cross-entropy and accuracy in percent, of the likeliest class and of the five likeliest, on test images."""
+        """On test images: mean cross-entropy, and in percent how often the likeliest class, or one of five, is right."""
         process, total = self.process, torch.zeros(4, dtype=torch.float64)
         process.share_buffers(self.network)
         self.network.eval()
@@ -225,7 +227,12 @@ class Trainer:
                     logits = self.network(pixels).float()
                 likeliest = logits.topk(min(5, logits.shape[1])).indices == labels[:, None]
                 losses = F.cross_entropy(logits, labels, reduction="sum")
-                found = (losses, likeliest[:, 0].sum(), likeliest.sum(), torch.tensor(len(labels), device=labels.device))
+                found = (
+                    losses,
+                    likeliest[:, 0].sum(),
+                    likeliest.sum(),
+                    torch.tensor(len(labels), device=labels.device),
+                )
                 total = total.to(process.device) + torch.stack([value.double() for value in found])
         loss, first, five, images = process.total(total).tolist()
         return {

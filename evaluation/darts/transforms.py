@@ -115,7 +115,7 @@ def _turn_hue(image: Image.Image, steps: int) -> Image.Image:
 
 
 def centre(image: Image.Image, size: int) -> Image.Image:
-    """The view of a photograph that is judged: its shorter side becomes 8/7 of the view's, of which the middle is taken.
+    """The view of a photograph that is judged: the middle, after its shorter side became 8/7 of the view's.
 
     Args:
         image: any size.

@@ -1,0 +1,168 @@
+"""The command, on images that need no download; as processes where they are killed or work together."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from agnet.paths import ROOT
+from evaluation.darts.published import PUBLISHED
+from evaluation.darts.train import CHECKPOINT, read_checkpoint
+from evaluation.data import digits
+from evaluation.train_network import load_network, main
+
+TINY = ["network.cells=3", "network.channels=2", "training.batch_size=64", "training.epochs=2", "architecture=pdarts"]
+DIGITS = [
+    *TINY,
+    "dataset=digits",
+    "dataset.num_valid=900",
+    "stream.crop_padding=1",
+    "stream.cutout=2",
+    "stream.flip=false",
+]
+DATA = ROOT.parent / "shared" / "data"
+
+
+def here(monkeypatch: pytest.MonkeyPatch, *overrides: str) -> int | str | None:
+    """Exit status of the command, run in this process."""
+    monkeypatch.setattr(sys, "argv", ["evaluation/train_network.py", *overrides])
+    try:
+        main()
+    except SystemExit as stop:
+        return stop.code
+    return 0
+
+
+def start(*overrides: str, processes: int | None = None) -> subprocess.Popen[str]:
+    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"] if processes else []
+    return subprocess.Popen(
+        [sys.executable, *launcher, "-m", "evaluation.train_network", *overrides],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def test_a_training_leaves_a_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    command = [*DIGITS, f"out={out}"]
+    assert here(monkeypatch, *command) == 0
+    assert f"{out}: test accuracy " in capsys.readouterr().out
+    result = json.loads((out / "result.json").read_text())
+    assert result["architecture"] == PUBLISHED["pdarts"]
+    assert result["genotype"].startswith("Genotype(normal=[('skip_connect', 0), ('dil_conv_3x3', 1)")
+    assert (result["num_train"], result["num_test"], result["processes"]) == (597, 300, 1)
+    assert len((out / "history.jsonl").read_text().splitlines()) == 2
+    network, test = load_network(out), digits(num_valid=900).test
+    assert not network.training
+    with torch.no_grad():
+        right = network(test.pixels).argmax(dim=1) == test.labels
+    assert 100 * float(right.float().mean()) == pytest.approx(result["test_accuracy"], abs=0.34)  # one image of 300
+
+    weights = (out / "weights.safetensors").read_bytes()
+    assert here(monkeypatch, *command) == 0
+    assert (out / "weights.safetensors").read_bytes() == weights
+    assert here(monkeypatch, *command, "training.epochs=3") == 2
+    assert "choose another out" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (["architecture=resnet50"], "architecture=resnet50: give the space's string"),
+        (["training.learning_rate=fast"], "training.learning_rate=fast should be a number"),
+        (["seed=0.5"], "seed=0.5 must be a whole number"),
+        (["training.batch_size=1000"], "only 597 training images"),
+        (["network.cells=2"], "cells=2; a network needs at least 3"),
+        (["device=tpu"], "device=tpu; give cpu, or cuda"),
+        (["save_every=0"], "save_every=0; give 1 or more"),
+        (["stream=folders"], "needs the folders train and val"),
+    ],
+)
+def test_bad_input_is_one_line(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    wrong: list[str],
+    words: str,
+) -> None:
+    command = [*DIGITS, f"out={tmp_path / 'out'}", f"data_root={tmp_path}"]
+    if wrong == ["stream=folders"]:
+        command = [part for part in command if not part.startswith("stream.")]
+    assert here(monkeypatch, *command, *wrong) == 2
+    said = capsys.readouterr().err
+    assert words in said
+    assert len(said.splitlines()) == 1
+
+
+def test_an_incomplete_environment_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.delenv("RANK", raising=False)
+    assert here(monkeypatch, *DIGITS, f"out={tmp_path / 'out'}") == 2
+    assert "RANK= in the environment should be a whole number; start with torchrun" in capsys.readouterr().err
+
+
+def killed_and_resumed(command: list[str], out: Path) -> int:
+    """Kill a training within an epoch, and finish it; the step of the checkpoint that was left."""
+    process = start(*command, f"out={out}")
+    deadline = time.monotonic() + 300
+    while not (out / CHECKPOINT).exists() or read_checkpoint(out / CHECKPOINT)["step"] < 2:
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    left = read_checkpoint(out / CHECKPOINT)
+    assert not (out / "result.json").exists()
+    again = start(*command, f"out={out}")
+    said, _ = again.communicate(timeout=300)
+    assert again.returncode == 0, said
+    return left["step"]
+
+
+@pytest.mark.slow
+def test_kill_9_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    command = [*DIGITS, "training.epochs=4", "save_every=1"]
+    assert here(monkeypatch, *command, f"out={tmp_path / 'whole'}") == 0
+    assert killed_and_resumed(command, tmp_path / "killed") > 0
+    whole, killed = (tmp_path / name / "weights.safetensors" for name in ("whole", "killed"))
+    assert whole.read_bytes() == killed.read_bytes()
+
+
+@pytest.mark.slow
+def test_torchrun(tmp_path: Path) -> None:
+    """Batch statistics are each process's own: the weights differ from one process's, the accuracy is above chance."""
+    process = start(*DIGITS, "training.epochs=20", "training.learning_rate=0.2", f"out={tmp_path / 'out'}", processes=2)
+    said, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, said
+    result = json.loads((tmp_path / "out" / "result.json").read_text())
+    assert result["processes"] == 2
+    assert result["test_accuracy"] > 30
+    assert len((tmp_path / "out" / "history.jsonl").read_text().splitlines()) == 20
+    assert said.count("test accuracy") == 1, "only the first process reports"
+
+
+@pytest.mark.data
+def test_a_few_steps_on_cifar10(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not (DATA / "cifar10_labels.npz").is_file():
+        pytest.skip(f"{DATA} has no CIFAR-10")
+    reduced = ["device=cpu", "network.cells=3", "network.channels=4", "dataset.num_train=640", "dataset.num_test=100"]
+    recipe = ["training.batch_size=64", "training.epochs=2", "training.learning_rate=0.1"]
+    command = ["experiment=darts_cifar10", "architecture=darts_v2", *reduced, *recipe, f"data_root={DATA}"]
+    assert here(monkeypatch, *command, f"out={tmp_path}") == 0
+    losses = [json.loads(line)["train_loss"] for line in (tmp_path / "history.jsonl").read_text().splitlines()]
+    assert losses[1] < losses[0]
+    assert load_file(tmp_path / "weights.safetensors")["classifier.weight"].shape == (10, 64)
