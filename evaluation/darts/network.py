@@ -1,9 +1,9 @@
 """The final network of a pair of DARTS cells, for small images (CIFAR) and for large ones (ImageNet, mobile setting).
 
-Source: Liu et al., 2019, https://arxiv.org/abs/1806.09055, and its published code. Reduction cells stand at one third and
-two thirds of the depth, where the width doubles; an auxiliary head reads the output of the second one while the network
-is trained. Deviations: the normalisation of the pixels is part of the network, so that attacks measure eps in pixels; the
-last pool and the auxiliary head's take any resolution, and at the published ones do the same.
+Source: Liu et al., 2019, https://arxiv.org/abs/1806.09055, and its published code. Reduction cells stand at one third
+and two thirds of the depth, where the width doubles; an auxiliary head reads the output of the second one while the
+network is trained. Deviations: the normalisation of the pixels is part of the network, so that attacks measure eps in
+pixels; the last pool and the auxiliary head's take any resolution, and at the published ones do the same.
 """
 
 from dataclasses import dataclass
@@ -147,6 +147,9 @@ class DARTSNetwork(nn.Module):
     Raises:
         InvalidArchitecture: if the string is no pair of cells.
     """
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, architecture: str, shape: DARTSShape = DARTSShape()) -> None:
         super().__init__()

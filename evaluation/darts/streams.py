@@ -193,7 +193,7 @@ class FolderStream(AbstractStream):
         groups = [chosen[begin : begin + batch_size] for begin in range(0, len(chosen), batch_size)]
         yield from self._read(self._test, groups, device)
 
-    def _read(self, images: "_Photographs", groups: Sequence[Sequence[int]], device: torch.device) -> Iterator[Batch]:
+    def _read(self, images: "_Photographs", groups: list[list[int]], device: torch.device) -> Iterator[Batch]:
         cuda = device.type == "cuda"
         loader = DataLoader(
             images, batch_sampler=groups, num_workers=self.workers, collate_fn=_collate, pin_memory=cuda

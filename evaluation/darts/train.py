@@ -214,7 +214,7 @@ class Trainer:
         return loss.detach(), logits.detach()
 
     def evaluate(self) -> dict[str, float]:
-        """On test images: mean cross-entropy, and in percent how often the likeliest class, or one of five, is right."""
+        """On test images: mean cross-entropy; in percent, how often the likeliest class, or one of five, is right."""
         process, total = self.process, torch.zeros(4, dtype=torch.float64)
         process.share_buffers(self.network)
         self.network.eval()

@@ -124,7 +124,8 @@ def killed_and_resumed(command: list[str], out: Path) -> int:
         assert time.monotonic() < deadline
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
     left = read_checkpoint(out / CHECKPOINT)
     assert not (out / "result.json").exists()
     again = start(*command, f"out={out}")
