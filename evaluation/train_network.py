@@ -85,6 +85,10 @@ def _train(cfg: DictConfig, architecture: str, out: Path, process: Process) -> N
         "images": stream.describe(),
     }
     identity = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+    if _is_finished(out, identity):
+        if process.leads:
+            print(f"{out}: nothing to do, it holds this network's {RESULT}")
+        return
     if process.leads:
         write_text(out / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
     torch.manual_seed(cfg.seed)
@@ -108,6 +112,7 @@ def _train(cfg: DictConfig, architecture: str, out: Path, process: Process) -> N
     with replacing(out / WEIGHTS) as temporary:
         save_file({name: value.contiguous().cpu() for name, value in network.state_dict().items()}, temporary)
     result = {
+        "identity": identity,
         **settings,
         "genotype": to_genotype(architecture),
         "parameters": count_parameters(architecture, shape),
@@ -123,6 +128,15 @@ def _train(cfg: DictConfig, architecture: str, out: Path, process: Process) -> N
     }
     write_text(out / RESULT, json.dumps(result, indent=1) + "\n")
     print(f"{out}: test accuracy {result['test_accuracy']:.2f} %, {result['parameters'] / 1e6:.2f} M parameters")
+
+
+def _is_finished(out: Path, identity: str) -> bool:
+    """Whether a folder holds the result of the same settings; a damaged one is made again from the checkpoint."""
+    try:
+        found = json.loads((out / RESULT).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(found, dict) and found.get("identity") == identity and (out / WEIGHTS).exists()
 
 
 main = command(hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="train_network"), run)

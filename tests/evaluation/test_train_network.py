@@ -72,7 +72,13 @@ def test_a_training_leaves_a_network(
 
     weights = (out / "weights.safetensors").read_bytes()
     assert here(monkeypatch, *command) == 0
+    assert "nothing to do" in capsys.readouterr().out
+    (out / "result.json").write_text("{")  # what is lost is made again from the checkpoint
+    (out / "weights.safetensors").unlink()
+    assert here(monkeypatch, *command) == 0
     assert (out / "weights.safetensors").read_bytes() == weights
+    again = json.loads((out / "result.json").read_text())
+    assert again == result
     assert here(monkeypatch, *command, "training.epochs=3") == 2
     assert "choose another out" in capsys.readouterr().err
 
