@@ -84,7 +84,7 @@ def rank(outcomes: Outcomes) -> Int[Tensor, " n"]:
         >>> rank(Outcomes.unlimited(torch.tensor([[3.0, 1.0], [1.0, 2.0], [2.0, 2.0], [0.0, 0.0]])))
         tensor([1, 2, 0, 3])
     """
-    return _rank(outcomes, lambda values: _mean_rank(values) / (len(values) + 1))
+    return _rank(outcomes, lambda values: mean_rank(values) / (len(values) + 1))
 
 
 def pareto_rank(outcomes: Outcomes) -> Int[Tensor, " n"]:
@@ -144,7 +144,17 @@ def _rank(
     return competition_rank(order)
 
 
-def _mean_rank(values: Float[Tensor, "n objectives"]) -> Float[Tensor, " n"]:
+def mean_rank(values: Float[Tensor, "n objectives"]) -> Float[Tensor, " n"]:
+    """Mean over the objectives of the 0-based ranks: the rank sum of TE-NAS, up to a factor; small is good.
+
+    A row with the smallest mean rank is non-dominated, so it is also the first of :func:`rank`.
+
+    Source: Chen, Gong & Wang, 2021, TE-NAS, https://arxiv.org/abs/2102.11535, section 3.3.
+
+    Example:
+        >>> mean_rank(torch.tensor([[3.0, 1.0], [1.0, 2.0], [2.0, 2.0]]))
+        tensor([1.0000, 1.0000, 0.5000], dtype=torch.float64)
+    """
     return torch.stack([competition_rank(column) for column in values.T]).double().mean(dim=0)
 
 

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
 
 def parameters_of(network: nn.Module, *, without: str | None = None) -> int:
@@ -29,22 +30,21 @@ def parameters_of(network: nn.Module, *, without: str | None = None) -> int:
 _POOLS = (nn.MaxPool2d, nn.AvgPool2d)
 
 
-def macs_of(
-    make: Callable[[], nn.Module], *, in_channels: int = 3, image_size: int = 32, elementwise: bool = False
+def multiply_accumulates(
+    network: nn.Module, image: Float[Tensor, "1 channels height width"], *, elementwise: bool = False
 ) -> int:
     """Multiply-accumulates of the convolutions and linear maps (with their biases) for one image, in evaluation mode.
 
-    Papers often print this number as FLOPs. Nothing is computed: the network is built and run without data.
+    Papers often print this number as FLOPs. Pools and normalisations are not counted, as in NAS-Bench-201.
 
     Args:
-        make: builds the network.
-        in_channels: channels of the images.
-        image_size: their height and width in pixels.
+        network: is set to evaluation; on the meta device nothing is computed.
+        image: of the size that is asked for, on the network's device.
         elementwise: count two for every normalised value and one for every value of a ReLU or a pool as well, as the
             counter behind several papers does; only modules are seen, not functions.
 
     Example:
-        >>> macs_of(lambda: nn.Conv2d(6, 6, 3, padding=1, groups=6, bias=False), in_channels=6, image_size=10)
+        >>> multiply_accumulates(nn.Conv2d(6, 6, 3, padding=1, groups=6, bias=False), torch.zeros(1, 6, 10, 10))
         5400
     """
     macs = 0
@@ -60,9 +60,26 @@ def macs_of(
         elif elementwise and isinstance(module, (nn.ReLU, *_POOLS)):
             macs += output[0].numel()
 
-    with torch.device("meta"), torch.no_grad():
-        network = make().eval()
-        for module in network.modules():
-            module.register_forward_hook(count)
-        network(torch.empty(1, in_channels, image_size, image_size))
+    hooks = [module.register_forward_hook(count) for module in network.modules()]
+    with torch.no_grad():
+        network.eval()(image)
+    for hook in hooks:
+        hook.remove()
     return macs
+
+
+def macs_of(
+    make: Callable[[], nn.Module], *, in_channels: int = 3, image_size: int = 32, elementwise: bool = False
+) -> int:
+    """:func:`multiply_accumulates` of a network that is built for it, without memory.
+
+    Args:
+        make: builds the network.
+        in_channels: channels of the images.
+        image_size: their height and width in pixels.
+        elementwise: see there.
+    """
+    with torch.device("meta"):
+        return multiply_accumulates(
+            make(), torch.empty(1, in_channels, image_size, image_size), elementwise=elementwise
+        )

@@ -1,0 +1,21 @@
+"""Number of parameters: the baseline of every training-free measure."""
+
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+
+def num_parameters(
+    network: nn.Module,
+    images: Float[Tensor, "batch channels height width"],
+    labels: Int[Tensor, " batch"],
+) -> float:
+    """Trainable parameters; to be maximised as a proxy of accuracy.
+
+    Source: Abdelfattah et al., 2021, https://arxiv.org/abs/2101.08134, compare with it.
+
+    Args:
+        network: any module.
+        images: not needed.
+        labels: not needed.
+    """
+    return float(sum(p.numel() for p in network.parameters() if p.requires_grad))

@@ -1,0 +1,86 @@
+"""Measures of architectures: networks built, initialised and measured, each once."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import nn
+
+from agnet.errors import ConfigurationError, TaskError
+from evaluation.data import ImageSplits
+from evaluation.network import NetworkShape
+from evaluation.training_free.initialization import initialize
+from evaluation.training_free.measure import Measure
+
+Builder = Callable[[str, NetworkShape], nn.Module]
+"""Builds the network of an architecture."""
+
+
+class Untrained:
+    """Columns of architectures that nobody trains; each is measured once and remembered.
+
+    Args:
+        measures: by the names of their columns.
+        splits: images; only the training split is looked at.
+        build: of the space.
+        seed: of weights and images; the repeats take it and those that follow.
+        repeats: the mean of so many counts.
+
+    Raises:
+        ConfigurationError: if there is nothing to measure, or ``repeats`` is not positive.
+    """
+
+    def __init__(
+        self, measures: Mapping[str, Measure], splits: ImageSplits, build: Builder, *, seed: int = 0, repeats: int = 3
+    ) -> None:
+        if not measures:
+            raise ConfigurationError("no measures; name some of conf/measure")
+        if repeats < 1 or seed < 0:
+            raise ConfigurationError(f"repeats={repeats}, seed={seed}; give at least 1 repeat and a seed from 0")
+        self.measures, self.splits, self.build = dict(measures), splits, build
+        self.seeds = range(seed, seed + repeats)
+        self._mean, self._std = splits.mean, splits.std
+        self._inputs = {
+            (name, seed): measure.inputs(splits, seed=seed)
+            for name, measure in self.measures.items()
+            for seed in self.seeds
+        }
+        self._known: dict[str, dict[str, float]] = {}
+
+    def __call__(self, architectures: Sequence[str]) -> list[Mapping[str, float]]:
+        """Every measure of every architecture.
+
+        Raises:
+            TaskError: naming a measure that is not a finite number, and its architecture.
+        """
+        for architecture in architectures:
+            if architecture not in self._known:
+                self._known[architecture] = {name: self._measured(architecture, name) for name in self.measures}
+        return [self._known[architecture] for architecture in architectures]
+
+    def _measured(self, architecture: str, name: str) -> float:
+        measure = self.measures[name]
+        seeds = self.seeds if measure.random else self.seeds[:1]
+        values = []
+        for seed in seeds:
+            images, labels = self._inputs[name, seed]
+            with torch.random.fork_rng(devices=[]):  # building draws weights that are drawn anew
+                network = self.build(architecture, self._shape(measure))
+            initialize(network, seed=seed)
+            values.append(measure.function(network, images, labels))
+        mean = math.fsum(values) / len(values)
+        if not math.isfinite(mean):
+            raise TaskError(f"{name} of {architecture} is {mean}; make its network smaller or leave the measure out")
+        return mean
+
+    def _shape(self, measure: Measure) -> NetworkShape:
+        if measure.noise is not None:
+            return NetworkShape(self.splits.num_classes, 1, measure.channels, measure.cells_per_stage)
+        return NetworkShape(
+            self.splits.num_classes,
+            self.splits.in_channels,
+            measure.channels,
+            measure.cells_per_stage,
+            self._mean,
+            self._std,
+        )
