@@ -26,6 +26,8 @@ class Measure:
         cells_per_stage: ``N`` of the networks.
         num_images: a batch.
         noise: null: training images; a number: standard normal noise of one channel and that height and width instead.
+        plane: whether the noise lies in a plane through the origin: neighbours come so close that even networks with
+            many rectifiers have several inputs in one region.
         random: whether it depends on weights or images, so that repeating it tells something.
 
     Raises:
@@ -38,6 +40,7 @@ class Measure:
     cells_per_stage: int = 1
     num_images: int = 16
     noise: int | None = None
+    plane: bool = False
     random: bool = True
 
     def __post_init__(self) -> None:
@@ -48,7 +51,9 @@ class Measure:
             if value is not None and value < 1:
                 raise ConfigurationError(f"{name}={value}; a measure needs at least 1")
 
-    def inputs(self, splits: ImageSplits, *, seed: int) -> tuple[Float[Tensor, "n channels height width"], Int[Tensor, " n"]]:
+    def inputs(
+        self, splits: ImageSplits, *, seed: int
+    ) -> tuple[Float[Tensor, "n channels height width"], Int[Tensor, " n"]]:
         """The batch of a seed: every seed draws anew; noise has the label 0.
 
         Raises:
@@ -56,7 +61,12 @@ class Measure:
         """
         generator = torch.Generator().manual_seed(seed)
         if self.noise is not None:
-            noise = torch.randn(self.num_images, 1, self.noise, self.noise, generator=generator)
+            shape = (1, self.noise, self.noise)
+            if self.plane:
+                axes = torch.randn(2, *shape, generator=generator)
+                noise = torch.einsum("na,achw->nchw", torch.randn(self.num_images, 2, generator=generator), axes)
+            else:
+                noise = torch.randn(self.num_images, *shape, generator=generator)
             return noise, torch.zeros(self.num_images, dtype=torch.int64)
         if self.num_images > len(splits.train):
             raise ConfigurationError(f"num_images={self.num_images}; {splits.name} has {len(splits.train)}: give fewer")

@@ -6,6 +6,7 @@ from typing import Any
 from hydra.utils import instantiate
 
 from agnet.objective import MeasuredObjective, MeasuredReport, measured_objective
+from agnet.tables import read_table
 from evaluation.training_free.untrained import Untrained
 
 
@@ -18,6 +19,7 @@ def training_free_objective(
     maximize: Sequence[str] = (),
     minimize: Sequence[str] = (),
     report: Sequence[str] = (),
+    tables: Sequence[str] = (),
     constraints: Mapping[str, Any] | None = None,
 ) -> tuple[MeasuredObjective, MeasuredReport]:
     """Objective and report of a configuration.
@@ -33,15 +35,34 @@ def training_free_objective(
         repeats: see :class:`Untrained`.
         maximize: measures to maximise.
         minimize: measures to minimise.
-        report: measures to read at the end for the architectures found.
+        report: measures, or columns of the tables, to read at the end for the architectures found; a search cannot
+            have columns of the tables as objectives or limits.
+        tables: Parquet files, e.g. of accuracies.
         constraints: limits, see :func:`agnet.objective.read_objective`.
 
     Raises:
         ConfigurationError: if there is nothing to optimise, or a column is none of the measures.
+        TableError: if a reported column is in no table.
     """
     built = {name: instantiate(dict(measure), _convert_="all") for name, measure in measures.items()}
     splits = instantiate(dict(dataset), _convert_="all")
     untrained = Untrained(built, splits, instantiate(dict(network), _convert_="all"), seed=seed, repeats=repeats)
-    return measured_objective(
-        untrained, list(built), maximize=maximize, minimize=minimize, report=report, constraints=constraints
+    outside = [column for column in report if column not in built] if tables else []
+    objective, reported = measured_objective(
+        untrained,
+        list(built),
+        maximize=maximize,
+        minimize=minimize,
+        report=[column for column in report if column not in outside],
+        constraints=constraints,
     )
+    if not outside:
+        return objective, reported
+    table = read_table(tables, outside)
+
+    def joined(architectures: Sequence[str]) -> list[Mapping[str, float]]:
+        found = table.lookup(architectures).tolist()
+        measured = untrained(architectures) if reported.columns else [{}] * len(found)
+        return [{**row, **dict(zip(outside, values, strict=True))} for row, values in zip(measured, found, strict=True)]
+
+    return objective, MeasuredReport(tuple(report), joined)

@@ -1,0 +1,72 @@
+"""``python -m evaluation.measure table=OUT.parquet num_architectures=100``: measure untrained networks, write a table."""
+
+import shlex
+import sys
+from pathlib import Path
+
+import hydra
+import pyarrow as pa
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from tqdm import tqdm
+
+from agnet.arguments import check_arguments
+from agnet.command import command
+from agnet.errors import ConfigurationError
+from agnet.paths import CONF_DIR, git_revision
+from agnet.spaces.base import AbstractSpace
+from agnet.tables import KEY, write_table
+from evaluation.data import ImageSplits
+from evaluation.training_free import Untrained
+
+
+def drawn(space: AbstractSpace, count: int | None, *, seed: int) -> list[str]:
+    """Distinct architectures of a space: so many, drawn; or all.
+
+    Raises:
+        ConfigurationError: if there are not so many, or all are asked for where they cannot be counted.
+    """
+    if count is None:
+        if space.size is None:
+            raise ConfigurationError(f"{space.name} cannot be enumerated; give num_architectures=NUMBER")
+        return list(space.enumerate())
+    if count < 1 or (space.size is not None and count > space.size):
+        raise ConfigurationError(
+            f"num_architectures={count}; {space.name} has {space.size or 'very many'}: give 1 to it"
+        )
+    return space.sample_new(count, known=(), generator=torch.Generator().manual_seed(seed))
+
+
+def run(cfg: DictConfig) -> None:
+    """Measure what a configuration describes and say where it lies."""
+    check_arguments(OmegaConf.to_container(cfg, resolve=True))
+    for key in ("num_architectures", "seed", "repeats"):
+        if type(cfg[key]) is not int and (key != "num_architectures" or cfg[key] is not None):
+            raise ConfigurationError(f"{key}={cfg[key]} must be a whole number")
+    path = Path(cfg.table)
+    space: AbstractSpace = instantiate(cfg.space)
+    splits: ImageSplits = instantiate(cfg.dataset)
+    measures = {str(name): instantiate(measure, _convert_="all") for name, measure in (cfg.measures or {}).items()}
+    untrained = Untrained(measures, splits, instantiate(cfg.network), seed=cfg.seed, repeats=cfg.repeats)
+    architectures = drawn(space, cfg.num_architectures, seed=cfg.seed)
+    bar = tqdm(architectures, desc="measure", unit="cell", disable=None if cfg.progress else True)
+    rows = [untrained([architecture])[0] for architecture in bar]
+    columns = {name: pa.array([row[name] for row in rows], pa.float64()) for name in measures}
+    facts = {
+        "space": space.name,
+        "dataset": splits.name,
+        "protocol": OmegaConf.to_yaml(cfg.measures, resolve=True),
+        "seeds": ",".join(map(str, untrained.seeds)),
+        "command": shlex.join(["python", "-m", "evaluation.measure", *sys.argv[1:]]),
+        "revision": git_revision(),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_table(path, pa.table({KEY: pa.array(architectures), **columns}), facts)
+    print(f"{path}: {len(architectures)} architectures, {', '.join(measures)}")
+
+
+main = command(hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="measure"), run)
+
+if __name__ == "__main__":
+    main()
