@@ -1,4 +1,4 @@
-"""``python -m evaluation.measure table=OUT.parquet num_architectures=100``: measure untrained networks, write a table."""
+"""``python -m evaluation.measure table=OUT.parquet num_architectures=100``: a table of untrained networks."""
 
 import shlex
 import sys
