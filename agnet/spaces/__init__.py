@@ -5,7 +5,17 @@ from agnet.spaces.darts import DARTS
 from agnet.spaces.edge_cells import EdgeCells
 from agnet.spaces.nasbench101 import NASBench101
 from agnet.spaces.nasbench201 import NASBench201
+from agnet.spaces.nasbench_nlp import NASBenchNLP
 from agnet.spaces.subspace import Subspace
 from agnet.spaces.transnas_micro import TransNASMicro
 
-__all__ = ["DARTS", "AbstractSpace", "EdgeCells", "NASBench101", "NASBench201", "Subspace", "TransNASMicro"]
+__all__ = [
+    "DARTS",
+    "AbstractSpace",
+    "EdgeCells",
+    "NASBench101",
+    "NASBench201",
+    "NASBenchNLP",
+    "Subspace",
+    "TransNASMicro",
+]

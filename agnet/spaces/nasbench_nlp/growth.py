@@ -1,0 +1,67 @@
+"""Random cells, grown operation by operation."""
+
+import numpy as np
+import torch
+
+from agnet.graphs import INPUT, OUTPUT
+from agnet.spaces.nasbench_nlp.cells import FEWEST, FIRST, MANIEST, MARKED, STATE, TYPES, Cells
+from agnet.spaces.nasbench_nlp.notation import INPUTS, STATES
+
+SIZES = {2: 13, 3: 17, 4: 122, 5: 101, 6: 180, 7: 118, 8: 161, 9: 89, 10: 95, 11: 52, 12: 31, 13: 13, 14: 7, 15: 1}
+"""Of 1,000 recipes, those with so many operations."""
+
+HIDDEN = (37, 46, 17)
+"""Of 100 recipes, those with one, two, three hidden states."""
+
+KINDS = (135, 135, 137, 47, 47, 459, 40)
+"""Of 1,000 operations of the recipes, those of every kind."""
+
+TWO = 0.8
+"""Share of the linear operations that have two sources; the others have three."""
+
+EAGER = 3.0
+"""Log-odds by which an operation prefers sources that nothing reads yet."""
+
+
+def grown(n: int, max_nodes: int, *, generator: torch.Generator) -> Cells:
+    """Candidates, of which some are no cells.
+
+    Numbers of operations and of hidden states, and operations, are drawn as often as the benchmark's recipes have them.
+    Every operation reads earlier nodes at random, those that nothing reads yet :data:`EAGER`-ly; what nothing reads in
+    the end becomes a hidden state, and more nodes do at random where there are too few.
+    """
+    rows, position = np.arange(n), np.arange(max_nodes)
+    sizes = {size: often for size, often in SIZES.items() if size <= max_nodes - INPUTS - 1}
+    count = _choice(sizes, n, generator)
+    states = np.minimum(_choice(dict(enumerate(HIDDEN, start=1)), n, generator), count)
+    kinds = _choice(dict(enumerate(KINDS, start=FIRST)), (n, max_nodes), generator)
+    noise = torch.rand(n, max_nodes, max_nodes, generator=generator, dtype=torch.float64).numpy()
+    wish = -np.log(-np.log(noise.clip(1e-300, 1 - 1e-16)))  # Gumbel: the largest are drawn without replacement
+    linear = np.where(torch.rand(n, max_nodes, generator=generator).numpy() < TWO, 2, MANIEST[TYPES["linear"]])
+    marked = (torch.rand(n, generator=generator, dtype=torch.float64).numpy() * states).astype(np.int64)
+    types = np.full((n, max_nodes), OUTPUT)
+    types[:, 0], types[:, 1:INPUTS], types[rows, 1 + marked] = INPUT, STATE, MARKED
+    edges = np.zeros((n, max_nodes, max_nodes), dtype=bool)
+    unread = (position < INPUTS) & (position <= states[:, None])
+    present = unread.copy()
+    for node in range(INPUTS, max_nodes - 1):
+        growing = node < INPUTS + count
+        kind = np.where(FEWEST[kinds[:, node]] > present.sum(axis=1), TYPES["linear"], kinds[:, node])
+        wanted = np.minimum(np.where(kind == TYPES["linear"], linear[:, node], FEWEST[kind]), present.sum(axis=1))
+        score = np.where(present, wish[:, :, node] + EAGER * unread, -np.inf)
+        chosen = np.argsort(np.argsort(-score, axis=1), axis=1) < (wanted * growing)[:, None]
+        edges[:, :, node] = chosen
+        unread &= ~chosen
+        types[growing, node] = kind[growing]
+        present[growing, node] = unread[growing, node] = True
+    output = INPUTS + count
+    score = np.where(present & (position >= INPUTS), wish[rows, :, output] + 1e6 * unread, -np.inf)
+    edges[rows, :, output] = np.argsort(np.argsort(-score, axis=1), axis=1) < states[:, None]
+    return Cells(types, edges, output + 1)
+
+
+def _choice(weights: dict[int, int], shape: int | tuple[int, ...], generator: torch.Generator) -> np.ndarray:
+    """Keys, as often as they weigh."""
+    bounds = np.cumsum(list(weights.values()))
+    drawn = torch.rand(shape, generator=generator, dtype=torch.float64).numpy() * bounds[-1]
+    return np.array(list(weights))[np.searchsorted(bounds, drawn, side="right")]

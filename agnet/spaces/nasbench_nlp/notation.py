@@ -1,0 +1,85 @@
+"""Texts of cells."""
+
+import re
+from functools import cache
+from typing import NamedTuple
+
+from agnet.errors import InvalidArchitecture
+
+OPERATIONS = ("sigm", "tanh", "leaky_relu", "sum", "prod", "linear", "blend")
+"""Operations in node-type order: operation ``k`` is node type ``k + 4``."""
+
+LEAST, MOST = (1, 1, 1, 2, 2, 1, 3), (1, 1, 1, 2, 2, 3, 3)
+"""Fewest and most sources of the operations."""
+
+INPUTS = 4
+"""Input ``x`` and hidden states: the first nodes of every graph."""
+
+STATES = 3
+"""Most hidden states of a cell."""
+
+_PATTERN = re.compile(r"([a-z_]+)\((\*?\d+(?:,\*?\d+)*)\)", flags=re.ASCII)
+
+
+class Part(NamedTuple):
+    """An operation or the output.
+
+    Attributes:
+        name: of :data:`OPERATIONS`, or ``output``.
+        sources: nodes that it reads, ascending.
+        marked: place among the sources of the one that is ``h_new_0``; of the output only.
+    """
+
+    name: str
+    sources: tuple[int, ...]
+    marked: int = 0
+
+
+def parse(architecture: str) -> list[Part]:
+    """Operations, node 4 first, and the output of a string; that they make a cell is checked when it is encoded.
+
+    Raises:
+        InvalidArchitecture: if the text is not one of this notation.
+
+    Example:
+        >>> parse("linear(0,1)|output(*4)")
+        [Part(name='linear', sources=(0, 1), marked=0), Part(name='output', sources=(4,), marked=0)]
+    """
+    texts = architecture.split("|") if isinstance(architecture, str) else []
+    try:
+        parts = [_part(text) for text in texts]
+        for node, part in enumerate(parts, start=INPUTS):
+            if (part.name == "output") != (node == INPUTS + len(parts) - 1) or part.sources[-1] >= node:
+                raise ValueError(f"node {node} is {texts[node - INPUTS]!r}")
+    except ValueError as error:
+        raise invalid(architecture, str(error)) from None
+    return parts
+
+
+def invalid(architecture: object, reason: str) -> InvalidArchitecture:
+    """The error of a text that is no cell."""
+    return InvalidArchitecture(
+        f"not a NAS-Bench-NLP cell: {architecture!r} ({reason}); expected 'linear(0,1)|tanh(4)|output(*5)': operations "
+        f"from node {INPUTS} on, each one of {', '.join(OPERATIONS)} with the nodes it reads (0 is the input, 1 to "
+        f"{STATES} are hidden states), all of them read, and * before the output's h_new_0"
+    )
+
+
+def text(name: str, sources: tuple[int, ...], marked: int | None = None) -> str:
+    """An operation, or the output with a mark."""
+    return f"{name}({','.join('*' * (i == marked) + str(node) for i, node in enumerate(sources))})"
+
+
+@cache
+def _part(written: str) -> Part:
+    match = _PATTERN.fullmatch(written)
+    if match is None or match[1] not in (*OPERATIONS, "output"):
+        raise ValueError(f"a node is {written!r}")
+    sources = tuple(int(node) for node in match[2].replace("*", "").split(","))
+    marks = [i for i, node in enumerate(match[2].split(",")) if node.startswith("*")]
+    if list(sources) != sorted(set(sources)) or len(marks) != (match[1] == "output"):
+        raise ValueError(f"a node is {written!r}")
+    part = Part(match[1], sources, *marks)
+    if text(part.name, sources, part.marked if marks else None) != written:
+        raise ValueError(f"a node is {written!r}")
+    return part

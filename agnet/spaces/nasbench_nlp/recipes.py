@@ -1,0 +1,131 @@
+"""The benchmark's recipes: dictionaries of named nodes, each with its operation and the names it reads."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from agnet.spaces.nasbench_nlp.notation import OPERATIONS, STATES, Part, invalid, parse, text
+
+Recipe = Mapping[str, Mapping[str, Any]]
+"""Name of a node -> ``{"op": ..., "input": [names]}``; ``x``, ``h_prev_i`` are given, ``h_new_i`` asked for."""
+
+_WORDS = ("activation_sigm", "activation_tanh", "activation_leaky_relu", "elementwise_sum", "elementwise_prod")
+_WORDS = dict(zip(OPERATIONS, (*_WORDS, "linear", "blend"), strict=True))
+_NAMES = {word: name for name, word in _WORDS.items()}
+
+
+def from_recipe(recipe: Recipe) -> str:
+    """String of a recipe: nodes in the order of the recipe, but for what they read and the order of blends.
+
+    Raises:
+        InvalidArchitecture: if the recipe is not one of the benchmark's form. Whether it is a cell of the space is
+            checked when it is encoded.
+
+    Example:
+        >>> from_recipe({"f": {"op": "linear", "input": ["x", "h_prev_0"]},
+        ...              "h_new_0": {"op": "activation_tanh", "input": ["f"]}})
+        'linear(0,1)|tanh(4)|output(*5)'
+    """
+    _check(recipe)
+    order = _order(recipe)
+    states = [name for name in order if _state(name, "h_new_") is not None]
+    number = {"x": 0} | {f"h_prev_{_state(name, 'h_new_')}": j for j, name in enumerate(states, start=1)}
+    number |= {name: j for j, name in enumerate(order, start=4)}
+    try:
+        parts = [text(_NAMES[recipe[name]["op"]], _ascending(recipe[name]["input"], number)) for name in order]
+    except KeyError as error:
+        raise invalid(recipe, f"it reads {error}, which it does not compute") from None
+    return "|".join([*parts, text("output", tuple(number[name] for name in states), states.index("h_new_0"))])
+
+
+def to_recipe(architecture: str) -> dict[str, dict[str, Any]]:
+    """Recipe of a string: the inverse of :func:`from_recipe`, but for the names.
+
+    Raises:
+        InvalidArchitecture: if the text is not one of this notation.
+
+    Example:
+        >>> to_recipe("linear(0,1)|tanh(4)|output(*5)")["h_new_0"]
+        {'op': 'activation_tanh', 'input': ['node_4']}
+    """
+    *operations, output = parse(architecture)
+    others = iter(range(1, STATES + len(output.sources)))
+    states = [0 if j == output.marked else next(others) for j in range(len(output.sources))]
+    name = {0: "x"} | {j: f"h_prev_{state}" for j, state in enumerate(states, start=1)}
+    name |= {j: f"node_{j}" for j in range(4, 4 + len(operations))}
+    name |= {node: f"h_new_{state}" for node, state in zip(output.sources, states, strict=True)}
+    try:
+        return {name[j]: _entry(part, name) for j, part in enumerate(operations, start=4)}
+    except KeyError as error:
+        raise invalid(architecture, f"it reads hidden state {error}, which it does not compute") from None
+
+
+def lost_blends(recipe: Recipe) -> int:
+    """Blends of a recipe that read their sources in another order once it is a string."""
+    order = _order(recipe)
+    back = to_recipe(from_recipe(recipe))
+    name = dict(zip(back, order, strict=True))
+    states = {new.replace("new", "prev"): old.replace("new", "prev") for new, old in name.items()}
+    blends = [(new, node["input"]) for new, node in back.items() if node["op"] == "blend"]
+    return sum([(name | states).get(s, s) for s in read] != list(recipe[name[new]]["input"]) for new, read in blends)
+
+
+def _entry(part: Part, name: Mapping[int, str]) -> dict[str, Any]:
+    sources = [name[node] for node in part.sources]
+    if part.name == "blend" and len(sources) == 3:
+        sources = [sources[2], *sources[:2]]
+    return {"op": _WORDS[part.name], "input": sources}
+
+
+def _check(recipe: Recipe) -> None:
+    if not isinstance(recipe, Mapping):
+        raise invalid(recipe, "it is no dictionary of nodes")
+    for name, node in recipe.items():
+        if not isinstance(node, Mapping) or node.get("op") not in _NAMES or not isinstance(node.get("input"), list):
+            raise invalid(recipe, f"node {name!r} is {node!r}")
+        if not node["input"] or len({*map(str, node["input"])}) < len(node["input"]):
+            raise invalid(recipe, f"node {name!r} reads {node['input']}")
+    states = sorted(state for name in recipe if (state := _state(name, "h_new_")) is not None)
+    if not states or states != list(range(len(states))):
+        raise invalid(recipe, f"it computes the hidden states {states}")
+
+
+def _state(name: str, prefix: str) -> int | None:
+    number = name.removeprefix(prefix)
+    return int(number) if name.startswith(prefix) and number.isdecimal() and number.isascii() else None
+
+
+def _ascending(names: list[str], number: Mapping[str, int]) -> tuple[int, ...]:
+    return tuple(sorted(number[name] for name in names))
+
+
+def _order(recipe: Recipe) -> list[str]:
+    """Nodes, after what they read, and gates of blends after what they blend, where that can be."""
+    before = {name: {u for u in node["input"] if u in recipe} for name, node in recipe.items()}
+    for node in recipe.values():
+        if node["op"] == "blend" and len(node["input"]) == 3:
+            gate, first, second = node["input"]
+            for u, v in ((first, gate), (second, gate), (first, second)):
+                if u in recipe and v in recipe and not _reaches(before, v, u):
+                    before[v].add(u)
+    order: list[str] = []
+    waiting = list(recipe)
+    while waiting:
+        ready = next((name for name in waiting if before[name].issubset(order)), None)
+        if ready is None:
+            raise invalid(recipe, f"{', '.join(waiting)} read one another in a circle")
+        order.append(ready)
+        waiting.remove(ready)
+    return order
+
+
+def _reaches(before: Mapping[str, set[str]], source: str, target: str) -> bool:
+    """Whether the source comes before the target."""
+    seen, left = set(), [target]
+    while left:
+        name = left.pop()
+        if name == source:
+            return True
+        if name not in seen:
+            seen.add(name)
+            left.extend(before[name])
+    return False
