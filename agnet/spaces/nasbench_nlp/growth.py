@@ -5,7 +5,7 @@ import torch
 
 from agnet.graphs import INPUT, OUTPUT
 from agnet.spaces.nasbench_nlp.cells import FEWEST, FIRST, MANIEST, MARKED, STATE, TYPES, Cells
-from agnet.spaces.nasbench_nlp.notation import INPUTS, STATES
+from agnet.spaces.nasbench_nlp.notation import INPUTS
 
 SIZES = {2: 13, 3: 17, 4: 122, 5: 101, 6: 180, 7: 118, 8: 161, 9: 89, 10: 95, 11: 52, 12: 31, 13: 13, 14: 7, 15: 1}
 """Of 1,000 recipes, those with so many operations."""

@@ -89,8 +89,8 @@ class NASBenchNLP(AbstractSpace):
         """Cells one change away, each change with its reverse.
 
         An operation is another one; a source is another one, or one more or less; the output reads another node, one
-        more or less, or another one is ``h_new_0``; an operation of one source is put into or taken out of an edge, just
-        before the node that reads it.
+        more or less, or another one is ``h_new_0``; an operation of one source is put into or taken out of an edge,
+        just before the node that reads it.
         """
         self.encode([architecture])
         return neighbors(architecture, self.max_nodes)
@@ -128,6 +128,6 @@ class NASBenchNLP(AbstractSpace):
             ConfigurationError: always.
         """
         raise ConfigurationError(
-            "space=nasbench_nlp has more cells than can be enumerated; choose an optimizer that does not look at all of "
-            "them"
+            "space=nasbench_nlp has more cells than can be enumerated; choose an optimizer that does not look at all "
+            "of them"
         )
