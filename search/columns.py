@@ -1,7 +1,8 @@
 """How a table's columns are shown to people: their units, read from their names."""
 
 _SUFFIXES = {"ms": "ms", "mj": "mJ"}
-_ACCURACIES = {"valid", "test"}
+_SHARES = {"valid", "test", "divergence"}
+_OTHERS = {"loss": "nats", "perplexity": "", "score": ""}
 
 
 def unit(column: str) -> str:
@@ -10,11 +11,15 @@ def unit(column: str) -> str:
     Example:
         >>> unit("cifar10_valid"), unit("digits_cpu_latency_ms"), unit("cifar10_edgegpu_energy_mj"), unit("parameters")
         ('%', 'ms', 'mJ', '')
+        >>> unit("ptb_test_loss"), unit("ptb_test_perplexity"), unit("ptb_divergence")
+        ('nats', '', '%')
     """
     words = column.split("_")
     if words[-1] in _SUFFIXES:
         return _SUFFIXES[words[-1]]
-    return "%" if _ACCURACIES.intersection(words) else ""
+    if words[-1] in _OTHERS:
+        return _OTHERS[words[-1]]
+    return "%" if _SHARES.intersection(words) else ""
 
 
 def label(column: str) -> str:

@@ -2,9 +2,10 @@
 
 Source: Klyuchnikov et al., 2020, https://arxiv.org/abs/2006.07116, and the 4,322 of its recipes that were trained three
 times. A cell computes new hidden states from its input and the previous ones; the new state ``h_new_0`` is also what
-the cell puts out. Operations: three activations (one source), elementwise sum and product (two), linear (up to three,
-each with weights of its own), blend (three). In all recipes at hand every operation is used, the input is read, and
-there are as many previous hidden states, each of them read, as new ones: that is the rule here.
+the cell puts out. Operations: three activations (one source), elementwise sum and product (two), linear (two or three,
+each with weights of its own), blend (three). In all 4,322 recipes at hand these are the numbers of sources, every
+operation is used, the input is read, and there are as many previous hidden states, each of them read, as new ones: that
+is the rule here.
 
 As a graph: node 0 is the input ``x``, nodes 1 to 3 are the previous hidden states, the operations follow, then the
 output, which every new hidden state has an edge to. A graph does not number hidden states: the j-th node that the

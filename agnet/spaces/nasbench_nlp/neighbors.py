@@ -6,7 +6,7 @@ from agnet.spaces.nasbench_nlp.cells import build, decode
 from agnet.spaces.nasbench_nlp.notation import INPUTS, LEAST, MOST, OPERATIONS, STATES, Part, parse
 
 ONE_SOURCE = tuple(name for name, least in zip(OPERATIONS, LEAST, strict=True) if least == 1)
-"""Operations that can read one node."""
+"""Operations that read one node."""
 
 
 def neighbors(architecture: str, max_nodes: int) -> list[str]:
@@ -19,23 +19,13 @@ def neighbors(architecture: str, max_nodes: int) -> list[str]:
 def _changes(parts: list[Part]) -> Iterator[list[Part]]:
     """Changed cells, of which some are none."""
     *operations, output = parts
-    for i, part in enumerate(operations):
-        for name in OPERATIONS:
-            yield [*operations[:i], part._replace(name=name), *operations[i + 1 :], output]
     for i, part in enumerate(parts):
-        fewest, most = _bounds(part.name)
+        names = ("output",) if part is output else OPERATIONS
         others = [u for u in range(INPUTS * (part is output), INPUTS + i) if u not in part.sources]
-        for read in part.sources:
-            left = tuple(u for u in part.sources if u != read)
-            if len(left) >= fewest:
-                yield from _reading(parts, i, left)
-            for other in others:
-                yield from _reading(parts, i, (*left, other))
-        if len(part.sources) < most:
-            for other in others:
-                yield from _reading(parts, i, (*part.sources, other))
-    for marked in range(len(output.sources)):
-        yield [*operations, output._replace(marked=marked)]
+        fewer = [tuple(v for v in part.sources if v != u) for u in part.sources]
+        for name in names:
+            yield from _reading(parts, i, name, [part.sources, *fewer, *((*part.sources, u) for u in others)])
+        yield from _reading(parts, i, part.name, [(*left, u) for left in fewer for u in others])
     yield from _longer(parts)
     yield from _shorter(parts)
 
@@ -46,11 +36,13 @@ def _bounds(name: str) -> tuple[int, int]:
     return LEAST[OPERATIONS.index(name)], MOST[OPERATIONS.index(name)]
 
 
-def _reading(parts: list[Part], place: int, sources: tuple[int, ...]) -> Iterator[list[Part]]:
-    """With other sources of one part; of the output, with every choice of h_new_0."""
-    for marked in range(len(sources) if parts[place].name == "output" else 1):
-        changed = Part(parts[place].name, tuple(sorted(sources)), marked)
-        yield [*parts[:place], changed, *parts[place + 1 :]]
+def _reading(parts: list[Part], place: int, name: str, every: list[tuple[int, ...]]) -> Iterator[list[Part]]:
+    """With another name and other sources of one part; of the output, with every choice of h_new_0."""
+    fewest, most = _bounds(name)
+    for sources in every:
+        if fewest <= len(sources) <= most:
+            for marked in range(len(sources) if name == "output" else 1):
+                yield [*parts[:place], Part(name, tuple(sorted(sources)), marked), *parts[place + 1 :]]
 
 
 def _longer(parts: list[Part]) -> Iterator[list[Part]]:
@@ -61,7 +53,7 @@ def _longer(parts: list[Part]) -> Iterator[list[Part]]:
             left = tuple(u for u in part.sources if u != read)
             if part.name == "output" and read < INPUTS:
                 continue
-            for changed in _reading([part], 0, (*left, INPUTS + i)):
+            for changed in _reading([part], 0, part.name, [(*left, INPUTS + i)]):
                 for name in ONE_SOURCE:
                     yield [*parts[:i], Part(name, (read,)), *changed, *moved]
 
@@ -75,7 +67,7 @@ def _shorter(parts: list[Part]) -> Iterator[list[Part]]:
         if len(part.sources) == 1 and alone and node in reader.sources and part.sources[0] not in reader.sources:
             sources = (*(u for u in reader.sources if u != node), part.sources[0])
             moved = [_renumbered(other, node + 1, -1) for other in parts[i + 2 :]]
-            for [changed] in _reading([reader], 0, sources):
+            for [changed] in _reading([reader], 0, reader.name, [sources]):
                 yield [*parts[:i], changed, *moved]
 
 

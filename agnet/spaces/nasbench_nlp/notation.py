@@ -9,7 +9,7 @@ from agnet.errors import InvalidArchitecture
 OPERATIONS = ("sigm", "tanh", "leaky_relu", "sum", "prod", "linear", "blend")
 """Operations in node-type order: operation ``k`` is node type ``k + 4``."""
 
-LEAST, MOST = (1, 1, 1, 2, 2, 1, 3), (1, 1, 1, 2, 2, 3, 3)
+LEAST, MOST = (1, 1, 1, 2, 2, 2, 3), (1, 1, 1, 2, 2, 3, 3)
 """Fewest and most sources of the operations."""
 
 INPUTS = 4

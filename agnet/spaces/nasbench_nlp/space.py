@@ -88,9 +88,9 @@ class NASBenchNLP(AbstractSpace):
     def neighbors(self, architecture: str) -> list[str]:
         """Cells one change away, each change with its reverse.
 
-        An operation is another one; a source is another one, or one more or less; the output reads another node, one
-        more or less, or another one is ``h_new_0``; an operation of one source is put into or taken out of an edge,
-        just before the node that reads it.
+        An operation is another one, of as many sources or of one more or less; a source is another one; the output
+        reads another node, one more or less, or another one is ``h_new_0``; an operation of one source is put into or
+        taken out of an edge, just before the node that reads it.
         """
         self.encode([architecture])
         return neighbors(architecture, self.max_nodes)

@@ -1,0 +1,206 @@
+"""NAS-Bench-NLP: losses of recurrent cells, predicted by trees that are fitted here to real trainings.
+
+The benchmark's own surrogate, NAS-Bench-NLP11, needs its authors' files; this one needs a table of losses, or the extract
+of 4,322 recipes that :mod:`search.importers.nasbench_nlp` reads, and is fitted in seconds whenever a search begins. With
+the extract, over five folds of the 2,847 cells whose loss is known (no two cells with equal features in different folds),
+``python -m benchmarks.recurrent_surrogate`` prints how well it orders and predicts what it has not seen.
+
+A fifth of the cells diverged in every training. The losses are fitted to the others, so a predicted loss is the loss of a
+training that does not diverge; whether it does is another column.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xgboost
+from jaxtyping import Float, Float64
+
+from agnet.errors import ConfigurationError
+from agnet.objective import MeasuredObjective, MeasuredReport, measured_objective
+from agnet.spaces import NASBenchNLP
+from agnet.tables import column_names, read_table
+from search.importers.nasbench_nlp import SCORE, NASBenchNLPRuns
+from search.objectives.recurrent_features import recurrent_features
+
+ROUNDS = 800
+"""Trees of a model."""
+
+TREES = {
+    "max_depth": 6,
+    "eta": 0.03,
+    "subsample": 0.8,
+    "colsample_bytree": 0.5,
+    "min_child_weight": 2,
+    "nthread": 1,
+    "verbosity": 0,
+}
+
+MARGIN = 0.2
+"""Nats below the lowest loss that is known: the logarithm of the distance from there is fitted."""
+
+_LOSS, _DIVERGENCE = "_loss", "_divergence"
+
+
+@dataclass(frozen=True)
+class Trainings:
+    """What the surrogate is fitted to.
+
+    Attributes:
+        architectures: cells.
+        losses: last losses in nats per word by column, NaN where every training diverged.
+    """
+
+    architectures: Sequence[str]
+    losses: Mapping[str, Float64[np.ndarray, " cells"]]
+
+    @classmethod
+    def read(cls, source: str | Path) -> "Trainings":
+        """From a table, or from a folder or file that the importer reads; cells that are not the space's are left out.
+
+        Raises:
+            ConfigurationError: if there is none, or it has no losses of two cells at least.
+            TableError: if it is damaged.
+        """
+        path = Path(source)
+        if not path.exists():
+            raise ConfigurationError(
+                f"no file or folder objective.source={path}; set data_root=DIR to the folder of "
+                "nasbenchnlp_recipes.json.gz, or make a table from the official logs (docs/import.md)"
+            )
+        if path.suffix == ".parquet":
+            names = [name for name in column_names([path]) if name.endswith(_LOSS)]
+            table = read_table([path], names or ["ptb_test_loss"], missing="keep")
+            found = cls(list(table.rows), dict(zip(names, table.values.numpy().T, strict=True)))
+        else:
+            rows = NASBenchNLPRuns(partial=True).read(path, progress=False)
+            names = [name for name in rows.column_names if name.endswith(_LOSS)]
+            found = cls(
+                rows["architecture"].to_pylist(),
+                {name: rows[name].to_numpy(zero_copy_only=False) for name in names},
+            )
+        for name, losses in found.losses.items():
+            if len(set(losses[np.isfinite(losses)].tolist())) < 2:
+                raise ConfigurationError(f"objective.source={path} has no two losses in {name} to fit trees to")
+        return found
+
+
+class Surrogate:
+    """Trees on features of cells: one ensemble for every loss, one for divergence; the same seed fits the same trees.
+
+    Args:
+        trainings: what it is fitted to.
+        seed: of the rows and columns that trees see.
+    """
+
+    def __init__(self, trainings: Trainings, seed: int = 0) -> None:
+        self.space = NASBenchNLP()
+        self._known: dict[str, dict[str, float]] = {}
+        self._floors: dict[str, float] = {}
+        self._models: dict[str, xgboost.Booster] = {}
+        features = recurrent_features(self.space, trainings.architectures)
+        for name, losses in trainings.losses.items():
+            finite = np.isfinite(losses)
+            self._floors[name] = float(losses[finite].min()) - MARGIN
+            distance = np.log(losses[finite] - self._floors[name])
+            self._models[name] = _boosted(features[finite], distance, "reg:squarederror", seed)
+        name = next(iter(trainings.losses))
+        diverged = ~np.isfinite(trainings.losses[name])
+        self._divergence = name.split("_")[0] + _DIVERGENCE
+        self._models[self._divergence] = _boosted(features, diverged.astype(float), "binary:logistic", seed)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """``_loss`` in nats per word, ``_perplexity``, ``_score`` = 100 - loss, of every loss it was fitted to; and
+        ``_divergence``, the probability in percent.
+        """
+        stems = [name.removesuffix(_LOSS) for name in self._floors]
+        return (*(f"{stem}_{kind}" for stem in stems for kind in ("loss", "perplexity", "score")), self._divergence)
+
+    def __call__(self, architectures: Sequence[str]) -> list[Mapping[str, float]]:
+        """:attr:`columns` of cells.
+
+        Raises:
+            InvalidArchitecture: naming the first that is none.
+        """
+        new = [architecture for architecture in dict.fromkeys(architectures) if architecture not in self._known]
+        if new:
+            rows = xgboost.DMatrix(recurrent_features(self.space, new))
+            values = {name: model.predict(rows).astype(float) for name, model in self._models.items()}
+            for i, architecture in enumerate(new):
+                self._known[architecture] = self._row({name: float(column[i]) for name, column in values.items()})
+        return [self._known[architecture] for architecture in architectures]
+
+    def _row(self, predicted: Mapping[str, float]) -> dict[str, float]:
+        row = {}
+        for name, floor in self._floors.items():
+            loss, stem = floor + float(np.exp(predicted[name])), name.removesuffix(_LOSS)
+            row |= {f"{stem}_loss": loss, f"{stem}_perplexity": float(np.exp(loss)), f"{stem}_score": SCORE - loss}
+        return row | {self._divergence: 100 * predicted[self._divergence]}
+
+
+def held_out(
+    trainings: Trainings, column: str, folds: int = 5, seed: int = 0
+) -> dict[str, Float64[np.ndarray, " cells"]]:
+    """Predictions of every cell by a surrogate that has seen neither it nor one with equal features.
+
+    Args:
+        trainings: of all cells.
+        column: the loss.
+        folds: parts, of which each is predicted from the others.
+        seed: of parts and trees.
+
+    Returns:
+        By the surrogate's columns.
+    """
+    features = recurrent_features(NASBenchNLP(), trainings.architectures)
+    groups = np.unique(features, axis=0, return_inverse=True)[1].reshape(-1)
+    part = np.random.default_rng(seed).permutation(groups.max() + 1)[groups] % folds
+    found: dict[str, np.ndarray] = {}
+    for fold in range(folds):
+        inside, outside = np.flatnonzero(part == fold), np.flatnonzero(part != fold)
+        seen = Trainings(
+            [trainings.architectures[i] for i in outside], {column: np.asarray(trainings.losses[column])[outside]}
+        )
+        surrogate = Surrogate(seen, seed)
+        rows = surrogate([trainings.architectures[i] for i in inside])
+        for name in surrogate.columns:
+            values = found.setdefault(name, np.full(len(part), np.nan))
+            values[inside] = [row[name] for row in rows]
+    return found
+
+
+def _boosted(
+    features: Float[np.ndarray, "n features"], target: Float[np.ndarray, " n"], objective: str, seed: int
+) -> xgboost.Booster:
+    return xgboost.train({**TREES, "objective": objective, "seed": seed}, xgboost.DMatrix(features, target), ROUNDS)
+
+
+def surrogate_objective(
+    source: str,
+    seed: int = 0,
+    maximize: Sequence[str] = (),
+    minimize: Sequence[str] = (),
+    report: Sequence[str] = (),
+    constraints: Mapping[str, Any] | None = None,
+) -> tuple[MeasuredObjective, MeasuredReport]:
+    """Objective and report of a configuration; see :class:`Surrogate` and
+    :func:`~agnet.objective.measured_objective`.
+
+    Raises:
+        ConfigurationError: if the seed is none, or see :meth:`Trainings.read`.
+    """
+    if type(seed) is not int or seed < 0:
+        raise ConfigurationError(f"objective.seed={seed}; it is a whole number from 0")
+    surrogate = Surrogate(Trainings.read(source), seed)
+    return measured_objective(
+        surrogate,
+        surrogate.columns,
+        maximize=maximize,
+        minimize=minimize,
+        report=report,
+        constraints=constraints,
+        free=True,
+    )
