@@ -6,7 +6,9 @@ the extract, over five folds of the 2,847 cells whose loss is known (no two cell
 ``python -m benchmarks.recurrent_surrogate`` prints how well it orders and predicts what it has not seen.
 
 A fifth of the cells diverged in every training. The losses are fitted to the others, so a predicted loss is the loss of a
-training that does not diverge; whether it does is another column.
+training that does not diverge. How likely it is to diverge is another column, and the expected score takes both together:
+a training that diverges counts as one that has learned nothing. A search for the score alone would be free to find cells
+that cannot be trained.
 """
 
 from collections.abc import Mapping, Sequence
@@ -41,7 +43,11 @@ TREES = {
 MARGIN = 0.2
 """Nats below the lowest loss that is known: the logarithm of the distance from there is fitted."""
 
+NOTHING = 0.99
+"""Quantile of the losses that are known at which trainings have learned nothing."""
+
 _LOSS, _DIVERGENCE = "_loss", "_divergence"
+_KINDS = ("loss", "perplexity", "score", "expected_score")
 
 
 @dataclass(frozen=True)
@@ -99,11 +105,13 @@ class Surrogate:
         self.space = NASBenchNLP()
         self._known: dict[str, dict[str, float]] = {}
         self._floors: dict[str, float] = {}
+        self._nothing: dict[str, float] = {}
         self._models: dict[str, xgboost.Booster] = {}
         features = recurrent_features(self.space, trainings.architectures)
         for name, losses in trainings.losses.items():
             finite = np.isfinite(losses)
             self._floors[name] = float(losses[finite].min()) - MARGIN
+            self._nothing[name] = float(np.quantile(losses[finite], NOTHING))
             distance = np.log(losses[finite] - self._floors[name])
             self._models[name] = _boosted(features[finite], distance, "reg:squarederror", seed)
         name = next(iter(trainings.losses))
@@ -113,11 +121,12 @@ class Surrogate:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """``_loss`` in nats per word, ``_perplexity``, ``_score`` = 100 - loss, of every loss it was fitted to; and
-        ``_divergence``, the probability in percent.
+        """Of every loss it was fitted to ``_loss`` in nats per word, ``_perplexity``, its exponential, ``_score``, 100
+        minus the loss, and ``_expected_score``, which counts a training that diverges as one that has learned nothing;
+        and ``_divergence``, the probability in percent.
         """
         stems = [name.removesuffix(_LOSS) for name in self._floors]
-        return (*(f"{stem}_{kind}" for stem in stems for kind in ("loss", "perplexity", "score")), self._divergence)
+        return (*(f"{stem}_{kind}" for stem in stems for kind in _KINDS), self._divergence)
 
     def __call__(self, architectures: Sequence[str]) -> list[Mapping[str, float]]:
         """:attr:`columns` of cells.
@@ -134,11 +143,13 @@ class Surrogate:
         return [self._known[architecture] for architecture in architectures]
 
     def _row(self, predicted: Mapping[str, float]) -> dict[str, float]:
-        row = {}
+        row, diverges = {}, predicted[self._divergence]
         for name, floor in self._floors.items():
-            loss, stem = floor + float(np.exp(predicted[name])), name.removesuffix(_LOSS)
-            row |= {f"{stem}_loss": loss, f"{stem}_perplexity": float(np.exp(loss)), f"{stem}_score": SCORE - loss}
-        return row | {self._divergence: 100 * predicted[self._divergence]}
+            loss = floor + float(np.exp(predicted[name]))
+            expected = (1 - diverges) * loss + diverges * max(loss, self._nothing[name])
+            values = (loss, float(np.exp(loss)), SCORE - loss, SCORE - expected)
+            row |= {f"{name.removesuffix(_LOSS)}_{kind}": v for kind, v in zip(_KINDS, values, strict=True)}
+        return row | {self._divergence: 100 * diverges}
 
 
 def held_out(
