@@ -1,12 +1,12 @@
 """NAS-Bench-NLP: losses of recurrent cells, from the benchmark's logs or from an extract.
 
-Source: Klyuchnikov et al., 2020, https://github.com/fmsnew/nas-bench-nlp-release (Apache-2.0). There is one JSON file for
-every training. ``recepie`` is a recipe, again as JSON; ``val_losses`` and ``test_losses`` have the losses in nats per word
-after every epoch, ``wall_times`` the seconds it took; ``epochs`` says how many were meant to be, ``status`` is ``OK`` or
-why there are fewer, ``num_params`` counts parameters, ``data`` is the folder of the text.
+Source: Klyuchnikov et al., 2020, https://github.com/fmsnew/nas-bench-nlp-release (Apache-2.0). There is one JSON file
+for every training. ``recepie`` is a recipe, again as JSON; ``val_losses`` and ``test_losses`` have the losses in nats
+per word after every epoch, ``wall_times`` the seconds it took; ``epochs`` says how many were meant to be, ``status`` is
+``OK`` or why there are fewer, ``num_params`` counts parameters, ``data`` is the folder of the text.
 
-Also read: a folder with ``nasbenchnlp_recipes.json.gz``, recipes by id, and ``nasbenchnlp_ptb.csv.gz``, one line for every
-training on Penn Treebank with the recipe's id, the last test loss (empty where it diverged) and the parameters.
+Also read: a folder with ``nasbenchnlp_recipes.json.gz``, recipes by id, and ``nasbenchnlp_ptb.csv.gz``, one line for
+every training on Penn Treebank with the recipe's id, the last test loss (empty where it diverged) and the parameters.
 """
 
 import csv

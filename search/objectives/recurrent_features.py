@@ -16,7 +16,7 @@ _LENGTHS = (_BOUNDED, (TYPES["linear"],), tuple(TYPES.values()))
 """Operations that count along a path: those that saturate, those with weights, all."""
 
 
-def recurrent_features(space: NASBenchNLP, architectures: Sequence[str]) -> Float32[np.ndarray, "n features"]:
+def recurrent_features(space: NASBenchNLP, architectures: Sequence[str]) -> Float32[np.ndarray, "cells features"]:
     """Features of cells.
 
     In this order: numbers of operations of every kind, of hidden states, of edges, of linear operations by their number
@@ -33,13 +33,17 @@ def recurrent_features(space: NASBenchNLP, architectures: Sequence[str]) -> Floa
 
 
 def _composition(cells: Cells) -> Iterator[np.ndarray]:
-    kinds = np.eye(len(OPERATIONS) + FIRST)[cells.types] * (cells.edges.any(axis=1) | cells.edges.any(axis=2))[..., None]
+    kinds = (
+        np.eye(len(OPERATIONS) + FIRST)[cells.types] * (cells.edges.any(axis=1) | cells.edges.any(axis=2))[..., None]
+    )
     yield kinds[:, :, FIRST:].sum(axis=1)
     yield cells.states[:, None]
     yield cells.edges.sum(axis=(1, 2))[:, None]
     sources = np.where(cells.types == TYPES["linear"], cells.edges.sum(axis=1), 0)
     yield np.stack([(sources == count).sum(axis=1) for count in (2, 3)], axis=1)
-    yield np.einsum("buv,bui,bvj->bij", cells.edges, kinds, kinds, optimize=True).reshape(len(kinds), kinds.shape[2] ** 2)
+    yield np.einsum("buv,bui,bvj->bij", cells.edges, kinds, kinds, optimize=True).reshape(
+        len(kinds), kinds.shape[2] ** 2
+    )
     rows, new = np.arange(len(kinds)), _new_states(cells)[0]
     yield kinds[rows, new]
     yield np.einsum("bu,bui->bi", cells.edges[rows, :, new], kinds)
@@ -66,7 +70,7 @@ def _bounds(cells: Cells) -> Iterator[np.ndarray]:
     yield _bounded(cells, states)[rows, new[0]][:, None]
 
 
-def _bounded(cells: Cells, states: Bool[np.ndarray, "n states"]) -> Bool[np.ndarray, "n nodes"]:
+def _bounded(cells: Cells, states: Bool[np.ndarray, "cells states"]) -> Bool[np.ndarray, "cells nodes"]:
     """Nodes whose values are bounded where some previous states are."""
     found = np.ones(cells.types.shape, dtype=bool)
     found[:, 1:INPUTS] = states
@@ -92,7 +96,7 @@ def _paths(cells: Cells) -> Iterator[np.ndarray]:
     yield np.stack([length[marked, rows] for length in own], axis=1)  # of h_prev_0, wherever it is
 
 
-def _numbers(cells: Cells, start: int) -> Float64[np.ndarray, "n nodes"]:
+def _numbers(cells: Cells, start: int) -> Float64[np.ndarray, "cells nodes"]:
     """Paths from a node to every other."""
     found = np.zeros(cells.types.shape)
     found[:, start] = 1
@@ -101,7 +105,7 @@ def _numbers(cells: Cells, start: int) -> Float64[np.ndarray, "n nodes"]:
     return found
 
 
-def _lengths(cells: Cells, start: int, kinds: Sequence[int], *, longest: bool) -> Float64[np.ndarray, "n nodes"]:
+def _lengths(cells: Cells, start: int, kinds: Sequence[int], *, longest: bool) -> Float64[np.ndarray, "cells nodes"]:
     """Operations of some kinds on the shortest or longest path from a node to every other."""
     nowhere = -_FAR if longest else _FAR
     found = np.full(cells.types.shape, nowhere)

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Int64
 
 from agnet.graphs import INPUT, OUTPUT, Graphs, slot_index
-from agnet.spaces.nasbench_nlp.notation import INPUTS, LEAST, MOST, OPERATIONS, STATES, Part, text
+from agnet.spaces.nasbench_nlp.notation import INPUTS, LEAST, MOST, OPERATIONS, STATES, Part, to_text
 
 MARKED, STATE, FIRST = 2, 3, 4
 """Node types: the previous hidden state 0, another one, the first of the operations."""
@@ -107,9 +107,9 @@ def decode(cells: Cells) -> list[str | None]:
     """Strings, None for what is no cell."""
     valid = cells.valid()
     found: list[str | None] = [None] * len(valid)
-    for row, parts in zip(np.flatnonzero(valid).tolist(), parts_of(cells.take(np.flatnonzero(valid))), strict=True):
-        last = parts.pop()
-        found[row] = "|".join([*(text(part.name, part.sources) for part in parts), text(*last)])
+    rows = np.flatnonzero(valid)
+    for row, parts in zip(rows.tolist(), parts_of(cells.take(rows)), strict=True):
+        found[row] = to_text(parts)
     return found
 
 

@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator
 
-from agnet.spaces.nasbench_nlp.cells import build, decode
-from agnet.spaces.nasbench_nlp.notation import INPUTS, LEAST, MOST, OPERATIONS, STATES, Part, parse
+from agnet.spaces.nasbench_nlp.notation import INPUTS, LEAST, MOST, OPERATIONS, STATES, Part, parse, to_text
 
 ONE_SOURCE = tuple(name for name, least in zip(OPERATIONS, LEAST, strict=True) if least == 1)
 """Operations that read one node."""
@@ -12,13 +11,23 @@ ONE_SOURCE = tuple(name for name, least in zip(OPERATIONS, LEAST, strict=True) i
 def neighbors(architecture: str, max_nodes: int) -> list[str]:
     """Cells that one change makes of one; sorted."""
     parts = parse(architecture)
-    candidates = [changed for changed in _changes(parts) if INPUTS + len(changed) <= max_nodes]
-    return sorted({text for text in decode(build(candidates, max_nodes)) if text is not None} - {architecture})
+    candidates = (changed for changed in _changes(parts) if INPUTS + len(changed) <= max_nodes)
+    return sorted({to_text(changed) for changed in candidates if _all_read(changed)} - {architecture})
+
+
+def _all_read(parts: list[Part]) -> bool:
+    """Whether the output reads operations alone, and something reads the input, every operation, and as many hidden
+    states as there are new ones, no others.
+    """
+    if parts[-1].sources[0] < INPUTS:
+        return False
+    read = set().union(*(part.sources for part in parts))
+    return read == {*range(len(parts[-1].sources) + 1), *range(INPUTS, INPUTS + len(parts) - 1)}
 
 
 def _changes(parts: list[Part]) -> Iterator[list[Part]]:
     """Changed cells, of which some are none."""
-    *operations, output = parts
+    output = parts[-1]
     for i, part in enumerate(parts):
         names = ("output",) if part is output else OPERATIONS
         others = [u for u in range(INPUTS * (part is output), INPUTS + i) if u not in part.sources]

@@ -1,6 +1,7 @@
 """Texts of cells."""
 
 import re
+from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -65,6 +66,16 @@ def invalid(architecture: object, reason: str) -> InvalidArchitecture:
     )
 
 
+def to_text(parts: Sequence[Part]) -> str:
+    """The inverse of :func:`parse`."""
+    return "|".join(map(_text, parts))
+
+
+@cache
+def _text(part: Part) -> str:
+    return text(part.name, part.sources, part.marked if part.name == "output" else None)
+
+
 def text(name: str, sources: tuple[int, ...], marked: int | None = None) -> str:
     """An operation, or the output with a mark."""
     return f"{name}({','.join('*' * (i == marked) + str(node) for i, node in enumerate(sources))})"
@@ -80,6 +91,6 @@ def _part(written: str) -> Part:
     if list(sources) != sorted(set(sources)) or len(marks) != (match[1] == "output"):
         raise ValueError(f"a node is {written!r}")
     part = Part(match[1], sources, *marks)
-    if text(part.name, sources, part.marked if marks else None) != written:
+    if _text(part) != written:
         raise ValueError(f"a node is {written!r}")
     return part

@@ -139,7 +139,9 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
 
 def extract(folder: Path, lines: list[str], recipes: dict[str, Any] | None = None) -> Path:
     folder.mkdir(exist_ok=True)
-    recipes = {"1": {"recipe": RNN}, "2": {"recipe": SIGM}, "3": {"recipe": OTHER_NAMES}} if recipes is None else recipes
+    recipes = (
+        {"1": {"recipe": RNN}, "2": {"recipe": SIGM}, "3": {"recipe": OTHER_NAMES}} if recipes is None else recipes
+    )
     (folder / RECIPES).write_bytes(gzip.compress(json.dumps(recipes).encode()))
     header = "arch_id,run_recepie_id,run_stamp,test_loss_final,params"
     (folder / LOSSES).write_bytes(gzip.compress("\n".join([header, *lines]).encode()))
