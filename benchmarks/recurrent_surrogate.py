@@ -1,7 +1,7 @@
 """How good the surrogate of ``objective=nasbench_nlp`` is on cells it has not seen.
 
-``python -m benchmarks.recurrent_surrogate SOURCE``, with the objective's ``source``: a folder of the recipes or logs, or
-a table. Prints one line for every loss.
+``python -m benchmarks.recurrent_surrogate SOURCE``, with the objective's ``source``: a folder of recipes or logs, or a
+table. Prints one line for every loss.
 """
 
 import argparse

@@ -21,7 +21,7 @@ def recurrent_features(space: NASBenchNLP, architectures: Sequence[str]) -> Floa
 
     In this order: numbers of operations of every kind, of hidden states, of edges, of linear operations by their number
     of sources; how often each kind of node reads each other one; the kind of ``h_new_0`` and of what it reads; whether
-    every new state stays bounded where the previous ones are; and for paths from the input and from the previous states
+    activations keep the new states bounded, whatever the weights; and for paths from the input and from the previous states
     to ``h_new_0``, and from every state to its own next value: log(1 + number), the fewest saturating, linear and other
     operations on one, and the most operations.
 
@@ -60,9 +60,9 @@ def _new_states(cells: Cells) -> np.ndarray:
 
 
 def _bounds(cells: Cells) -> Iterator[np.ndarray]:
-    """Whether new states are bounded: states are as long as that is consistent."""
+    """Whether new states are bounded: as far as activations and other bounded states make them so."""
     rows, new = np.arange(len(cells.size)), _new_states(cells)
-    states = np.ones((len(rows), STATES), dtype=bool)
+    states = np.zeros((len(rows), STATES), dtype=bool)
     for _ in range(STATES + 1):
         bounded = _bounded(cells, states)
         states = np.stack([bounded[rows, node] for node in new[1:]], axis=1)
@@ -74,7 +74,7 @@ def _bounded(cells: Cells, states: Bool[np.ndarray, "cells states"]) -> Bool[np.
     """Nodes whose values are bounded where some previous states are."""
     found = np.ones(cells.types.shape, dtype=bool)
     found[:, 1:INPUTS] = states
-    for node in range(INPUTS, found.shape[1]):
+    for node in range(INPUTS, len(cells.types[0])):
         every = (found | ~cells.edges[:, :, node]).all(axis=1)
         found[:, node] = np.isin(cells.types[:, node], _BOUNDED) | every
     return found
@@ -100,7 +100,7 @@ def _numbers(cells: Cells, start: int) -> Float64[np.ndarray, "cells nodes"]:
     """Paths from a node to every other."""
     found = np.zeros(cells.types.shape)
     found[:, start] = 1
-    for node in range(INPUTS, found.shape[1]):
+    for node in range(INPUTS, len(cells.types[0])):
         found[:, node] = (found * cells.edges[:, :, node]).sum(axis=1)
     return found
 
@@ -111,7 +111,7 @@ def _lengths(cells: Cells, start: int, kinds: Sequence[int], *, longest: bool) -
     found = np.full(cells.types.shape, nowhere)
     found[:, start] = 0
     best = np.max if longest else np.min
-    for node in range(INPUTS, found.shape[1]):
+    for node in range(INPUTS, len(cells.types[0])):
         reached = best(np.where(cells.edges[:, :, node], found, nowhere), axis=1)
         found[:, node] = reached + np.isin(cells.types[:, node], kinds)
     return np.where(np.abs(found) > _FAR / 2, nowhere, found)

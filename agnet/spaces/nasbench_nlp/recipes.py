@@ -8,8 +8,8 @@ from agnet.spaces.nasbench_nlp.notation import OPERATIONS, STATES, Part, invalid
 Recipe = Mapping[str, Mapping[str, Any]]
 """Name of a node -> ``{"op": ..., "input": [names]}``; ``x``, ``h_prev_i`` are given, ``h_new_i`` asked for."""
 
-_WORDS = ("activation_sigm", "activation_tanh", "activation_leaky_relu", "elementwise_sum", "elementwise_prod")
-_WORDS = dict(zip(OPERATIONS, (*_WORDS, "linear", "blend"), strict=True))
+_PREFIXES = ("activation_", "activation_", "activation_", "elementwise_", "elementwise_", "", "")
+_WORDS: dict[str, str] = {name: prefix + name for prefix, name in zip(_PREFIXES, OPERATIONS, strict=True)}
 _NAMES = {word: name for name, word in _WORDS.items()}
 
 

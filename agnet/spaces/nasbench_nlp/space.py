@@ -52,7 +52,7 @@ class NASBenchNLP(AbstractSpace):
             if INPUTS + len(parts) > self.max_nodes:
                 raise invalid(architecture, f"{INPUTS + len(parts)} nodes; space.max_nodes is {self.max_nodes}")
         cells = build(rows, self.max_nodes)
-        for row in np.flatnonzero(~cells.valid()):
+        for row in np.flatnonzero(~cells.valid()).tolist():
             raise invalid(architectures[row], "too few or too many sources, or something that nothing reads")
         return cells.graphs()
 

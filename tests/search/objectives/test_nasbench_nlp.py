@@ -68,11 +68,13 @@ def test_features_of_a_cell() -> None:
     assert np.array_equal(features(one), features(other)), "the numbering makes no difference"
 
 
-def test_states_of_which_the_sum_grows_are_not_bounded() -> None:
+def test_states_that_can_grow_are_told_from_bounded_ones() -> None:
     bounds = 7 + 1 + 1 + 2 + 11 * 11 + 11 + 11
     for text, states, output in (
         ("linear(0,1)|tanh(4)|output(*5)", 3, 1),
-        ("linear(0,1)|tanh(4)|sum(1,5)|output(*6)", 3, 1),
+        ("linear(0,1)|tanh(4)|sum(1,5)|output(*6)", 2, 0),
+        ("linear(0,1)|tanh(4)|prod(1,2)|prod(5,6)|linear(0,3)|sigm(8)|output(5,*7,9)", 2, 0),
+        ("linear(0,1)|tanh(4)|linear(0,2)|sigm(6)|sum(5,7)|output(5,*8)", 3, 1),
     ):
         found = recurrent_features(SPACE, [text])[0, bounds : bounds + 2].tolist()
         assert found == [states, output]
