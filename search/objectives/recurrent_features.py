@@ -21,9 +21,9 @@ def recurrent_features(space: NASBenchNLP, architectures: Sequence[str]) -> Floa
 
     In this order: numbers of operations of every kind, of hidden states, of edges, of linear operations by their number
     of sources; how often each kind of node reads each other one; the kind of ``h_new_0`` and of what it reads; whether
-    activations keep the new states bounded, whatever the weights; and for paths from the input and from the previous states
-    to ``h_new_0``, and from every state to its own next value: log(1 + number), the fewest saturating, linear and other
-    operations on one, and the most operations.
+    activations keep the new states bounded, whatever the weights; and for paths from the input and from the previous
+    states to ``h_new_0``, and from every state to its own next value: log(1 + number), the fewest saturating, linear and
+    all operations on one, and the most operations.
 
     Raises:
         InvalidArchitecture: naming the first string that is no cell.
@@ -37,8 +37,8 @@ def _composition(cells: Cells) -> Iterator[np.ndarray]:
         np.eye(len(OPERATIONS) + FIRST)[cells.types] * (cells.edges.any(axis=1) | cells.edges.any(axis=2))[..., None]
     )
     yield kinds[:, :, FIRST:].sum(axis=1)
-    yield cells.states[:, None]
-    yield cells.edges.sum(axis=(1, 2))[:, None]
+    yield np.expand_dims(cells.states, 1)
+    yield cells.edges.sum(axis=2).sum(axis=1, keepdims=True)
     sources = np.where(cells.types == TYPES["linear"], cells.edges.sum(axis=1), 0)
     yield np.stack([(sources == count).sum(axis=1) for count in (2, 3)], axis=1)
     yield np.einsum("buv,bui,bvj->bij", cells.edges, kinds, kinds, optimize=True).reshape(
