@@ -22,8 +22,8 @@ def recurrent_features(space: NASBenchNLP, architectures: Sequence[str]) -> Floa
     In this order: numbers of operations of every kind, of hidden states, of edges, of linear operations by their number
     of sources; how often each kind of node reads each other one; the kind of ``h_new_0`` and of what it reads; whether
     activations keep the new states bounded, whatever the weights; and for paths from the input and from the previous
-    states to ``h_new_0``, and from every state to its own next value: log(1 + number), the fewest saturating, linear and
-    all operations on one, and the most operations.
+    states to ``h_new_0``, and from every state to its own next value: log(1 + number), the fewest saturating, linear
+    and all operations on one, and the most operations.
 
     Raises:
         InvalidArchitecture: naming the first string that is no cell.
@@ -33,9 +33,8 @@ def recurrent_features(space: NASBenchNLP, architectures: Sequence[str]) -> Floa
 
 
 def _composition(cells: Cells) -> Iterator[np.ndarray]:
-    kinds = (
-        np.eye(len(OPERATIONS) + FIRST)[cells.types] * (cells.edges.any(axis=1) | cells.edges.any(axis=2))[..., None]
-    )
+    used = np.logical_or(cells.edges.any(axis=1), cells.edges.any(axis=2)).astype(np.float64)
+    kinds = np.eye(len(OPERATIONS) + FIRST)[cells.types] * np.expand_dims(used, 2)
     yield kinds[:, :, FIRST:].sum(axis=1)
     yield np.expand_dims(cells.states, 1)
     yield cells.edges.sum(axis=2).sum(axis=1, keepdims=True)
