@@ -23,7 +23,7 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def called(table: Path, *overrides: str) -> dict[str, Any]:
         settings = ["space=transnas_micro", "objective=table", f"objective.tables=[{table}]"]
-        folder = tmp_path / "-".join(overrides).replace("=", "_")
+        folder = tmp_path / overrides[0].removeprefix("optimizer=")
         monkeypatch.setattr(sys, "argv", ["search/run.py", *settings, *overrides, f"run_dir={folder}"])
         main()
         return json.loads((folder / "result.json").read_text())
