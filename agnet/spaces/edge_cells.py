@@ -134,10 +134,16 @@ class EdgeCells(AbstractSpace):
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        cls.edges = edges_of(cls.vertices)
-        cls.node_types = ("output", "input", *cls.operations)
-        cls.max_nodes = len(cls.edges) + 2
-        cls.size = len(cls.operations) ** len(cls.edges)
+        edges = edges_of(cls.vertices)
+        follows = {
+            "edges": edges,
+            "node_types": ("output", "input", *cls.operations),
+            "max_nodes": len(edges) + 2,
+            "size": len(cls.operations) ** len(edges),
+        }
+        for name, value in follows.items():
+            if name not in vars(cls):  # a part of a space says itself how large it is
+                setattr(cls, name, value)
 
     @staticmethod
     @abc.abstractmethod
@@ -187,7 +193,7 @@ class EdgeCells(AbstractSpace):
     def sample(self, n: int, *, generator: torch.Generator) -> list[str]:
         """Uniform cells, with repeats."""
         cells = self.enumerate()
-        return [cells[i] for i in torch.randint(len(cells), (n,), generator=generator).tolist()]
+        return [cells[int(i)] for i in torch.randint(len(cells), (n,), generator=generator)]
 
     def neighbors(self, architecture: str) -> list[str]:
         """The cells with one operation changed, edge by edge."""
