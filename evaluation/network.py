@@ -47,17 +47,23 @@ class NetworkShape:
         for name in ("num_classes", "in_channels", "channels", "cells_per_stage"):
             if getattr(self, name) < 1:
                 raise ConfigurationError(f"{name}={getattr(self, name)}; a network needs at least 1")
-        for name in ("mean", "std"):
-            value = getattr(self, name)
-            if isinstance(value, tuple) and len(value) != self.in_channels:
-                raise ConfigurationError(
-                    f"{name}={value}: give one number, or one for each of {self.in_channels} channels"
-                )
+        check_normalization(self.mean, self.std, self.in_channels)
 
     @property
     def widths(self) -> tuple[int, int, int]:
         """Channels of the three stages."""
         return self.channels, 2 * self.channels, 4 * self.channels
+
+
+def check_normalization(mean: float | tuple[float, ...], std: float | tuple[float, ...], in_channels: int) -> None:
+    """Refuse a normalisation of pixels that does not suit the number of channels.
+
+    Raises:
+        ConfigurationError: naming it.
+    """
+    for name, value in (("mean", mean), ("std", std)):
+        if isinstance(value, tuple) and len(value) != in_channels:
+            raise ConfigurationError(f"{name}={value}: give one number, or one for each of {in_channels} channels")
 
 
 def normalize(

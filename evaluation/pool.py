@@ -1,5 +1,6 @@
 """The pool of NAS-Bench-201 on single networks: several times faster, forward and backward, than the framework's."""
 
+from contextlib import nullcontext
 from functools import lru_cache
 from typing import Any
 
@@ -34,10 +35,9 @@ class AveragePool(torch.autograd.Function):
 def _neighbour_sum(x: Features) -> Features:
     channels = x.shape[1]
     ones = _ones(channels, x.dtype, x.device)
-    if torch.is_autocast_enabled(x.device.type):
-        with torch.autocast(x.device.type, enabled=False):
-            return F.conv2d(x, ones, padding=1, groups=channels)
-    return F.conv2d(x, ones, padding=1, groups=channels)
+    kind = x.device.type  # entering autocast costs as much as a small sum
+    with torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else nullcontext():
+        return F.conv2d(x, ones, padding=1, groups=channels)
 
 
 @lru_cache

@@ -114,7 +114,7 @@ def run(cfg: DictConfig) -> None:
         spent += base.cpu_seconds
         facts |= {"extends": json.dumps(base.revisions), "extends_sha256": base.content_sha256}
     metadata = {**facts, "cpu_seconds": str(round(spent))}
-    count = merge(found, protocol, space, table, details, metadata, base.rows if base else None)
+    count = merge(found, protocol, space, table, details, metadata, base.rows if base else None, cfg.retime)
     write_manifest(Store(out, protocol), found, seconds, {"table": table, "details": details}, facts)
     entry = {"kind": "table", "space": space.name, **facts, "seeds": seeds, "torch": str(torch.__version__)}
     metrics = {"architectures": count, "units": len(found.records), "protocol_digest": protocol.digest}

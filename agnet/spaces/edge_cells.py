@@ -8,7 +8,7 @@ output node, with fixed adjacency.
 import abc
 import itertools
 from collections.abc import Iterator, Sequence
-from functools import cache, cached_property
+from functools import cache
 from typing import ClassVar
 
 import torch
@@ -171,7 +171,7 @@ class EdgeCells(AbstractSpace):
         node_types = torch.full((len(digits), self.max_nodes), OUTPUT)
         node_types[:, 0] = INPUT
         node_types[:, 1:-1] = digits + 2
-        return Graphs(node_types, self._adjacency.expand(len(digits), -1).clone())
+        return Graphs(node_types, _line_graph(self.vertices).expand(len(digits), -1).clone())
 
     def decode(self, graphs: Graphs) -> list[str | None]:
         """Strings of line graphs, None where invalid."""
@@ -187,7 +187,7 @@ class EdgeCells(AbstractSpace):
             (types[:, 0] == INPUT)
             & (types[:, -1] == OUTPUT)
             & (types[:, 1:-1] > INPUT).all(dim=1)
-            & (graphs.edges == self._adjacency).all(dim=1)
+            & (graphs.edges == _line_graph(self.vertices)).all(dim=1)
         )
 
     def sample(self, n: int, *, generator: torch.Generator) -> list[str]:
@@ -226,10 +226,6 @@ class EdgeCells(AbstractSpace):
     def operation_indices(self, graphs: Graphs) -> Int[Tensor, "batch edges"]:
         """Index into ``operations`` of the edges of each (valid) graph."""
         return graphs.node_types[:, 1:-1] - 2
-
-    @cached_property
-    def _adjacency(self) -> Bool[Tensor, " slots"]:
-        return _line_graph(self.vertices)
 
 
 @cache

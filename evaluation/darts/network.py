@@ -18,6 +18,7 @@ from agnet.errors import ConfigurationError
 from agnet.spaces.darts import parse
 from evaluation.cost import macs_of, parameters_of
 from evaluation.darts.cell import EDGES, Cell
+from evaluation.network import check_normalization
 from evaluation.randomness import uniform
 
 STEMS = ("cifar", "imagenet")
@@ -60,12 +61,7 @@ class DARTSShape:
             raise ConfigurationError(
                 f"channels={self.channels}; stem=imagenet begins with half of them: give an even number"
             )
-        for name in ("mean", "std"):
-            value = getattr(self, name)
-            if isinstance(value, tuple) and len(value) != self.in_channels:
-                raise ConfigurationError(
-                    f"{name}={value}: give one number, or one for each of {self.in_channels} channels"
-                )
+        check_normalization(self.mean, self.std, self.in_channels)
 
     @property
     def reductions(self) -> tuple[int, int]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import torch
+from tqdm import tqdm
 
 from agnet.atomic import write_text
 from agnet.columns import CORRUPTION, Column
@@ -19,6 +20,7 @@ from agnet.spaces import NASBench201
 from agnet.spaces.nasbench201 import parse, to_string
 from agnet.tables import write_table
 from agnet.weights import sha256
+from evaluation.latency import latency_ms
 from evaluation.network import NetworkShape, count_macs, count_parameters
 from evaluation.production.extension import Row
 from evaluation.production.protocol import Protocol
@@ -43,6 +45,7 @@ def merge(
     details: Path,
     metadata: Mapping[str, str],
     base: Mapping[str, Row] | None = None,
+    retime: bool = False,
 ) -> int:
     """Write a table and its details: every architecture whose representative was evaluated.
 
@@ -57,6 +60,8 @@ def merge(
         details: one row per evaluated network, split, attack or corruption, and level; see :mod:`agnet.details`.
         metadata: further entries: command, code revision.
         base: rows of a table that is extended, by representative; its networks are not in the details.
+        retime: measure the latency of all cells here, one after another, instead of taking what was measured of each
+            in its time and place, beside whatever other work.
 
     Returns:
         Number of rows of the table.
@@ -73,6 +78,10 @@ def merge(
         records = [found.records[unit] for unit in units]
         rows[architecture] = table_row(protocol, records)
         parts.append(details_table(_detailed(protocol, records)))
+    if retime:
+        for architecture in tqdm(rows, desc="latency", unit="cell", disable=None):
+            latency = latency_ms(architecture, protocol.shape, protocol.image_size)
+            rows[architecture] = {**rows[architecture], protocol.latency: latency}
     cells, isomorphs = space.enumerate(), space.isomorphs
     kept = [i for i, representative in enumerate(isomorphs) if cells[representative] in rows]
     names = list(dict.fromkeys(name for row in rows.values() for name in row))

@@ -166,6 +166,11 @@ class Protocol:
         return self.images.name if self.name is None else self.name
 
     @property
+    def latency(self) -> str:
+        """Name of the column of latencies."""
+        return f"{self.prefix}_cpu_latency_ms"
+
+    @property
     def shape(self) -> NetworkShape:
         """Shape of every network."""
         images = self.images
@@ -190,7 +195,7 @@ class Protocol:
             names += [Column(self.prefix, split, *level).name for level in levels]
         if self.sensitivities is not None:
             names += [Column(self.prefix, "", MEASURE, key, 0.0, s).name for s in STATES for key in MEASURES]
-        return [*names, f"{self.prefix}_cpu_latency_ms"]
+        return [*names, self.latency]
 
     def describe(self) -> dict[str, Any]:
         """The protocol as plain values, for the table's metadata and the folder."""

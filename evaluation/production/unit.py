@@ -140,7 +140,7 @@ class UnitEvaluator:
         if broken:
             raise InvalidInput(f"{broken[0]} is {columns[broken[0]]}: did the training diverge?")
         latency = latency_ms(unit.architecture, protocol.shape, protocol.image_size)
-        return Record(unit, columns, {f"{protocol.prefix}_cpu_latency_ms": latency}, outcomes)
+        return Record(unit, columns, {protocol.latency: latency}, outcomes)
 
     def _attacked(self, unit: Unit, network: CellNetwork) -> dict[str, list[tuple[str, Outcome]]]:
         """Clean images, then every attack, by split.

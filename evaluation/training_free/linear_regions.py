@@ -1,7 +1,5 @@
 """Number of linear regions: how finely a network's rectifiers divide the space of its inputs."""
 
-import copy
-
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -27,5 +25,5 @@ def num_regions(
     Raises:
         InvalidInput: if the network calls no rectifier.
     """
-    patterns = open_rectifiers(copy.deepcopy(network).train(), images)
+    patterns = open_rectifiers(network, images)
     return float(len({row.tobytes() for row in patterns.numpy()}))

@@ -1,7 +1,5 @@
 """NASWOT: how differently a network's rectifiers see different images."""
 
-import copy
-
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -33,6 +31,6 @@ def log_determinant(
     Raises:
         InvalidInput: if the network calls no rectifier.
     """
-    codes = open_rectifiers(copy.deepcopy(network).train(), images).float()
+    codes = open_rectifiers(network, images).float()
     agreeing = codes @ codes.T + (1 - codes) @ (1 - codes).T
     return float(torch.linalg.eigvalsh(agreeing.double()).clamp(min=LEAST).log().sum())

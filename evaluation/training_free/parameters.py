@@ -3,6 +3,8 @@
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from evaluation.cost import parameters_of
+
 
 def num_parameters(
     network: nn.Module,
@@ -18,4 +20,4 @@ def num_parameters(
         images: not needed.
         labels: not needed.
     """
-    return float(sum(p.numel() for p in network.parameters() if p.requires_grad))
+    return float(parameters_of(network))

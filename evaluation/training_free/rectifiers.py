@@ -34,14 +34,14 @@ def open_rectifiers(
     ``nn.ReLU``, ``F.relu``, ``torch.relu`` and their in-place forms count; ``relu6``, ``gelu`` and others do not.
 
     Args:
-        network: in train mode normalisations take their statistics from the images; a copy runs.
+        network: a copy runs, in train mode: normalisations take their statistics from the images.
         images: one batch.
 
     Raises:
         InvalidInput: if the network calls no rectifier.
     """
     with torch.no_grad(), _Signs() as signs:
-        copy.deepcopy(network)(images)
+        copy.deepcopy(network).train()(images)
     if not signs.found:
         raise InvalidInput(f"{type(network).__name__} calls no ReLU; choose measures that need none, e.g. ntk, synflow")
     return torch.cat(signs.found, dim=1)

@@ -55,23 +55,31 @@ class Untrained:
         """
         for architecture in architectures:
             if architecture not in self._known:
-                self._known[architecture] = {name: self._measured(architecture, name) for name in self.measures}
+                self._known[architecture] = self._measured(architecture)
         return [self._known[architecture] for architecture in architectures]
 
-    def _measured(self, architecture: str, name: str) -> float:
-        measure = self.measures[name]
-        seeds = self.seeds if measure.random else self.seeds[:1]
-        values = []
-        for seed in seeds:
-            images, labels = self._inputs[name, seed]
-            with torch.random.fork_rng(devices=[]):  # building draws weights that are drawn anew
-                network = self.build(architecture, self._shape(measure))
-            initialize(network, seed=seed)
-            values.append(measure.function(network, images, labels))
-        mean = math.fsum(values) / len(values)
-        if not math.isfinite(mean):
-            raise TaskError(f"{name} of {architecture} is {mean}; make its network smaller or leave the measure out")
-        return mean
+    def _measured(self, architecture: str) -> dict[str, float]:
+        """The mean of every measure; those of one scale share a network, which they leave as it was."""
+        networks: dict[tuple[NetworkShape, int], nn.Module] = {}
+        means = {}
+        for name, measure in self.measures.items():
+            shape, values = self._shape(measure), []
+            for seed in self.seeds if measure.random else self.seeds[:1]:
+                if (shape, seed) not in networks:
+                    networks[shape, seed] = self._network(architecture, shape, seed)
+                values.append(measure.function(networks[shape, seed], *self._inputs[name, seed]))
+            means[name] = math.fsum(values) / len(values)
+            if not math.isfinite(means[name]):
+                raise TaskError(
+                    f"{name} of {architecture} is {means[name]}; make its network smaller or leave the measure out"
+                )
+        return means
+
+    def _network(self, architecture: str, shape: NetworkShape, seed: int) -> nn.Module:
+        with torch.random.fork_rng(devices=[]):  # building draws weights that are drawn anew
+            network = self.build(architecture, shape)
+        initialize(network, seed=seed)
+        return network
 
     def _shape(self, measure: Measure) -> NetworkShape:
         if measure.noise is not None:

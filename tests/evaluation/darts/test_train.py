@@ -17,7 +17,7 @@ from evaluation.darts.published import PUBLISHED
 from evaluation.darts.recipe import FinalRecipe
 from evaluation.darts.streams import AbstractStream, ArrayStream, FolderStream
 from evaluation.darts.train import CHECKPOINT, HISTORY, Trainer, read_checkpoint
-from evaluation.data import ImageSplits
+from evaluation.data import Images, ImageSplits
 from evaluation.distributed import Process, process_group
 
 CPU = torch.device("cpu")
@@ -158,7 +158,8 @@ def grouped(num_classes: int) -> DARTSNetwork:
 
 def share_of_a_training(out: Path) -> None:
     """What each of the processes below runs."""
-    splits = torch.load(out / "splits.pt", weights_only=False)
+    parts = [Images(*pair) for pair in torch.load(out / "images.pt", weights_only=True)]
+    splits = ImageSplits("tiny", 3, *parts, ((0.4, 0.4, 0.4), (0.25, 0.25, 0.25)))
     with process_group("cpu") as process:
         one = trainer(
             ArrayStream(splits, crop_padding=1, cutout=3), out, network=grouped(3), process=process, save_every=3
@@ -173,7 +174,8 @@ def test_two_processes_train_as_one(splits: ImageSplits, tmp_path: Path) -> None
     alone.fit()
     both = tmp_path / "both"
     both.mkdir()
-    torch.save(splits, both / "splits.pt")
+    images = [(part.stored, part.labels) for part in (splits.train, splits.valid, splits.test)]
+    torch.save(images, both / "images.pt")
     code = f"import sys, pathlib; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
     code += f"import test_train; test_train.share_of_a_training(pathlib.Path({str(both)!r}))\n"
     (tmp_path / "share.py").write_text(code)
