@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -28,6 +29,9 @@ from evaluation.production.store import Found, Store
 from evaluation.production.unit import Record, Unit
 
 MANIFEST = "production.json"
+_ROUNDS = 5
+"""Rounds in which latencies are measured."""
+
 _CONFIDENCES = ("confidence_right", "confidence_wrong")
 
 
@@ -79,8 +83,7 @@ def merge(
         rows[architecture] = table_row(protocol, records)
         parts.append(details_table(_detailed(protocol, records)))
     if retime:
-        for architecture in tqdm(rows, desc="latency", unit="cell", disable=None):
-            latency = latency_ms(architecture, protocol.shape, protocol.image_size)
+        for architecture, latency in _latencies(list(rows), protocol).items():
             rows[architecture] = {**rows[architecture], protocol.latency: latency}
     cells, isomorphs = space.enumerate(), space.isomorphs
     kept = [i for i, representative in enumerate(isomorphs) if cells[representative] in rows]
@@ -109,6 +112,16 @@ def merge(
     write_table(table, content, entries)
     write_details(details, pa.concat_tables(parts), entries)
     return len(kept)
+
+
+def _latencies(architectures: Sequence[str], protocol: Protocol) -> dict[str, float]:
+    """The fastest pass of each in several rounds over all: what slows the machine for seconds hits a round of few."""
+    fastest = dict.fromkeys(architectures, math.inf)
+    for _ in range(_ROUNDS):
+        for architecture in tqdm(architectures, desc="latency", unit="cell", leave=False, disable=None):
+            found = latency_ms(architecture, protocol.shape, protocol.image_size, repeats=40 // _ROUNDS)
+            fastest[architecture] = min(fastest[architecture], found)
+    return fastest
 
 
 def _complete(found: Found) -> dict[str, list[Unit]]:

@@ -2,12 +2,14 @@
 
 import dataclasses
 import hashlib
+import importlib
 import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -207,3 +209,24 @@ def test_a_manifest_vouches_for_units_and_files(
     path.write_bytes(path.read_bytes() + b"x")
     write_manifest(store, found, seconds, {"table": table}, METADATA)
     assert json.loads((folder / "production.json").read_text())["units_sha256"] != written["units_sha256"]
+
+
+def test_latencies_measured_again_replace_those_of_the_units(
+    finished: tuple[Path, Found], protocol: Protocol, space: NASBench201, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The fastest of several rounds over all cells; nothing else changes."""
+    passes = iter(range(1000, 0, -1))
+    module = importlib.import_module("evaluation.production.merge")
+    monkeypatch.setattr(module, "latency_ms", lambda *_, **__: float(next(passes)))
+    tables = []
+    for retime in (False, True):
+        path = tmp_path / f"{retime}.parquet"
+        merge(finished[1], protocol, space, path, tmp_path / "details.parquet", {}, retime=retime)
+        tables.append(pq.read_table(path))
+    before, after = tables
+    assert after.drop_columns(protocol.latency).equals(before.drop_columns(protocol.latency))
+    cells = len(set(after["isomorph"].to_pylist()))
+    calls = 1000 - next(passes)
+    assert calls % cells == 0
+    assert calls > cells, "more than one round"
+    assert set(after[protocol.latency].to_pylist()) == {1000.0 - calls + i for i in range(1, cells + 1)}, "the last"
