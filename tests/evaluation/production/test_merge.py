@@ -212,7 +212,11 @@ def test_a_manifest_vouches_for_units_and_files(
 
 
 def test_latencies_measured_again_replace_those_of_the_units(
-    finished: tuple[Path, Found], protocol: Protocol, space: NASBench201, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    finished: tuple[Path, Found],
+    protocol: Protocol,
+    space: NASBench201,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The fastest of several rounds over all cells; nothing else changes."""
     passes = iter(range(1000, 0, -1))
