@@ -23,7 +23,7 @@ from agnet.atomic import locked, replacing, write_text
 from agnet.command import command
 from agnet.errors import CheckpointMismatch, ConfigurationError
 from agnet.paths import CONF_DIR, git_revision
-from agnet.spaces.genotype import to_genotype
+from agnet.spaces.darts.genotype import to_genotype
 from evaluation.darts.network import DARTSNetwork, DARTSShape, count_macs, count_parameters
 from evaluation.darts.published import read_architecture
 from evaluation.darts.recipe import FinalRecipe

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from agnet.errors import ConfigurationError
 from agnet.spaces.darts import parse, to_string
-from agnet.spaces.genotype import from_genotype, from_pairs
+from agnet.spaces.darts.genotype import from_genotype, from_pairs
 
 
 def _pair(normal: str, reduce: str) -> str:

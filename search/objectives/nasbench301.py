@@ -14,7 +14,7 @@ import numpy as np
 
 from agnet.errors import ConfigurationError
 from agnet.objective import MeasuredObjective, MeasuredReport, measured_objective
-from agnet.spaces.genotype import PREFIX, to_configuration
+from agnet.spaces.darts.genotype import PREFIX, to_configuration
 
 COLUMNS = ("cifar10_valid", "train_time_s")
 """Validation accuracy in percent; seconds."""

@@ -9,7 +9,7 @@ from agnet.generator import Decoded, likeliest_graphs, sample_graphs
 from agnet.graphs import INPUT, OUTPUT, Graphs, slot_index
 from agnet.spaces import DARTS
 from agnet.spaces.darts import OPERATIONS, SOURCES, parse, to_string
-from agnet.spaces.genotype import (
+from agnet.spaces.darts.genotype import (
     edge_number,
     from_compact,
     from_configuration,
@@ -204,3 +204,34 @@ def test_incomplete_configurations_are_refused() -> None:
             from_configuration({k: v for k, v in whole.items() if k != key})
     with pytest.raises(InvalidArchitecture, match="compact"):
         from_compact([[(0, 9)] * 8] * 2)
+
+
+def test_one_cell_beside_another(space: DARTS) -> None:
+    """Graphs of the searched cell alone; strings of whole pairs."""
+    normal, reduce = V2.split("/")
+    for fixed in ({"reduce": reduce}, {"normal": normal}):
+        part = DARTS(fixed=fixed)
+        drawn = part.sample(500, generator=torch.Generator().manual_seed(0))
+        assert part.max_nodes == 11
+        [(name, text)] = fixed.items()
+        assert {a.split("/")[0 if name == "normal" else 1] for a in drawn} == {text}
+        assert part.decode(part.encode(drawn)) == drawn == space.decode(space.encode(drawn))
+        assert set(part.neighbors(V2)) == {a for a in space.neighbors(V2) if parse(a)[name] == parse(V2)[name]}
+    cells = [
+        DARTS(fixed={"reduce": reduce}).encode([V2]),
+        DARTS(fixed={"normal": reduce}).encode([f"{reduce}/{normal}"]),
+    ]
+    assert torch.equal(cells[0].edges, cells[1].edges), "a cell has one graph, wherever it stands"
+    assert torch.equal(cells[0].node_types, cells[1].node_types)
+
+
+def test_what_cannot_be_fixed() -> None:
+    normal, reduce = V2.split("/")
+    with pytest.raises(ConfigurationError, match="give one cell, normal or reduce, or none"):
+        DARTS(fixed={"normal": normal, "reduce": reduce})
+    with pytest.raises(ConfigurationError, match="give one cell"):
+        DARTS(fixed={"middle": normal})
+    with pytest.raises(InvalidArchitecture, match="not a DARTS cell"):
+        DARTS(fixed={"normal": V2})
+    with pytest.raises(InvalidArchitecture, match="not with the normal cell"):
+        DARTS(fixed={"normal": reduce}).encode([V2])

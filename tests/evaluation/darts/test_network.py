@@ -7,7 +7,7 @@ from torch import nn
 from agnet.errors import ConfigurationError, InvalidArchitecture
 from agnet.spaces import DARTS
 from agnet.spaces.darts import OPERATIONS
-from agnet.spaces.genotype import to_genotype
+from agnet.spaces.darts.genotype import to_genotype
 from evaluation.cost import parameters_of
 from evaluation.darts import DARTSNetwork, DARTSShape, Logits, read_architecture
 from evaluation.darts.network import IMAGENET, count_macs, count_parameters

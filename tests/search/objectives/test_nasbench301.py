@@ -15,7 +15,7 @@ from agnet.errors import ConfigurationError, InvalidArchitecture
 from agnet.paths import ROOT
 from agnet.spaces import DARTS
 from agnet.spaces.darts import OPERATIONS
-from agnet.spaces.genotype import PREFIX, to_configuration
+from agnet.spaces.darts.genotype import PREFIX, to_configuration
 from search.correlation import free_truth
 from search.objectives import nasbench301
 from search.objectives.nasbench301 import Surrogate, surrogate_objective
@@ -137,7 +137,7 @@ def test_the_surrogate_at_hand_ranks_as_the_official_one() -> None:
 
     from scipy.stats import kendalltau
 
-    from agnet.spaces.genotype import from_compact
+    from agnet.spaces.darts.genotype import from_compact
 
     pytest.importorskip("onnxruntime")
     model = DATA / "nasbench301_surrogate.onnx"

@@ -11,7 +11,7 @@ import ast
 from collections.abc import Mapping, Sequence
 
 from agnet.errors import InvalidArchitecture
-from agnet.spaces.darts import CELLS, OPERATIONS, SOURCES, STEPS, Cell, parse, to_string
+from agnet.spaces.darts.notation import CELLS, OPERATIONS, SOURCES, STEPS, Cell, parse, to_string
 
 PREFIX = "NetworkSelectorDatasetInfo:darts:"
 
