@@ -3,6 +3,7 @@
 import shlex
 import sys
 from pathlib import Path
+from typing import Any
 
 import hydra
 import pyarrow as pa
@@ -19,6 +20,7 @@ from agnet.spaces.base import AbstractSpace
 from agnet.tables import KEY, write_table
 from evaluation.data import ImageSplits
 from evaluation.training_free import Untrained
+from evaluation.training_free.row_log import RowLog
 
 
 def drawn(space: AbstractSpace, count: int | None, *, seed: int) -> list[str]:
@@ -38,6 +40,16 @@ def drawn(space: AbstractSpace, count: int | None, *, seed: int) -> list[str]:
     return space.sample_new(count, known=(), generator=torch.Generator().manual_seed(seed))
 
 
+_NOT_OF_A_ROW = {"table", "num_architectures", "progress", "data_root", "hydra"}
+
+
+def _settings(cfg: DictConfig) -> dict[str, Any]:
+    """What decides a row."""
+    config = OmegaConf.to_container(cfg, resolve=True)
+    assert isinstance(config, dict)
+    return {str(key): value for key, value in config.items() if key not in _NOT_OF_A_ROW}
+
+
 def run(cfg: DictConfig) -> None:
     """Measure what a configuration describes and say where it lies."""
     check_arguments(OmegaConf.to_container(cfg, resolve=True))
@@ -50,8 +62,11 @@ def run(cfg: DictConfig) -> None:
     measures = {str(name): instantiate(measure, _convert_="all") for name, measure in (cfg.measures or {}).items()}
     untrained = Untrained(measures, splits, instantiate(cfg.network), seed=cfg.seed, repeats=cfg.repeats)
     architectures = drawn(space, cfg.num_architectures, seed=cfg.seed)
-    bar = tqdm(architectures, desc="measure", unit="cell", disable=None if cfg.progress else True)
-    rows = [untrained([architecture])[0] for architecture in bar]
+    log = RowLog(path.with_name(f"{path.name}.rows.jsonl"), _settings(cfg))
+    for architecture in tqdm(architectures, desc="measure", unit="cell", disable=None if cfg.progress else True):
+        if architecture not in log.rows:
+            log.append(architecture, untrained([architecture])[0])
+    rows = [log.rows[architecture] for architecture in architectures]
     columns = {name: pa.array([row[name] for row in rows], pa.float64()) for name in measures}
     facts = {
         "space": space.name,
@@ -61,8 +76,8 @@ def run(cfg: DictConfig) -> None:
         "command": shlex.join(["python", "-m", "evaluation.measure", *sys.argv[1:]]),
         "revision": git_revision(),
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_table(path, pa.table({KEY: pa.array(architectures), **columns}), facts)
+    log.path.unlink()
     print(f"{path}: {len(architectures)} architectures, {', '.join(measures)}")
 
 

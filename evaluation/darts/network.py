@@ -18,7 +18,7 @@ from agnet.errors import ConfigurationError
 from agnet.spaces.darts import parse
 from evaluation.cost import macs_of, parameters_of
 from evaluation.darts.cell import EDGES, Cell
-from evaluation.network import check_normalization
+from evaluation.network import NetworkShape, check_normalization
 from evaluation.randomness import uniform
 
 STEMS = ("cifar", "imagenet")
@@ -201,6 +201,27 @@ class DARTSNetwork(nn.Module):
         size = (len(self.cells), EDGES)
         drawn = torch.rand(len(x), *size, device=x.device) if keys is None else uniform(keys, size)
         return (drawn >= self.drop_path).float() / (1 - self.drop_path)
+
+
+def staged_network(architecture: str, shape: NetworkShape) -> DARTSNetwork:
+    """The network of a pair of cells at a scale that is told as NAS-Bench-201's: three stages of ``N`` normal cells, a
+    reduction cell after the first and after the second, no auxiliary head.
+
+    Raises:
+        InvalidArchitecture: if the string is no pair of cells.
+    """
+    return DARTSNetwork(
+        architecture,
+        DARTSShape(
+            num_classes=shape.num_classes,
+            channels=shape.channels,
+            cells=3 * shape.cells_per_stage + 2,
+            auxiliary=False,
+            in_channels=shape.in_channels,
+            mean=shape.mean,
+            std=shape.std,
+        ),
+    )
 
 
 def count_parameters(architecture: str, shape: DARTSShape) -> int:

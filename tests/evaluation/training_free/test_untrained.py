@@ -1,17 +1,22 @@
 """Measures of architectures: the objective, the command."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from agnet.errors import ConfigurationError
+from agnet.errors import ConfigurationError, RunDirectoryError
 from agnet.paths import CONF_DIR
 from agnet.tables import read_metadata, read_table, write_table
+from evaluation.darts import staged_network
 from evaluation.measure import run
+from evaluation.training_free import Untrained
 from evaluation.training_free.objective import training_free_objective
 
 CELLS = [
@@ -62,6 +67,57 @@ def test_the_command_writes_a_table(tmp_path: Path) -> None:
     table = read_table([path], ["synflow", "parameters"])
     assert table.values.shape == (3, 2)
     assert read_metadata(path)["dataset"] == "digits"
+
+
+def measured(path: Path, *overrides: str) -> None:
+    run(composed("measure", f"table={path}", "repeats=1", "measure@measures=[jacov,parameters]", *overrides))
+
+
+def test_a_killed_measurement_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, killed = tmp_path / "whole.parquet", tmp_path / "killed.parquet"
+    measured(whole, "num_architectures=4")
+    calls = []
+    measure = Untrained.__call__
+
+    def counted(self: Untrained, architectures: Sequence[str]) -> list[Mapping[str, float]]:
+        calls.extend(architectures)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return measure(self, architectures)
+
+    monkeypatch.setattr(Untrained, "__call__", counted)
+    with pytest.raises(KeyboardInterrupt):
+        measured(killed, "num_architectures=4")
+    assert not killed.exists()
+    log = tmp_path / "killed.parquet.rows.jsonl"
+    log.write_bytes(log.read_bytes()[:-5])  # the last line is torn
+    with pytest.raises(RunDirectoryError, match="1 rows of other settings"):
+        measured(killed, "num_architectures=4", "measures.jacov.num_images=8")
+    measured(killed, "num_architectures=4")
+    assert pq.read_table(killed).equals(pq.read_table(whole))
+    assert len(calls) == 3 + 3, "one row had been kept"
+    assert not log.exists()
+
+
+def test_a_damaged_log_is_named(tmp_path: Path) -> None:
+    (tmp_path / "x.parquet.rows.jsonl").write_text("{}\n[1, 2]\n", encoding="utf-8")
+    with pytest.raises(RunDirectoryError, match="is damaged"):
+        measured(tmp_path / "x.parquet", "num_architectures=1")
+
+
+def test_pairs_of_cells_of_darts(tmp_path: Path) -> None:
+    """Every measure on the network of two cells; a pair of convolutions has more parameters than one of skips."""
+    names = sorted(path.stem for path in (CONF_DIR / "measure").glob("*.yaml"))
+    cfg = composed("measure", "table=none", f"measure@measures=[{','.join(names)}]")
+    measures = {str(name): instantiate(measure, _convert_="all") for name, measure in cfg.measures.items()}
+    untrained = Untrained(measures, instantiate(cfg.dataset), staged_network, seed=0, repeats=1)
+    cell = {name: "+".join([f"|{name}~0|{name}~1|"] * 4) for name in ("sep_conv_3x3", "skip_connect", "max_pool_3x3")}
+    rows = untrained(
+        [f"{cell['sep_conv_3x3']}/{cell['max_pool_3x3']}", f"{cell['skip_connect']}/{cell['skip_connect']}"]
+    )
+    assert rows[0].keys() == set(names)
+    for name in ("parameters", "flops", "synflow", "naswot"):
+        assert rows[0][name] > rows[1][name], name
 
 
 @pytest.mark.parametrize("setting", ["num_architectures=0", "num_architectures=20000", "seed=-1", "repeats=0"])

@@ -1,0 +1,51 @@
+"""Rows measured so far, in a file beside the table that they will be: what a kill leaves and the next run takes up."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from agnet.errors import RunDirectoryError
+
+
+class RowLog:
+    """Lines of JSON, the first the settings, then one for every architecture; only ever appended to.
+
+    Args:
+        path: of the file; continued where it exists, after a last line that a kill has torn is cut off.
+        settings: everything that decides the rows.
+
+    Attributes:
+        rows: by architecture.
+
+    Raises:
+        RunDirectoryError: if the file holds rows of other settings, or a damaged line.
+    """
+
+    def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
+        self.path = path
+        self.rows: dict[str, dict[str, float]] = {}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
+        if not lines:
+            path.write_text(json.dumps(settings, sort_keys=True) + "\n", encoding="utf-8")
+            return
+        try:
+            written = json.loads(lines[0])
+            self.rows = {row.pop("architecture"): row for row in map(json.loads, lines[1:])}
+        except (ValueError, KeyError, AttributeError, TypeError) as error:
+            raise RunDirectoryError(f"{path} is damaged ({error}); delete it to measure everything anew") from error
+        if written != json.loads(json.dumps(settings)):
+            raise RunDirectoryError(
+                f"{path} holds {len(self.rows)} rows of other settings; write another table, or delete that file"
+            )
+        os.truncate(path, sum(len(line) + 1 for line in lines))
+
+    def append(self, architecture: str, row: Mapping[str, float]) -> None:
+        """Add a row and wait until the disk has it."""
+        self.rows[architecture] = dict(row)
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"architecture": architecture, **row}) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
