@@ -1,0 +1,137 @@
+"""NAS-Bench-301's official ensembles, asked through its own package in a Python of its own.
+
+The package and its files (pickled models of old libraries) need versions that this project does not run with, so that
+another process answers: whoever has the files has a Python that loads them. Files are loaded there, never here.
+"""
+
+import json
+import subprocess
+import weakref
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from agnet.errors import ConfigurationError, TaskError
+from agnet.objective import MeasuredObjective, MeasuredReport, measured_objective
+from agnet.spaces.darts import parse
+from search.objectives.nasbench301 import COLUMNS
+
+_SCRIPT = Path(__file__).with_name("nasbench301_answers.py")
+
+
+class Ensembles:
+    """Predictions of the official models; two questions about one pair of cells have one answer.
+
+    Args:
+        python: interpreter whose environment has ``nasbench301``.
+        folders: by column the folder of a model.
+        noise: whether normal noise of the spread among an ensemble's members is added: the benchmark's default.
+        seed: of the noise, which belongs to the seed and the pair of cells.
+
+    Raises:
+        ConfigurationError: if the interpreter or a folder does not exist.
+    """
+
+    def __init__(self, python: str | Path, folders: Mapping[str, str | Path], *, noise: bool, seed: int) -> None:
+        for key, path, exists in (
+            ("python", python, Path(python).is_file()),
+            *((column, folder, Path(folder).is_dir()) for column, folder in folders.items()),
+        ):
+            if not exists:
+                raise ConfigurationError(
+                    f"objective: {key}={path} does not exist; give the Python that has the package nasbench301, and "
+                    "the folders of its models, xgb_v1.0 and lgb_runtime_v1.0"
+                )
+        self.seed = seed
+        self._command = [
+            str(python),
+            str(_SCRIPT),
+            json.dumps({k: str(v) for k, v in folders.items()}),
+            json.dumps(noise),
+        ]
+        self._process: subprocess.Popen[str] | None = None
+        self._known: dict[str, dict[str, float]] = {}
+
+    def __call__(self, architectures: Sequence[str]) -> list[Mapping[str, float]]:
+        """Predictions of pairs of cells by column.
+
+        Raises:
+            InvalidArchitecture: naming the first that is none.
+            TaskError: if the other process ends.
+        """
+        for architecture in architectures:
+            if architecture not in self._known:
+                self._known[architecture] = self._asked(architecture)
+        return [self._known[architecture] for architecture in architectures]
+
+    def _asked(self, architecture: str) -> dict[str, float]:
+        cells = [[part for node in cell for part in node] for cell in parse(architecture).values()]
+        seed = zlib.crc32(f"{self.seed} {architecture}".encode())
+        process = self._running()
+        assert process.stdin is not None
+        try:
+            process.stdin.write(json.dumps([seed, *cells]) + "\n")
+            process.stdin.flush()
+        except OSError:
+            pass  # it has ended: there will be no answer
+        return self._answer(process)
+
+    def _running(self) -> "subprocess.Popen[str]":
+        """The process, which is started for the first question."""
+        if self._process is None:
+            self._process = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            weakref.finalize(self, _end, self._process)
+            self._answer(self._process)
+        return self._process
+
+    def _answer(self, process: "subprocess.Popen[str]") -> Any:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        if not line.endswith("\n"):
+            raise TaskError(
+                f"{' '.join(self._command[:2])} ended with status {process.wait()}; what it printed stands above"
+            )
+        return json.loads(line)
+
+
+def _end(process: "subprocess.Popen[str]") -> None:
+    """Let a process end by itself: its input does."""
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            pipe.close()
+    process.wait()
+
+
+def official_objective(
+    python: str | None,
+    performance: str | None,
+    runtime: str | None = None,
+    noise: bool = False,
+    seed: int = 0,
+    maximize: Sequence[str] = (),
+    minimize: Sequence[str] = (),
+    report: Sequence[str] = (),
+    constraints: Mapping[str, Any] | None = None,
+) -> tuple[MeasuredObjective, MeasuredReport]:
+    """Objective and report of a configuration; see :class:`Ensembles` and
+    :func:`~agnet.objective.measured_objective`.
+
+    Raises:
+        ConfigurationError: if interpreter or model are not given.
+    """
+    if python is None or performance is None:
+        raise ConfigurationError(
+            f"objective.python={python}, objective.performance={performance}; give the Python that has the package "
+            "nasbench301 and the folder of a performance model, e.g. xgb_v1.0"
+        )
+    folders = {column: path for column, path in zip(COLUMNS, (performance, runtime), strict=True) if path is not None}
+    return measured_objective(
+        Ensembles(python, folders, noise=noise, seed=seed),
+        list(folders),
+        maximize=maximize,
+        minimize=minimize,
+        report=report,
+        constraints=constraints,
+        free=True,
+    )
