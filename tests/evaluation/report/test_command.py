@@ -14,6 +14,7 @@ import pytest
 
 from agnet.paths import CHECKPOINT_DIR
 from agnet.spaces.nasbench201 import OPERATIONS, parse
+from evaluation.corruptions import CORRUPTIONS
 from evaluation.report import main, report
 from evaluation.report.measurements import SPACE
 from evaluation.report.outputs import Outputs
@@ -68,7 +69,8 @@ def test_the_numbers_are_the_tables(bundled: Path) -> None:
     source = pq.read_table(BUNDLED)
     rows = sorted(set(SPACE.isomorphs))
     for row in table(bundled / "digits" / "accuracy.csv"):
-        name = "digits_test" if row["name"] == "clean" else f"digits_test_{row['name']}_eps{float(row['level']):g}"
+        level = f"_{'s' if row['name'] in CORRUPTIONS else 'eps'}{float(row['level'] or 0):g}"
+        name = "digits_test" if row["name"] == "clean" else f"digits_test_{row['name']}{level}"
         assert float(row["median"]) == pytest.approx(np.median(source[name].to_numpy()[rows]), abs=1e-3)
     best = {row["criterion"]: row for row in table(bundled / "digits" / "best_cells.csv")}
     clean = source["digits_test"].to_numpy()
