@@ -42,6 +42,14 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def append_text(path: Path, text: str) -> None:
+    """Append to a file and wait until the disk has it; a kill may leave a part of ``text``."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
 @contextmanager
 def locked(folder: Path, *, shared: bool = False) -> Iterator[None]:
     """Own a folder, which is made where it does not exist; no other process can at the same time.

@@ -47,31 +47,34 @@ class InTurn(AbstractOptimizer):
             raise ConfigurationError(f"optimizer.queries={queries}; the normal cell needs at least 1")
         self.space, self.queries, self.seed, self.initial, self._inner = space, queries, seed, initial, inner
         self._archive = Archive()
-        [self._beside] = space.sample(1, generator=torch.Generator().manual_seed(seed))
-        """The pair whose other cell stands beside the one that is searched."""
         self._turn = 0
+        [pair] = space.sample(1, generator=torch.Generator().manual_seed(seed))
+        self._beside = self._other(pair)
+        """The cell beside the one that is searched."""
         self._optimizer = self._begin()
 
     def _begin(self) -> AbstractOptimizer:
         """The optimizer of this turn's cell, which is told what is known beside the other."""
-        other = 1 - self._turn
-        self._cell = DARTS(fixed={CELLS[other]: self._beside.split("/")[other]})
-        optimizer = self._inner(space=self._cell, seed=self.seed + self._turn, initial=self.initial)
+        cell = DARTS(fixed={CELLS[1 - self._turn]: self._beside})
+        optimizer = self._inner(space=cell, seed=self.seed + self._turn, initial=self.initial)
         self._tell(optimizer, self._archive.architectures, self._archive.outcomes)
         return optimizer
 
+    def _other(self, architecture: str) -> str:
+        """The cell of a pair that is not searched in this turn."""
+        return architecture.split("/")[1 - self._turn]
+
     def _tell(self, optimizer: AbstractOptimizer, architectures: Sequence[str], outcomes: Outcomes) -> None:
         """Tell what belongs to the cell that is searched."""
-        [(place, text)] = [(CELLS.index(name), text) for name, text in self._cell.fixed.items()]
-        rows = [i for i, architecture in enumerate(architectures) if architecture.split("/")[place] == text]
+        rows = [i for i, architecture in enumerate(architectures) if self._other(architecture) == self._beside]
         if rows:
             optimizer.tell([architectures[i] for i in rows], outcomes[torch.tensor(rows)])
 
     def ask(self, n: int) -> list[str]:
         """``n`` new pairs with the other cell of this turn."""
         if self._turn == 0 and len(self._archive) >= self.queries:
-            self._beside = self._archive.architectures[int(rank(self._archive.outcomes).argmin())]
             self._turn = 1
+            self._beside = self._other(self._archive.architectures[int(rank(self._archive.outcomes).argmin())])
             self._optimizer = self._begin()
         return self._optimizer.ask(n)
 

@@ -159,10 +159,11 @@ class Report:
     table: Table | None
 
     def __call__(self, architecture: str) -> dict[str, float]:
-        """The reported columns of one architecture; empty without columns, or without a row where rows may lack."""
+        """The reported columns of one architecture, as far as they have a value for it."""
         if self.table is None or architecture not in self.table.rows:
             return {}
-        return dict(zip(self.table.columns, self.table.lookup([architecture])[0].tolist(), strict=True))
+        values = zip(self.table.columns, self.table.lookup([architecture])[0].tolist(), strict=True)
+        return {column: value for column, value in values if not math.isnan(value)}
 
 
 Measure = Callable[[Sequence[str]], Sequence[Mapping[str, float]]]
@@ -305,9 +306,8 @@ def read_objective(
             "limited and only reported); give each column one role"
         )
     goal = Goal(tuple(maximize), tuple(minimize), limits)
-    gaps = "drop" if missing == "drop" else "error"
-    seen = read_table(tables, goal.columns, missing=gaps)
-    return Objective(goal, seen, protocol), Report(read_table(tables, report, missing=gaps) if report else None)
+    seen = read_table(tables, goal.columns, missing="drop" if missing == "drop" else "error")
+    return Objective(goal, seen, protocol), Report(read_table(tables, report, missing="keep") if report else None)
 
 
 def parse_limits(constraints: Mapping[str, Any], key: str = "objective.constraints") -> tuple[Limit, ...]:

@@ -71,6 +71,9 @@ def run(cfg: DictConfig) -> None:
         value = OmegaConf.select(cfg, key)
         if type(value) is not int:
             raise ConfigurationError(f"{key}={value} must be a whole number")
+    for key in ("retime", "retry", "progress"):
+        if type(cfg[key]) is not bool:
+            raise ConfigurationError(f"{key}={cfg[key]}; it is true or false")
     space: NASBench201 = instantiate(cfg.space)
     seeds, share, out = _seeds(cfg), _share(cfg), Path(cfg.out)
     protocol, catalogue = build_protocol(cfg), representatives(space)
@@ -114,7 +117,8 @@ def run(cfg: DictConfig) -> None:
         spent += base.cpu_seconds
         facts |= {"extends": json.dumps(base.revisions), "extends_sha256": base.content_sha256}
     metadata = {**facts, "cpu_seconds": str(round(spent))}
-    count = merge(found, protocol, space, table, details, metadata, base.rows if base else None, cfg.retime)
+    last = {"retime": cfg.retime, "progress": cfg.progress}
+    count = merge(found, protocol, space, table, details, metadata, base.rows if base else None, **last)
     write_manifest(Store(out, protocol), found, seconds, {"table": table, "details": details}, facts)
     entry = {"kind": "table", "space": space.name, **facts, "seeds": seeds, "torch": str(torch.__version__)}
     metrics = {"architectures": count, "units": len(found.records), "protocol_digest": protocol.digest}

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from agnet.archive import Outcomes
+from agnet.atomic import append_text
 from agnet.errors import RunDirectoryError
 from agnet.objective import Goal
 from search.incumbent import IncumbentTracker
@@ -125,10 +126,7 @@ class History:
 
 def append_queries(path: Path, queries: Iterable[Query]) -> None:
     """Append lines to a history file and wait until the disk has them."""
-    with path.open("a", encoding="utf-8") as file:
-        file.write("".join(json.dumps(asdict(query)) + "\n" for query in queries))
-        file.flush()
-        os.fsync(file.fileno())
+    append_text(path, "".join(json.dumps(asdict(query)) + "\n" for query in queries))
 
 
 def read_queries(path: Path) -> list[Query]:

@@ -210,7 +210,10 @@ class WandbLogger(AbstractLogger):
             for found in result["pareto"]
         ]
         if front:
-            media["pareto"] = wandb.Table(columns=list(front[0]), data=[list(row.values()) for row in front])
+            columns = list(dict.fromkeys(column for row in front for column in row))  # a cell may lack a reported one
+            media["pareto"] = wandb.Table(
+                columns=columns, data=[[row.get(column) for column in columns] for row in front]
+            )
         if plot.exists():
             media["course"] = wandb.Image(str(plot))
         return media

@@ -49,7 +49,9 @@ def merge(
     details: Path,
     metadata: Mapping[str, str],
     base: Mapping[str, Row] | None = None,
+    *,
     retime: bool = False,
+    progress: bool = True,
 ) -> int:
     """Write a table and its details: every architecture whose representative was evaluated.
 
@@ -66,6 +68,7 @@ def merge(
         base: rows of a table that is extended, by representative; its networks are not in the details.
         retime: measure the latency of all cells here, one after another, instead of taking what was measured of each
             in its time and place, beside whatever other work.
+        progress: whether a terminal shows a bar of that.
 
     Returns:
         Number of rows of the table.
@@ -83,7 +86,7 @@ def merge(
         rows[architecture] = table_row(protocol, records)
         parts.append(details_table(_detailed(protocol, records)))
     if retime:
-        for architecture, latency in _latencies(list(rows), protocol).items():
+        for architecture, latency in _latencies(list(rows), protocol, progress=progress).items():
             rows[architecture] = {**rows[architecture], protocol.latency: latency}
     cells, isomorphs = space.enumerate(), space.isomorphs
     kept = [i for i, representative in enumerate(isomorphs) if cells[representative] in rows]
@@ -114,11 +117,12 @@ def merge(
     return len(kept)
 
 
-def _latencies(architectures: Sequence[str], protocol: Protocol) -> dict[str, float]:
+def _latencies(architectures: Sequence[str], protocol: Protocol, *, progress: bool) -> dict[str, float]:
     """The fastest pass of each in several rounds over all: what slows the machine for seconds hits a round of few."""
     fastest = dict.fromkeys(architectures, math.inf)
+    disable = None if progress else True
     for _ in range(_ROUNDS):
-        for architecture in tqdm(architectures, desc="latency", unit="cell", leave=False, disable=None):
+        for architecture in tqdm(architectures, desc="latency", unit="cell", leave=False, disable=disable):
             found = latency_ms(architecture, protocol.shape, protocol.image_size, repeats=40 // _ROUNDS)
             fastest[architecture] = min(fastest[architecture], found)
     return fastest

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from agnet.atomic import append_text, write_text
 from agnet.errors import RunDirectoryError
 
 
@@ -26,10 +27,9 @@ class RowLog:
     def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
         self.path = path
         self.rows: dict[str, dict[str, float]] = {}
-        path.parent.mkdir(parents=True, exist_ok=True)
         lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
         if not lines:
-            path.write_text(json.dumps(settings, sort_keys=True) + "\n", encoding="utf-8")
+            write_text(path, json.dumps(settings, sort_keys=True) + "\n")
             return
         try:
             written = json.loads(lines[0])
@@ -45,7 +45,4 @@ class RowLog:
     def append(self, architecture: str, row: Mapping[str, float]) -> None:
         """Add a row and wait until the disk has it."""
         self.rows[architecture] = dict(row)
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"architecture": architecture, **row}) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        append_text(self.path, json.dumps({"architecture": architecture, **row}) + "\n")

@@ -95,10 +95,7 @@ def surrogate_objective(
     model: str,
     encoding: str,
     epoch: int = EPOCHS[1],
-    maximize: Sequence[str] = (),
-    minimize: Sequence[str] = (),
-    report: Sequence[str] = (),
-    constraints: Mapping[str, Any] | None = None,
+    **goal: Any,
 ) -> tuple[MeasuredObjective, MeasuredReport]:
     """Objective and report of a configuration; see :class:`Surrogate` and
     :func:`~agnet.objective.measured_objective`.
@@ -107,9 +104,6 @@ def surrogate_objective(
     return measured_objective(
         surrogate,
         COLUMNS,
-        maximize=maximize,
-        minimize=minimize,
-        report=report,
-        constraints=constraints,
         free=True,
+        **goal,
     )

@@ -1,7 +1,8 @@
-"""Answers for NAS-Bench-301's own package, run by the Python that has it; imports nothing of this project.
+"""Answers for NAS-Bench-301's own package, run by the Python that has it, perhaps an old one.
 
 ``PYTHON nasbench301_answers.py '{"cifar10_valid": FOLDER, ...}' true|false``: after a line ``"ready"`` every line of
 input, a seed and two cells as lists of [operation, source], has a line of output, the models' predictions by column.
+Nothing of this project is imported.
 """
 
 import importlib

@@ -109,10 +109,7 @@ def official_objective(
     runtime: str | None = None,
     noise: bool = False,
     seed: int = 0,
-    maximize: Sequence[str] = (),
-    minimize: Sequence[str] = (),
-    report: Sequence[str] = (),
-    constraints: Mapping[str, Any] | None = None,
+    **goal: Any,
 ) -> tuple[MeasuredObjective, MeasuredReport]:
     """Objective and report of a configuration; see :class:`Ensembles` and
     :func:`~agnet.objective.measured_objective`.
@@ -129,9 +126,6 @@ def official_objective(
     return measured_objective(
         Ensembles(python, folders, noise=noise, seed=seed),
         list(folders),
-        maximize=maximize,
-        minimize=minimize,
-        report=report,
-        constraints=constraints,
         free=True,
+        **goal,
     )

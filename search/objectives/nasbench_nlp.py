@@ -193,10 +193,7 @@ def _boosted(
 def surrogate_objective(
     source: str,
     seed: int = 0,
-    maximize: Sequence[str] = (),
-    minimize: Sequence[str] = (),
-    report: Sequence[str] = (),
-    constraints: Mapping[str, Any] | None = None,
+    **goal: Any,
 ) -> tuple[MeasuredObjective, MeasuredReport]:
     """Objective and report of a configuration; see :class:`Surrogate` and
     :func:`~agnet.objective.measured_objective`.
@@ -210,9 +207,6 @@ def surrogate_objective(
     return measured_objective(
         surrogate,
         surrogate.columns,
-        maximize=maximize,
-        minimize=minimize,
-        report=report,
-        constraints=constraints,
         free=True,
+        **goal,
     )

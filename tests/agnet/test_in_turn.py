@@ -1,4 +1,3 @@
-import io
 from collections.abc import Sequence
 from functools import partial
 
@@ -50,19 +49,6 @@ def test_the_cell_beside_the_normal_one_is_drawn_by_the_seed() -> None:
     drawn = {seed: {parse(a)["reduce"] for a in made(seed).ask(4)} for seed in range(4)}
     assert all(len(cells) == 1 for cells in drawn.values())
     assert len(set.union(*drawn.values())) == 4
-
-
-@pytest.mark.parametrize("before", range(6))
-def test_a_saved_state_continues_identically_in_either_turn(before: int) -> None:
-    whole = made()
-    rounds(whole, before)
-    file = io.BytesIO()
-    torch.save(whole.state_dict(), file)
-    expected = rounds(whole, 2)
-    file.seek(0)
-    restored = made()
-    restored.load_state_dict(torch.load(file, weights_only=True))
-    assert rounds(restored, 2) == expected
 
 
 def test_what_belongs_to_no_turn_is_known_but_not_learned_from() -> None:

@@ -50,6 +50,12 @@ def test_a_limited_column_is_seen_and_no_other(path: Path) -> None:
     assert report("c") == {}  # has no value
 
 
+def test_a_gap_in_what_is_only_reported_keeps_nothing_from_the_search(path: Path) -> None:
+    objective, report = read_objective([path], ["valid"], report="all")
+    assert len(objective.candidates()) == 4
+    assert report("c").keys() == report("b").keys() - {"test"}
+
+
 def test_limits_that_are_looked_up_restrict_the_candidates(path: Path) -> None:
     constraints = {"latency_ms": {"max": 3.0}}
     objective, _ = read_objective([path], ["valid"], constraints=constraints, missing="drop", protocol="looked_up")
