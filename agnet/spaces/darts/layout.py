@@ -1,7 +1,8 @@
 """DARTS cells as graphs: where their nodes lie, and how graphs are built, read and mended.
 
 Cells are one graph: the inputs, the eight operations of every cell, the output. An operation has an edge from the
-input that it reads, or from both operations of the node that it reads, and one to the output.
+input that it reads, or from both operations of the node that it reads, and one to the output. The second input has an
+edge from the first, which means nothing: a generator's second node always reads its first.
 """
 
 import itertools
@@ -86,7 +87,8 @@ class Layout:
             self._step(2 + cell * 2 * STEPS, step) for cell, step in itertools.product(range(num_cells), range(STEPS))
         ]
         self._fixed = ((target == 1) | (target == self.nodes - 1)).nonzero()[:, 0]  # into second input and output
-        self._present = source[self._fixed] >= 2  # those from operations to the output
+        from_operation = source[self._fixed] >= 2
+        self._present = (target[self._fixed] == 1) | from_operation  # from input to input, from operations to output
 
     def _step(self, begin: int, step: int) -> _Slots:
         """An intermediate node of the cell whose operations begin at a graph node."""
