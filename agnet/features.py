@@ -105,14 +105,15 @@ def subset_features(graphs: RelaxedGraphs, num_types: int) -> Float[Tensor, "bat
     return torch.stack(columns, dim=1).permute(2, 0, 1).reshape(batch, -1)
 
 
-def graph_features(graphs: RelaxedGraphs, num_types: int) -> Float[Tensor, "batch features"]:
-    """Node types and edges as they are, followed by :func:`subset_features`.
+def graph_features(graphs: RelaxedGraphs, space: AbstractSpace) -> Float[Tensor, "batch features"]:
+    """Node types and edges as they are, followed by :func:`subset_features` of every part.
 
     Args:
-        graphs: cells, real or decoded.
-        num_types: size of the node vocabulary.
+        graphs: architectures of the space, real or decoded.
+        space: says what node types there are, and what parts graphs have.
     """
-    return torch.cat([graphs.flat(), subset_features(graphs, num_types)], dim=1)
+    described = [subset_features(graphs.part(nodes), space.num_types) for nodes in space.parts]
+    return torch.cat([graphs.flat(), *described], dim=1)
 
 
 def _edges(graphs: RelaxedGraphs) -> list[tuple[int, int, Float[Tensor, " batch"]]]:
@@ -136,7 +137,7 @@ class FeatureMap:
         self.space = space
         self._known: dict[str, int] = {}
         reference = space.sample(REFERENCE, generator=torch.Generator().manual_seed(0))
-        plain = graph_features(space.encode(reference).relaxed(space.num_types), space.num_types)
+        plain = graph_features(space.encode(reference).relaxed(space.num_types), space)
         spread = plain.std(dim=0, correction=0)
         spread[0] = torch.where((spread > 1e-6).any(), spread[0], 1.0)  # a space of one cell keeps a column
         self._columns = (spread > 1e-6).nonzero()[:, 0]
@@ -155,5 +156,5 @@ class FeatureMap:
 
     def relaxed(self, graphs: RelaxedGraphs) -> Float[Tensor, "batch features"]:
         """Scaled features of graphs that may be decoded ones; differentiable."""
-        plain = graph_features(graphs, self.space.num_types)
+        plain = graph_features(graphs, self.space)
         return (plain[:, self._columns] - self._center) / self._scale

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.optim import Adam
 
 from agnet.errors import ConfigurationError
-from agnet.generator import GraphGenerator, decode, likeliest_graphs, reconstruction_loss
+from agnet.generator import AbstractGenerator, decode, likeliest_graphs, reconstruction_loss
 from agnet.graphs import Graphs, concatenate
 from agnet.proposal import blur
 from agnet.spaces.base import AbstractSpace
@@ -54,15 +54,15 @@ class FineTuning:
         if not 0 < self.share <= 1 or not 0 <= self.least <= self.most <= 1:
             raise ConfigurationError(f"fine-tuning needs share in (0, 1] and 0 <= least <= most <= 1, got {self}")
 
-    def optimiser(self, model: GraphGenerator) -> Adam:
+    def optimiser(self, model: AbstractGenerator) -> Adam:
         """Adam, whose moments last over a search."""
         return Adam(model.parameters(), self.learning_rate, (0.5, 0.999), fused=True)
 
     def __call__(
         self,
-        model: GraphGenerator,
+        model: AbstractGenerator,
         adam: Adam,
-        pretrained: GraphGenerator,
+        pretrained: AbstractGenerator,
         graphs: Graphs,
         latents: Float[Tensor, "known latent"],
         ranks: Int[Tensor, " known"],

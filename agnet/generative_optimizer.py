@@ -10,11 +10,11 @@ from torch import Tensor
 
 from agnet.archive import Archive, Outcomes
 from agnet.errors import ConfigurationError
-from agnet.generator import GraphGenerator
+from agnet.generator import AbstractGenerator
 from agnet.optimizer import AbstractOptimizer
 from agnet.spaces.base import AbstractSpace
 
-GeneratorLoader = Callable[[AbstractSpace], tuple[GraphGenerator, Mapping[str, Any]]]
+GeneratorLoader = Callable[[AbstractSpace], tuple[AbstractGenerator, Mapping[str, Any]]]
 """Gives a pretrained generator for a space, and its manifest entry; see :func:`agnet.weights.load_generator`."""
 
 PROVENANCE = ("sha256", "command", "revision", "seed", "cpu_seconds")

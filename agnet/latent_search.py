@@ -103,7 +103,7 @@ class LatentSearch(AbstractGenerativeOptimizer):
     ) -> None:
         super().__init__(space, generator=generator, seed=seed, initial=initial)
         self.model, self.acquisition, self.proposal, self.fine_tuning = model, acquisition, proposal, fine_tuning
-        self.repeat_isomorphs = repeat_isomorphs
+        self.repeat_isomorphs = repeat_isomorphs or not space.has_isomorphs
         self._pretrained = copy.deepcopy(self.generator).requires_grad_(False)
         self._adam = fine_tuning.optimiser(self.generator)
         self.features = FeatureMap(space)

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from agnet.errors import ConfigurationError
-from agnet.generator import Decoded, GraphGenerator, likeliest_graphs
+from agnet.generator import AbstractGenerator, Decoded, likeliest_graphs
 from agnet.graphs import Graphs, RelaxedGraphs
 from agnet.spaces.base import AbstractSpace
 
@@ -60,7 +60,7 @@ class Proposal:
             )
 
     def draw(
-        self, model: GraphGenerator, elites: Float[Tensor, "elites latent"], *, generator: torch.Generator
+        self, model: AbstractGenerator, elites: Float[Tensor, "elites latent"], *, generator: torch.Generator
     ) -> Float[Tensor, "drawn latent"]:
         """Draws from the prior, then copies of the elites' latent vectors with noise.
 
@@ -81,7 +81,7 @@ class Proposal:
         return blur(z.repeat(self.copies, 1), self.least, self.most, generator=generator)
 
     def ascend(
-        self, model: GraphGenerator, z: Float[Tensor, "batch latent"], score: Score, *, space: AbstractSpace
+        self, model: AbstractGenerator, z: Float[Tensor, "batch latent"], score: Score, *, space: AbstractSpace
     ) -> list[tuple[Float[Tensor, "batch latent"], Graphs]]:
         """Follow the gradient of a score; every point on the way with the graph it decodes to.
 

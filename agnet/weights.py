@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 
 from agnet.atomic import replacing, write_text
 from agnet.errors import CheckpointMismatch
-from agnet.generator.model import GraphGenerator
+from agnet.generator import AbstractGenerator, GraphGenerator, JointGenerator
 from agnet.paths import CHECKPOINT_DIR
 from agnet.spaces.base import AbstractSpace
 
@@ -86,13 +86,13 @@ def save_generator(path: Path, model: GraphGenerator, entry: Mapping[str, Any]) 
 
 def generator_file(space: AbstractSpace, variant: str | None = None) -> str:
     """Name of the file of a space's generator; a variant is a way to pretrain it that is not the default."""
-    return f"generator_{space.name}{'' if variant is None else f'_{variant}'}.safetensors"
+    return f"generator_{space.generated_as}{'' if variant is None else f'_{variant}'}.safetensors"
 
 
 def load_generator(
     space: AbstractSpace, path: str | Path | None = None, *, variant: str | None = None
-) -> tuple[GraphGenerator, dict[str, Any]]:
-    """A verified generator for a space, and its manifest entry.
+) -> tuple[AbstractGenerator, dict[str, Any]]:
+    """A verified generator for a space, and its manifest entry; of graphs with several parts, their joint generator.
 
     Args:
         space: the space it must have been made for.
@@ -105,7 +105,7 @@ def load_generator(
     path = CHECKPOINT_DIR / generator_file(space, variant) if path is None else Path(path)
     entry = verify(path)
     settings = entry.get("model", {})
-    expected = {"num_types": space.num_types, "max_nodes": space.max_nodes}
+    expected = {"num_types": space.num_types, "max_nodes": len(space.parts[0])}
     if {key: settings.get(key) for key in expected} != expected:
         raise CheckpointMismatch(
             f"{path} was made with {settings}, {space.name} needs {expected}; choose that space's checkpoint"
@@ -120,4 +120,4 @@ def load_generator(
             f"{path} does not hold the generator its manifest describes, {settings}: {first} Restore both, or make "
             f"them again with: {entry.get('command')}"
         ) from error
-    return model, entry
+    return model if len(space.parts) == 1 else JointGenerator(model, space.parts), entry

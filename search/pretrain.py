@@ -33,6 +33,11 @@ def run(cfg: DictConfig) -> None:
             raise ConfigurationError(f"{key}={cfg[key]}; it is a whole number from {least}")
     check_arguments(OmegaConf.to_container(cfg, resolve=True))
     space: AbstractSpace = instantiate(cfg.space)
+    if len(space.parts) > 1:
+        raise ConfigurationError(
+            f"space={space.name} has no generator of its own: that of space={space.generated_as} makes each of its "
+            f"{len(space.parts)} parts; pretrain it"
+        )
     schedule: Schedule = instantiate(cfg.schedule, _convert_="all")
     pairing: AbstractPairing = instantiate(cfg.pairing)
     torch.set_num_threads(cfg.threads)

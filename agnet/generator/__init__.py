@@ -1,12 +1,15 @@
 """The graph generator: a latent vector in, a cell out."""
 
+from agnet.generator.joint import JointGenerator
 from agnet.generator.loss import log_likelihood, reconstruction_loss
-from agnet.generator.model import Decoded, GraphGenerator
+from agnet.generator.model import AbstractGenerator, Decoded, GraphGenerator
 from agnet.generator.sampling import decode, generate, likeliest_graphs, sample_graphs
 
 __all__ = [
+    "AbstractGenerator",
     "Decoded",
     "GraphGenerator",
+    "JointGenerator",
     "decode",
     "generate",
     "likeliest_graphs",

@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from agnet.generator.loss import log_likelihood, reconstruction_loss
-from agnet.generator.model import GraphGenerator
+from agnet.generator.model import AbstractGenerator
 from agnet.generator.sampling import decode
 from agnet.graphs import Graphs
 
@@ -14,7 +14,7 @@ PRIOR_SHARE = 0.01
 
 
 def invert(
-    model: GraphGenerator,
+    model: AbstractGenerator,
     graphs: Graphs,
     *,
     generator: torch.Generator,

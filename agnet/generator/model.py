@@ -10,6 +10,7 @@ because a cell has at most a few dozen nodes and gathering along edge lists cost
 and backward messages are one batched product. What a graph decodes to does not depend on its batch.
 """
 
+import abc
 from typing import NamedTuple
 
 import torch
@@ -41,6 +42,28 @@ class Decoded(NamedTuple):
     def relaxed(self) -> RelaxedGraphs:
         """Probabilities instead of scores."""
         return RelaxedGraphs(self.nodes.softmax(dim=2), self.edges.sigmoid())
+
+
+class AbstractGenerator(nn.Module, abc.ABC):
+    """Decodes latent vectors into scores of graphs."""
+
+    num_types: int
+    """Size ``K`` of the node vocabulary."""
+    latent: int
+    """Size of the latent vector."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
+    def prior(self, n: int, *, generator: torch.Generator) -> Float[Tensor, "n latent"]:
+        """Latent vectors from the standard normal the generator was trained with."""
+        return torch.randn(n, self.latent, generator=generator).to(self.device)
+
+    @abc.abstractmethod
+    def forward(self, z: Float[Tensor, "batch latent"]) -> Decoded:
+        """Scores of the graphs that latent vectors decode to, differentiable with respect to both z and the weights."""
 
 
 class Propagation(nn.Module):
@@ -144,7 +167,7 @@ def propagate(
     return torch.lerp(new, flat, keep).view_as(halves)
 
 
-class GraphGenerator(nn.Module):
+class GraphGenerator(AbstractGenerator):
     """Decode latent vectors into scores of node types and edges.
 
     Args:
@@ -185,15 +208,6 @@ class GraphGenerator(nn.Module):
             "latent": self.latent,
             "layers": len(self.propagations),
         }
-
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        return self.readout.weight.device
-
-    def prior(self, n: int, *, generator: torch.Generator) -> Float[Tensor, "n latent"]:
-        """Latent vectors from the standard normal the generator was trained with."""
-        return torch.randn(n, self.latent, generator=generator).to(self.device)
 
     def forward(self, z: Float[Tensor, "batch latent"]) -> Decoded:
         """Scores of the graphs that latent vectors decode to.

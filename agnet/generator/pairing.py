@@ -16,7 +16,7 @@ from torch import Tensor
 
 from agnet.errors import ConfigurationError
 from agnet.generator.loss import log_likelihood
-from agnet.generator.model import GraphGenerator
+from agnet.generator.model import AbstractGenerator
 from agnet.generator.sampling import decode
 from agnet.graphs import Graphs
 from agnet.spaces.base import AbstractSpace
@@ -46,7 +46,7 @@ class AbstractPairing(abc.ABC):
 
     @abc.abstractmethod
     def __call__(
-        self, model: GraphGenerator, graphs: Graphs, *, generator: torch.Generator
+        self, model: AbstractGenerator, graphs: Graphs, *, generator: torch.Generator
     ) -> Float[Tensor, "batch latent"]:
         """A latent vector for every graph, to be decoded to it.
 
@@ -63,7 +63,7 @@ class FreshNoise(AbstractPairing):
     name = "noise"
 
     def __call__(
-        self, model: GraphGenerator, graphs: Graphs, *, generator: torch.Generator
+        self, model: AbstractGenerator, graphs: Graphs, *, generator: torch.Generator
     ) -> Float[Tensor, "batch latent"]:
         """Independent of the graphs."""
         return model.prior(len(graphs), generator=generator)
@@ -90,7 +90,7 @@ class NearestLatent(AbstractPairing):
         self.candidates = candidates
 
     def __call__(
-        self, model: GraphGenerator, graphs: Graphs, *, generator: torch.Generator
+        self, model: AbstractGenerator, graphs: Graphs, *, generator: torch.Generator
     ) -> Float[Tensor, "batch latent"]:
         """The likeliest for each graph."""
         z = model.prior(self.candidates * len(graphs), generator=generator)
@@ -107,7 +107,7 @@ class OptimalTransport(AbstractPairing):
     name = "transport"
 
     def __call__(
-        self, model: GraphGenerator, graphs: Graphs, *, generator: torch.Generator
+        self, model: AbstractGenerator, graphs: Graphs, *, generator: torch.Generator
     ) -> Float[Tensor, "batch latent"]:
         """A permutation of as many draws."""
         z = model.prior(len(graphs), generator=generator)
@@ -120,8 +120,10 @@ class OptimalTransport(AbstractPairing):
 class Address(AbstractPairing):
     r"""A fixed place for every graph, and noise around it.
 
-    A graph's node types and edges are whitened over the space and laid out along random orthogonal directions, so
-    that addresses have the prior's mean and covariance, and graphs that differ in little lie near each other. With
+    A graph's node types and edges are whitened over the space, along the directions in which graphs differ most, and
+    laid out along random orthogonal ones, so that addresses have the prior's mean and covariance, and graphs that
+    differ in little lie near each other. A latent vector of as many entries as there are directions has room for all
+    that tells graphs apart. With
     :math:`a` the address, targets are fitted to :math:`\sqrt{1 - s^2}\, a + s\, \epsilon` for noise levels :math:`s`
     drawn uniformly from a range: little noise teaches what an address decodes to, much noise fills the prior between
     the addresses. Learned per-graph latents (Bojanowski et al., 2018, https://arxiv.org/abs/1707.05776) without the
@@ -145,19 +147,24 @@ class Address(AbstractPairing):
         self._directions: Tensor | None = None
 
     def prepare(self, space: AbstractSpace, latent: int, *, generator: torch.Generator) -> None:
-        """Whiten the space's flattened graphs; more directions than ``latent`` are projected at random."""
-        graphs = space.encode(space.sample(REFERENCE, generator=generator))
-        flat = graphs.relaxed(space.num_types).flat().double()
+        """Whiten the space's flattened graphs along the ``latent`` directions in which they differ most, at most."""
+        flat = self._drawn(space, generator)
         center = flat.mean(dim=0)
         _, scale, components = torch.linalg.svd(flat - center, full_matrices=False)
         spread = scale / math.sqrt(len(flat))
-        varying = spread > FLAT
-        whitening = components[varying].T / spread[varying]
-        rank = int(varying.sum())
-        random = torch.randn(max(rank, latent), min(rank, latent), generator=generator, dtype=torch.float64)
-        orthonormal = torch.linalg.qr(random).Q
+        varying = int((spread > FLAT).sum())
+        rank = min(varying, latent)
+        if rank < varying:  # directions that are chosen for their spread look wider than they are: measure it again
+            spread = ((self._drawn(space, generator) - center) @ components.T).std(dim=0, correction=0)
+        whitening = components[:rank].T / spread[:rank]
+        random = torch.randn(latent, rank, generator=generator, dtype=torch.float64)
         self._center = center.float()
-        self._directions = (whitening @ (orthonormal if rank > latent else orthonormal.T)).float()
+        self._directions = (whitening @ torch.linalg.qr(random).Q.T).float()
+
+    @staticmethod
+    def _drawn(space: AbstractSpace, generator: torch.Generator) -> Float[Tensor, "reference features"]:
+        graphs = space.encode(space.sample(REFERENCE, generator=generator))
+        return graphs.relaxed(space.num_types).flat().double()
 
     def addresses(self, graphs: Graphs, num_types: int) -> Float[Tensor, "batch latent"]:
         """Where graphs lie without noise."""
@@ -166,7 +173,7 @@ class Address(AbstractPairing):
         return (graphs.relaxed(num_types).flat() - self._center) @ self._directions
 
     def __call__(
-        self, model: GraphGenerator, graphs: Graphs, *, generator: torch.Generator
+        self, model: AbstractGenerator, graphs: Graphs, *, generator: torch.Generator
     ) -> Float[Tensor, "batch latent"]:
         """Addresses and noise."""
         share = self.least + (self.most - self.least) * torch.rand(len(graphs), 1, generator=generator)

@@ -17,7 +17,7 @@ from torch.optim import Adam
 
 from agnet.errors import ConfigurationError
 from agnet.generator.loss import reconstruction_loss
-from agnet.generator.model import GraphGenerator
+from agnet.generator.model import AbstractGenerator
 from agnet.generator.pairing import AbstractPairing
 from agnet.generator.sampling import decode, likeliest_graphs
 from agnet.graphs import concatenate
@@ -51,7 +51,7 @@ class Schedule:
 
 
 def pretrain(
-    model: GraphGenerator,
+    model: AbstractGenerator,
     space: AbstractSpace,
     schedule: Schedule,
     pairing: AbstractPairing,

@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from agnet.generator.inversion import invert
-from agnet.generator.model import GraphGenerator
+from agnet.generator.model import AbstractGenerator
 from agnet.generator.sampling import decode, likeliest_graphs, sample_graphs
 from agnet.graphs import Graphs
 from agnet.spaces.base import AbstractSpace
@@ -59,7 +59,7 @@ def expected_distinct(draws: int, size: int) -> float:
 
 
 def assess(
-    model: GraphGenerator, space: AbstractSpace, *, draws: int = 10_000, generator: torch.Generator
+    model: AbstractGenerator, space: AbstractSpace, *, draws: int = 10_000, generator: torch.Generator
 ) -> dict[str, int | float]:
     """Validity, uniqueness, latent information, reconstruction and smoothness of a generator.
 
@@ -104,13 +104,13 @@ def assess(
     }
 
 
-def _reconstruction(model: GraphGenerator, space: AbstractSpace, *, generator: torch.Generator) -> float:
+def _reconstruction(model: AbstractGenerator, space: AbstractSpace, *, generator: torch.Generator) -> float:
     targets = space.encode(space.sample(TARGETS, generator=generator))
     found = likeliest_graphs(decode(model, invert(model, targets, generator=generator)))
     return float((edit_distance(found, targets) == 0).double().mean())
 
 
-def _smoothness(model: GraphGenerator, space: AbstractSpace, *, generator: torch.Generator) -> dict[str, float]:
+def _smoothness(model: AbstractGenerator, space: AbstractSpace, *, generator: torch.Generator) -> dict[str, float]:
     ends = model.prior(2 * SEGMENTS, generator=generator).unflatten(0, (2, SEGMENTS))
     position = torch.linspace(0, 1, POINTS)[:, None, None]
     z = (1 - position) * ends[0] + position * ends[1]  # [point, segment, latent]

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from agnet.generator.model import Decoded, GraphGenerator
+from agnet.generator.model import AbstractGenerator, Decoded
 from agnet.graphs import INPUT, OUTPUT, Graphs, slot_index
 from agnet.spaces.base import AbstractSpace
 
@@ -18,7 +18,7 @@ CHUNK = 512
 
 
 @torch.no_grad()
-def decode(model: GraphGenerator, z: Float[Tensor, "batch latent"]) -> Decoded:
+def decode(model: AbstractGenerator, z: Float[Tensor, "batch latent"]) -> Decoded:
     """Scores of any number of latent vectors, without gradients."""
     chunks = [model(part) for part in z.split(CHUNK)]
     return Decoded(torch.cat([c.nodes for c in chunks]), torch.cat([c.edges for c in chunks]))
@@ -69,7 +69,7 @@ def _ended(types: Int[Tensor, "batch nodes"], edges: Bool[Tensor, "batch slots"]
 
 
 def generate(
-    model: GraphGenerator, z: Float[Tensor, "batch latent"], *, generator: torch.Generator
+    model: AbstractGenerator, z: Float[Tensor, "batch latent"], *, generator: torch.Generator
 ) -> tuple[Graphs, Decoded]:
     """Decode latent vectors and draw a graph from each.
 

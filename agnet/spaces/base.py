@@ -28,6 +28,8 @@ class AbstractSpace(abc.ABC):
     max_nodes: int
     size: int | None
     """Number of architecture strings, or None where they cannot be counted."""
+    has_isomorphs: bool = False
+    """Whether :meth:`canonical` may name another string than the one it is given."""
 
     @property
     def num_types(self) -> int:
@@ -38,6 +40,20 @@ class AbstractSpace(abc.ABC):
     def num_slots(self) -> int:
         """Number of edge slots, ``N (N - 1) / 2``."""
         return self.max_nodes * (self.max_nodes - 1) // 2
+
+    @property
+    def parts(self) -> tuple[tuple[int, ...], ...]:
+        """Nodes of every part that a generator makes by itself; by default one part, which is the graph.
+
+        Parts are alike: one pretrained generator, that of the space :attr:`generated_as`, makes each
+        (:class:`~agnet.generator.JointGenerator`). They may share nodes, but have no edges between others.
+        """
+        return (tuple(range(self.max_nodes)),)
+
+    @property
+    def generated_as(self) -> str:
+        """Name of the space whose pretrained generator makes each of the :attr:`parts`; by default this one's."""
+        return self.name
 
     @abc.abstractmethod
     def encode(self, architectures: Sequence[str]) -> Graphs:

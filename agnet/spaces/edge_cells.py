@@ -131,6 +131,7 @@ class EdgeCells(AbstractSpace):
     identity: ClassVar[str] = "skip_connect"
     weightless: ClassVar[tuple[str, ...]] = ()
     edges: ClassVar[tuple[Edge, ...]]
+    has_isomorphs = True
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()

@@ -30,7 +30,17 @@ class Subspace(AbstractSpace):
         space.encode(self._members)
         self.space, self.allowed = space, frozenset(allowed)
         self.name, self.node_types, self.max_nodes = space.name, space.node_types, space.max_nodes
-        self.size = len(self.allowed)
+        self.size, self.has_isomorphs = len(self.allowed), space.has_isomorphs
+
+    @property
+    def parts(self) -> tuple[tuple[int, ...], ...]:
+        """Those of the whole space."""
+        return self.space.parts
+
+    @property
+    def generated_as(self) -> str:
+        """As for the whole space."""
+        return self.space.generated_as
 
     def encode(self, architectures: Sequence[str]) -> Graphs:
         """Graphs, as the whole space has them."""

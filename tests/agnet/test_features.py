@@ -94,8 +94,8 @@ def test_subsets_are_distinct_and_few(operations: int, subsets: int) -> None:
 def test_a_cell_is_described_alone() -> None:
     space = NASBench201()
     cells = space.encode(space.sample(20, generator=torch.Generator().manual_seed(1)))
-    together = graph_features(cells.relaxed(space.num_types), space.num_types)
-    alone = [graph_features(cells[i : i + 1].relaxed(space.num_types), space.num_types) for i in range(20)]
+    together = graph_features(cells.relaxed(space.num_types), space)
+    alone = [graph_features(cells[i : i + 1].relaxed(space.num_types), space) for i in range(20)]
     assert torch.equal(together, torch.cat(alone))
 
 

@@ -8,7 +8,7 @@ import torch
 
 from agnet.errors import InvalidArchitecture
 from agnet.generator import Decoded, sample_graphs
-from agnet.graphs import INPUT, OUTPUT, Graphs
+from agnet.graphs import INPUT, OUTPUT, Graphs, slot_index
 from agnet.paths import CONF_DIR
 from agnet.spaces import AbstractSpace
 
@@ -107,6 +107,20 @@ def test_canonical_is_idempotent_and_keeps_the_function(space: AbstractSpace, dr
         canonical = space.canonical(architecture)
         assert space.decode(space.encode([canonical])) == [canonical]
         assert space.canonical(canonical) == canonical
+    assert space.has_isomorphs == any(space.canonical(architecture) != architecture for architecture in drawn)
+
+
+def test_parts_share_no_more_than_what_is_fixed(space: AbstractSpace, drawn: list[str]) -> None:
+    """No edge lies outside of the parts, and parts are as large as the space that one generator serves."""
+    graphs = space.encode(drawn).relaxed(space.num_types)
+    assert set().union(*space.parts) == set(range(space.max_nodes))
+    assert len({len(nodes) for nodes in space.parts}) == 1
+    source, target = (ends.tolist() for ends in slot_index(space.max_nodes))
+    inside = {(u, v) for nodes in space.parts for u in nodes for v in nodes}
+    outside = [slot for slot, ends in enumerate(zip(source, target, strict=True)) if ends not in inside]
+    assert not graphs.edges[:, outside].any()
+    for node in (n for n in range(space.max_nodes) if sum(n in nodes for nodes in space.parts) > 1):
+        assert (graphs.nodes[:, node] == graphs.nodes[0, node]).all()
 
 
 def test_countable_spaces_hold_what_they_sample(space: AbstractSpace, drawn: list[str]) -> None:

@@ -9,10 +9,10 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from agnet.objective import Objective, Report
+from agnet.objective import Objective, Report, measured_objective
 from agnet.spaces import NASBench201
 from search.baselines.random_search import RandomSearch
-from search.correlation import average_ranks, free_truth, spearman, surrogate_spearman
+from search.correlation import AT_MOST, average_ranks, free_truth, spearman, surrogate_spearman
 
 
 def tensor(*values: float) -> Tensor:
@@ -83,3 +83,21 @@ def test_candidates_without_a_row_are_left_out(space: NASBench201, one: tuple[Ob
     strangers = torch.cat([predicted, predicted.new_tensor([[1e6], [-1e6]])])
     assert judge(space, objective, [*pool, "stranger", "other"], strangers) == 1.0
     assert judge(space, objective, ["stranger"], predicted[:1]) is None
+
+
+def test_a_model_is_asked_about_evenly_spaced_candidates(space: NASBench201) -> None:
+    asked: list[list[str]] = []
+
+    def measure(architectures: Sequence[str]) -> list[dict[str, float]]:
+        asked.append(list(architectures))
+        return [{"skips": float(a.count("skip"))} for a in architectures]
+
+    objective, _ = measured_objective(measure, ["skips"], free=True, maximize=["skips"])
+    truth = free_truth(objective)
+    assert truth is not None
+    cells = space.enumerate()[: 2 * AT_MOST + 1]
+    positions, measured = truth(cells)
+    assert positions == list(range(0, len(cells), 3))
+    assert asked == [[cells[i] for i in positions]]
+    assert measured[:, 0].tolist() == [cells[i].count("skip") for i in positions]
+    assert truth(cells[:7])[0] == list(range(7))

@@ -49,7 +49,7 @@ def test_other_pairings_have_files_of_their_own(tmp_path: Path) -> None:
     "override",
     [
         *("schedule.steps=0", "schedule.learning_rate=0.0", "generator.state=7"),
-        *("seed=-1", "seed=often", "threads=0", "draws=0"),
+        *("space=darts", "seed=-1", "seed=often", "threads=0", "draws=0"),
     ],
 )
 def test_bad_settings_are_named_and_leave_nothing(override: str, tmp_path: Path) -> None:

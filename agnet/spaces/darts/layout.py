@@ -77,15 +77,16 @@ class Layout:
 
     Attributes:
         nodes: of a graph.
+        parts: nodes of every cell, with the inputs and the output.
     """
 
     def __init__(self, num_cells: int) -> None:
         self.num_cells = num_cells
         self.nodes = 2 + 2 * STEPS * num_cells + 1
+        begins = [2 + 2 * STEPS * cell for cell in range(num_cells)]
+        self.parts = tuple((0, 1, *range(begin, begin + 2 * STEPS), self.nodes - 1) for begin in begins)
         source, target = slot_index(self.nodes)
-        self._steps = [
-            self._step(2 + cell * 2 * STEPS, step) for cell, step in itertools.product(range(num_cells), range(STEPS))
-        ]
+        self._steps = [self._step(begin, step) for begin, step in itertools.product(begins, range(STEPS))]
         self._fixed = ((target == 1) | (target == self.nodes - 1)).nonzero()[:, 0]  # into second input and output
         from_operation = source[self._fixed] >= 2
         self._present = (target[self._fixed] == 1) | from_operation  # from input to input, from operations to output

@@ -49,6 +49,16 @@ class DARTS(AbstractSpace):
         self._layout = Layout(len(self.searched))
         self.max_nodes = self._layout.nodes
 
+    @property
+    def parts(self) -> tuple[tuple[int, ...], ...]:
+        """Nodes of either cell that is searched, with the inputs and the output."""
+        return self._layout.parts
+
+    @property
+    def generated_as(self) -> str:
+        """One cell: a generator of them makes both."""
+        return "darts_cell"
+
     def encode(self, architectures: Sequence[str]) -> Graphs:
         """Graphs of strings; see :class:`AbstractSpace`."""
         pairs = [parse(architecture) for architecture in architectures]

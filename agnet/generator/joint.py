@@ -1,0 +1,64 @@
+"""A generator of graphs that are made of parts, such as the two cells of a pair."""
+
+import copy
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from agnet.generator.model import FIXED_LOGIT, AbstractGenerator, Decoded, GraphGenerator
+from agnet.graphs import slot_index
+
+
+class JointGenerator(AbstractGenerator):
+    """One latent vector for all parts of a graph, each made from a share of it.
+
+    Cells of a pair have no edges between them, and a uniform distribution over pairs is one over either cell: parts are
+    as likely alone as together. Every part has weights of its own, so that retraining can make good normal cells in one
+    share of the latent vector and good reduction cells in the other. What joins them is the latent vector, along which
+    a surrogate of pairs has its gradient.
+
+    Args:
+        part: a pretrained generator of one part; all begin as its copies.
+        nodes: of every part its nodes in the whole graph, ascending. What parts share, the first one gives; there are
+            no edges between others.
+
+    Example:
+        >>> joint = JointGenerator(GraphGenerator(5, 4), [(0, 1, 2, 5), (0, 3, 4, 5)])
+        >>> [tuple(scores.shape) for scores in joint(joint.prior(2, generator=torch.Generator()))]
+        [(2, 6, 5), (2, 15)]
+    """
+
+    node_places: Tensor
+    slot_places: Tensor
+
+    def __init__(self, part: GraphGenerator, nodes: Sequence[Sequence[int]]) -> None:
+        super().__init__()
+        self.num_types, self.latent = part.num_types, part.latent * len(nodes)
+        self.parts = nn.ModuleList(copy.deepcopy(part) for _ in nodes)
+        node_places: dict[int, int] = {}
+        slot_places: dict[tuple[int, int], int] = {}
+        source, target = (ends.tolist() for ends in slot_index(part.max_nodes))
+        for i, places in enumerate(nodes):
+            for place, node in enumerate(places):
+                node_places.setdefault(node, i * part.max_nodes + place)
+            for slot, (u, v) in enumerate(zip(source, target, strict=True)):
+                slot_places.setdefault((places[u], places[v]), i * len(source) + slot)
+        size, absent = len(node_places), len(nodes) * len(source)
+        ends = zip(*(ends.tolist() for ends in slot_index(size)), strict=True)
+        # of every node and slot of the whole where it stands among those of all parts, followed by one absent edge
+        self.register_buffer("node_places", torch.tensor([node_places[node] for node in range(size)]), persistent=False)
+        self.register_buffer(
+            "slot_places", torch.tensor([slot_places.get(slot, absent) for slot in ends]), persistent=False
+        )
+
+    def forward(self, z: Float[Tensor, "batch latent"]) -> Decoded:
+        """Scores of whole graphs."""
+        shares = z.chunk(len(self.parts), dim=1)
+        decoded: list[Decoded] = [part(share) for part, share in zip(self.parts, shares, strict=True)]
+        absent = z.new_full((len(z), 1), -FIXED_LOGIT)
+        return Decoded(
+            torch.cat([part.nodes for part in decoded], dim=1)[:, self.node_places],
+            torch.cat([*(part.edges for part in decoded), absent], dim=1)[:, self.slot_places],
+        )
