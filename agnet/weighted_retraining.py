@@ -191,8 +191,8 @@ class WeightedRetraining(AbstractGenerativeOptimizer):
         while len(pool) < self.pool_size and drawn < self.max_draws:
             count = min(5 * self.pool_size, self.max_draws - drawn)
             z = self.generator.prior(count, generator=self._random)
-            graphs, _ = generate(self.generator, z, generator=self._random)
-            for architecture in self.space.decode(graphs):
+            graphs, decoded = generate(self.generator, z, generator=self._random)
+            for architecture in self.space.decode(self.space.mend(graphs, nodes=decoded.nodes, edges=decoded.edges)):
                 if architecture is not None and architecture not in self._archive:
                     pool.setdefault(architecture)
             drawn += count
