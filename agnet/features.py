@@ -6,6 +6,7 @@ holds it, with operations on nodes.
 """
 
 import itertools
+import math
 from collections.abc import Sequence
 
 import torch
@@ -105,15 +106,41 @@ def subset_features(graphs: RelaxedGraphs, num_types: int) -> Float[Tensor, "bat
     return torch.stack(columns, dim=1).permute(2, 0, 1).reshape(batch, -1)
 
 
+def relation_features(graphs: RelaxedGraphs) -> Float[Tensor, "batch features"]:
+    """For every two node types, how many nodes of the second read one of the first, and how many do along some path.
+
+    The second kind of count as log(1 + count). Both depend neither on the numbering of the nodes nor on how many there
+    are, and can be differentiated.
+
+    Args:
+        graphs: cells, real or decoded.
+
+    Returns:
+        ``[batch, 2 * types * types]``: pairs with an edge, source by target; pairs with a path.
+    """
+    batch, nodes, _ = graphs.nodes.shape
+    source, target = slot_index(nodes)
+    reads = graphs.edges.new_zeros(batch, nodes, nodes)
+    reads[:, source, target] = graphs.edges
+    reaches = reads
+    for _ in range(math.ceil(math.log2(nodes))):  # every step doubles the length of the paths
+        reaches = (reaches + reaches @ reaches).clamp(max=1)
+    direct, along = (graphs.nodes.transpose(1, 2) @ linked @ graphs.nodes for linked in (reads, reaches))
+    return torch.cat([direct.flatten(1), along.flatten(1).log1p()], dim=1)
+
+
 def graph_features(graphs: RelaxedGraphs, space: AbstractSpace) -> Float[Tensor, "batch features"]:
-    """Node types and edges as they are, followed by :func:`subset_features` of every part.
+    """Node types and edges as they are, followed by :func:`subset_features`, where a node's place means something.
+
+    Where cells grow node by node and a place means nothing, :func:`relation_features`.
 
     Args:
         graphs: architectures of the space, real or decoded.
-        space: says what node types there are, and what parts graphs have.
+        space: says which.
     """
-    described = [subset_features(graphs.part(nodes), space.num_types) for nodes in space.parts]
-    return torch.cat([graphs.flat(), *described], dim=1)
+    if not space.nodes_have_places:
+        return relation_features(graphs)
+    return torch.cat([graphs.flat(), subset_features(graphs, space.num_types)], dim=1)
 
 
 def _edges(graphs: RelaxedGraphs) -> list[tuple[int, int, Float[Tensor, " batch"]]]:

@@ -51,16 +51,6 @@ class RelaxedGraphs(NamedTuple):
         """Node types followed by edge slots, ``[batch, N * K + N (N - 1) / 2]``."""
         return torch.cat([self.nodes.flatten(1), self.edges], dim=1)
 
-    def part(self, nodes: Sequence[int]) -> "RelaxedGraphs":
-        """The same graphs without all other nodes.
-
-        Args:
-            nodes: those of the part, ascending.
-        """
-        places = torch.tensor(nodes)
-        source, target = (places[ends] for ends in slot_index(len(nodes)))
-        return RelaxedGraphs(self.nodes[:, places], self.edges[:, target * (target - 1) // 2 + source])
-
 
 @dataclass(frozen=True)
 class Graphs:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch_geometric.data import Batch, Data
 
-from agnet.graphs import INPUT, OUTPUT, Graphs, RelaxedGraphs, slot_index
+from agnet.graphs import INPUT, OUTPUT, Graphs, slot_index
 
 NODES = 5
 SLOTS = NODES * (NODES - 1) // 2
@@ -147,13 +147,3 @@ def test_unreadable_graphs_are_named(data: Data, message: str) -> None:
     good = Data(x=torch.tensor([1, 0]), edge_index=torch.tensor([[0], [1]]))
     with pytest.raises(ValueError, match=f"graph 1 .*{message}"):
         Graphs.from_data([good, data], max_nodes=3)
-
-
-def test_a_part_keeps_the_edges_between_its_nodes() -> None:
-    graphs = RelaxedGraphs(torch.arange(12.0).view(1, 6, 2), torch.arange(15.0)[None])
-    part = graphs.part((0, 2, 5))
-    assert part.nodes.tolist() == [[[0, 1], [4, 5], [10, 11]]]
-    source, target = slot_index(6)
-    ends = [(int(source[int(i)]), int(target[int(i)])) for i in part.edges[0]]
-    assert ends == [(0, 2), (0, 5), (2, 5)]
-    assert all(torch.equal(a, b) for a, b in zip(graphs.part(range(6)), graphs, strict=True))

@@ -20,10 +20,10 @@ from agnet.tables import write_table
 from search.loop import run_search
 
 OPTIMIZERS = sorted(p.stem for p in (CONF_DIR / "optimizer").glob("*.yaml"))
-OF_ONE_SPACE = {"local_search_in_turn": "darts"}
+OF_ONE_SPACE = {"agnet_in_turn": "darts", "local_search_in_turn": "darts"}
 """Optimizers that are not for every space, and theirs."""
 
-SHORTER: dict[str, dict[str, int]] = {"local_search_in_turn": {"queries": 16}}
+SHORTER = {name: {"queries": 16} for name in OF_ONE_SPACE}
 """Settings with which a few rounds see all phases of an optimizer."""
 
 Make = Callable[..., AbstractOptimizer]
