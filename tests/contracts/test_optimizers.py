@@ -26,10 +26,15 @@ OF_ONE_SPACE = {"agnet_in_turn": "darts", "local_search_in_turn": "darts"}
 SHORTER = {name: {"queries": 16} for name in OF_ONE_SPACE}
 """Settings with which a few rounds see all phases of an optimizer."""
 
+SLOW = {"agnet_in_turn"}
+"""Made of two optimizers that have been through all of this by themselves."""
+
 Make = Callable[..., AbstractOptimizer]
 
 
-@pytest.fixture(scope="module", params=OPTIMIZERS)
+@pytest.fixture(
+    scope="module", params=[pytest.param(n, marks=[pytest.mark.slow] if n in SLOW else []) for n in OPTIMIZERS]
+)
 def name(request: pytest.FixtureRequest) -> str:
     return request.param
 
