@@ -6,7 +6,6 @@ holds it, with operations on nodes.
 """
 
 import itertools
-import math
 from collections.abc import Sequence
 
 import torch
@@ -106,41 +105,14 @@ def subset_features(graphs: RelaxedGraphs, num_types: int) -> Float[Tensor, "bat
     return torch.stack(columns, dim=1).permute(2, 0, 1).reshape(batch, -1)
 
 
-def relation_features(graphs: RelaxedGraphs) -> Float[Tensor, "batch features"]:
-    """For every two node types, how many nodes of the second read one of the first, and how many do along some path.
-
-    The second kind of count as log(1 + count). Both depend neither on the numbering of the nodes nor on how many there
-    are, and can be differentiated.
+def graph_features(graphs: RelaxedGraphs, num_types: int) -> Float[Tensor, "batch features"]:
+    """Node types and edges as they are, followed by :func:`subset_features`.
 
     Args:
         graphs: cells, real or decoded.
-
-    Returns:
-        ``[batch, 2 * types * types]``: pairs with an edge, source by target; pairs with a path.
+        num_types: size of the node vocabulary.
     """
-    batch, nodes, _ = graphs.nodes.shape
-    source, target = slot_index(nodes)
-    reads = graphs.edges.new_zeros(batch, nodes, nodes)
-    reads[:, source, target] = graphs.edges
-    reaches = reads
-    for _ in range(math.ceil(math.log2(nodes))):  # every step doubles the length of the paths
-        reaches = (reaches + reaches @ reaches).clamp(max=1)
-    direct, along = (graphs.nodes.transpose(1, 2) @ linked @ graphs.nodes for linked in (reads, reaches))
-    return torch.cat([direct.flatten(1), along.flatten(1).log1p()], dim=1)
-
-
-def graph_features(graphs: RelaxedGraphs, space: AbstractSpace) -> Float[Tensor, "batch features"]:
-    """Node types and edges as they are, followed by :func:`subset_features`, where a node's place means something.
-
-    Where cells grow node by node and a place means nothing, :func:`relation_features`.
-
-    Args:
-        graphs: architectures of the space, real or decoded.
-        space: says which.
-    """
-    if not space.nodes_have_places:
-        return relation_features(graphs)
-    return torch.cat([graphs.flat(), subset_features(graphs, space.num_types)], dim=1)
+    return torch.cat([graphs.flat(), subset_features(graphs, num_types)], dim=1)
 
 
 def _edges(graphs: RelaxedGraphs) -> list[tuple[int, int, Float[Tensor, " batch"]]]:
@@ -164,7 +136,7 @@ class FeatureMap:
         self.space = space
         self._known: dict[str, int] = {}
         reference = space.sample(REFERENCE, generator=torch.Generator().manual_seed(0))
-        plain = graph_features(space.encode(reference).relaxed(space.num_types), space)
+        plain = graph_features(space.encode(reference).relaxed(space.num_types), space.num_types)
         spread = plain.std(dim=0, correction=0)
         spread[0] = torch.where((spread > 1e-6).any(), spread[0], 1.0)  # a space of one cell keeps a column
         self._columns = (spread > 1e-6).nonzero()[:, 0]
@@ -183,5 +155,5 @@ class FeatureMap:
 
     def relaxed(self, graphs: RelaxedGraphs) -> Float[Tensor, "batch features"]:
         """Scaled features of graphs that may be decoded ones; differentiable."""
-        plain = graph_features(graphs, self.space)
+        plain = graph_features(graphs, self.space.num_types)
         return (plain[:, self._columns] - self._center) / self._scale

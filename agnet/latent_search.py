@@ -103,7 +103,7 @@ class LatentSearch(AbstractGenerativeOptimizer):
     ) -> None:
         super().__init__(space, generator=generator, seed=seed, initial=initial)
         self.model, self.acquisition, self.proposal, self.fine_tuning = model, acquisition, proposal, fine_tuning
-        self.repeat_isomorphs = repeat_isomorphs or not space.has_isomorphs
+        self.repeat_isomorphs = repeat_isomorphs
         self._pretrained = copy.deepcopy(self.generator).requires_grad_(False)
         self._adam = fine_tuning.optimiser(self.generator)
         self.features = FeatureMap(space)
@@ -113,7 +113,8 @@ class LatentSearch(AbstractGenerativeOptimizer):
         self._locate()
         loss = self._retrain()
         targets = self._fit(self._archive.outcomes)
-        isomorphs = None if self.repeat_isomorphs else Isomorphs(self.space, self._archive)
+        distinguish = self.space.has_isomorphs and not self.repeat_isomorphs
+        isomorphs = Isomorphs(self.space, self._archive) if distinguish else None
         decoded = self._decode_candidates(targets, isomorphs)
         self._pool, groups = list(decoded), None
         if isomorphs is not None:

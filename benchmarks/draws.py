@@ -1,8 +1,9 @@
 """What the shipped generators draw, space by space: validity, distinct cells, latent information, and at what cost.
 
-``python -m benchmarks.draws [--draws 10000] [SPACE ...]`` prints a table. A draw is a latent vector from the prior,
-decoded, drawn from its scores, mended by the space and written as a string; validity is given of graphs as they are
-drawn, and mended. Spaces are those of ``conf/space`` with a generator in ``checkpoints/``.
+``python -m benchmarks.draws [--draws 10000] [SPACE ...]`` prints a table. Timed is a draw as a search needs it: a
+latent vector from the prior, decoded, drawn from its scores, mended by the space and written as a string. The other columns
+are those of :func:`agnet.generator.quality.assess`. Spaces are those of ``conf/space`` with a generator in
+``checkpoints/``.
 """
 
 import argparse
@@ -12,44 +13,40 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from agnet.generator import AbstractGenerator, decode, likeliest_graphs, sample_graphs
-from agnet.generator.quality import free_nodes, latent_information
+from agnet.generator import AbstractGenerator, generate
+from agnet.generator.quality import assess
 from agnet.paths import CHECKPOINT_DIR, CONF_DIR
 from agnet.spaces import AbstractSpace
 from agnet.weights import generator_file, load_generator
 from benchmarks.timing import cpu_seconds, one_thread
 
-COLUMNS = (
-    *("space", "draws", "CPU-s", "valid as drawn", "likeliest valid", "mended valid", "distinct"),
-    *("nats a free node", "at most"),
-)
+SHARES = {
+    "validity": "valid as drawn",
+    "likeliest_validity": "likeliest valid",
+    "mended_validity": "mended valid",
+    "reconstruction": "reconstructed",
+}
 
 
-def drawn(model: AbstractGenerator, space: AbstractSpace, draws: int) -> list[str | None]:
+def draw(model: AbstractGenerator, space: AbstractSpace, draws: int) -> list[str | None]:
     """Strings of so many draws; None where mending failed."""
     random = torch.Generator().manual_seed(0)
-    decoded = decode(model, model.prior(draws, generator=random))
-    graphs = sample_graphs(decoded, generator=random)
+    graphs, decoded = generate(model, model.prior(draws, generator=random), generator=random)
     return space.decode(space.mend(graphs, nodes=decoded.nodes, edges=decoded.edges))
 
 
-def row(space: AbstractSpace, draws: int) -> str:
+def row(space: AbstractSpace, draws: int) -> list[str]:
     """One space's line of the table."""
     model, _ = load_generator(space)
-    seconds = cpu_seconds(lambda: drawn(model, space, draws), runs=3)
-    mended = [a for a in drawn(model, space, draws) if a is not None]
-    random = torch.Generator().manual_seed(1)
-    decoded = decode(model, model.prior(draws, generator=random))
-    as_drawn = space.is_valid(sample_graphs(decoded, generator=random)).double().mean()
-    likeliest = space.is_valid(likeliest_graphs(decoded)).double().mean()
-    free = free_nodes(space, generator=random)
-    types = space.encode(space.sample(draws, generator=random)).node_types
-    entropy = torch.special.entr(torch.nn.functional.one_hot(types, space.num_types).double().mean(dim=0)).sum(dim=1)
-    return (
-        f"| {space.name} | {draws:,} | {statistics.median(seconds):.2f} ({min(seconds):.2f} to {max(seconds):.2f}) "
-        f"| {as_drawn:.2%} | {likeliest:.2%} | {len(mended) / draws:.2%} | {len(set(mended)):,} "
-        f"| {latent_information(decoded.nodes)[free].mean():.2f} | {entropy[free].mean():.2f} |"
-    )
+    seconds = cpu_seconds(lambda: draw(model, space, draws), runs=3)
+    found = assess(model, space, draws=draws, generator=torch.Generator().manual_seed(0))
+    return [
+        space.name,
+        f"{statistics.median(seconds):.2f} ({min(seconds):.2f} to {max(seconds):.2f})",
+        *(f"{found[key]:.2%}" for key in SHARES),
+        f"{found['mended_distinct']:,}",
+        f"{found['latent_information_mean']:.2f}",
+    ]
 
 
 def main() -> None:
@@ -60,12 +57,13 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=10_000)
     args = parser.parse_args()
     one_thread()
-    print("| " + " | ".join(COLUMNS) + " |")
-    print("|" + "---|" * len(COLUMNS))
+    columns = ["space", f"CPU-s for {args.draws:,}", *SHARES.values(), "distinct", "nats a free node"]
+    print("| " + " | ".join(columns) + " |")
+    print("|" + "---|" * len(columns))
     for name in args.spaces:
         space: AbstractSpace = instantiate(OmegaConf.load(CONF_DIR / "space" / f"{name}.yaml"))
         if (CHECKPOINT_DIR / generator_file(space)).is_file():
-            print(row(space, args.draws), flush=True)
+            print("| " + " | ".join(row(space, args.draws)) + " |", flush=True)
 
 
 if __name__ == "__main__":

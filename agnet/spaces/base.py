@@ -31,10 +31,6 @@ class AbstractSpace(abc.ABC):
     has_isomorphs: bool = False
     """Whether :meth:`canonical` may name another string than the one it is given."""
 
-    nodes_have_places: bool = True
-    """Whether a node's number says what it is in the cell, as where every edge of a cell has its node; not where cells
-    are any graphs of some size. Says how cells are described to a model: :func:`agnet.features.graph_features`."""
-
     @property
     def num_types(self) -> int:
         """Size ``K`` of the node vocabulary."""

@@ -31,7 +31,6 @@ class Subspace(AbstractSpace):
         self.space, self.allowed = space, frozenset(allowed)
         self.name, self.node_types, self.max_nodes = space.name, space.node_types, space.max_nodes
         self.size, self.has_isomorphs = len(self.allowed), space.has_isomorphs
-        self.nodes_have_places = space.nodes_have_places
 
     @property
     def parts(self) -> tuple[tuple[int, ...], ...]:

@@ -39,7 +39,6 @@ class NASBenchNLP(AbstractSpace):
     name = "nasbench_nlp"
     node_types = ("output", "input", "h_prev_0", "h_prev", *OPERATIONS)
     size = None
-    nodes_have_places = False
 
     def __init__(self, max_nodes: int = MAX_NODES) -> None:
         if type(max_nodes) is not int or max_nodes < INPUTS + 3:
