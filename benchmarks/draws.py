@@ -1,8 +1,8 @@
 """What the shipped generators draw, space by space: validity, distinct cells, latent information, and at what cost.
 
 ``python -m benchmarks.draws [--draws 10000] [SPACE ...]`` prints a table. Timed is a draw as a search needs it: a
-latent vector from the prior, decoded, drawn from its scores, mended by the space and written as a string. The other columns
-are those of :func:`agnet.generator.quality.assess`. Spaces are those of ``conf/space`` with a generator in
+latent vector from the prior, decoded, drawn from its scores, mended by the space and written as a string. The other
+columns are those of :func:`agnet.generator.quality.assess`. Spaces are those of ``conf/space`` with a generator in
 ``checkpoints/``.
 """
 
