@@ -6,7 +6,7 @@ ARGS ?=
 
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check -qq
-BENCHMARKS := generation pretraining training sensitivity
+BENCHMARKS := generation draws pretraining training sensitivity
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

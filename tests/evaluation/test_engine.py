@@ -81,7 +81,7 @@ def assert_same(first: Evaluation, second: Evaluation, rows: Tensor | slice = sl
         (RICH, 2, 1, 8, "published"),
         (RICH, 2, 1, 8, "worst_case"),
         (ONES, 4, 2, 8, "published"),
-        (POOLS, 8, 1, 16, "worst_case"),
+        pytest.param(POOLS, 8, 1, 16, "worst_case", marks=pytest.mark.slow),
         (CONSTANT, 16, 1, 8, "published"),
     ],
 )

@@ -193,6 +193,7 @@ def test_neighbors_of_a_small_cell(space: NASBench101) -> None:
     assert all("conv3x3" in text for text in beside)
 
 
+@pytest.mark.slow
 def test_every_cell_is_reached_from_every_other(space: NASBench101) -> None:
     """By single changes; checked on the cells of up to four vertices, with those of five on the way."""
     small = {text for text in space.enumerate() if text.count("|") <= 2}

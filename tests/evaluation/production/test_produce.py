@@ -104,7 +104,7 @@ def test_a_part_of_a_group_has_the_numbers_of_the_whole(
     assert found.records[unit].columns == finished[1].records[unit].columns
 
 
-@pytest.mark.parametrize("shares", [2, 3, 7])
+@pytest.mark.parametrize("shares", [3, *(pytest.param(n, marks=pytest.mark.slow) for n in (2, 7))])
 def test_shares_make_the_whole(
     shares: int, finished: tuple[Path, Found], call: Any, tmp_path: Path, cells: list[str]
 ) -> None:
