@@ -43,6 +43,9 @@ from agnet.targets import Targets
 DIRECTIONS = 4
 """Criteria that ascents are spread over: weightings of several objectives, optimisms of the acquisition function."""
 
+NEAR = 10
+"""Steps of the search for a latent vector from the one of a cell that differs in one change."""
+
 MAX_SEED = 2**31 - 1
 
 
@@ -130,7 +133,7 @@ class LatentSearch(AbstractGenerativeOptimizer):
             isomorphs.settle(posterior, self._pool, targets.latent)
         rows = self.acquisition(posterior, n, targets=targets, generator=self._random, groups=groups)
         chosen = [self._pool[row] for row in rows]
-        self._latents |= {architecture: decoded[architecture] for architecture in chosen}
+        self._latents |= zip(chosen, self._latents_of(chosen, decoded), strict=True)
         return chosen
 
     def imagine(self, n: int, outcomes: Outcomes | None = None) -> Imagined:
@@ -174,6 +177,18 @@ class LatentSearch(AbstractGenerativeOptimizer):
         graphs = self.space.encode(missing)
         self._latents |= zip(missing, invert(self.generator, graphs, generator=self._random), strict=True)
 
+    def _latents_of(
+        self, chosen: Sequence[str], found: Mapping[str, Float[Tensor, " latent"]]
+    ) -> Sequence[Float[Tensor, " latent"]]:
+        """Latent vectors of chosen cells; those of neighbours, which were not decoded, are sought from where the cells
+        beside them are.
+        """
+        latents = [found[architecture] for architecture in chosen]
+        if not chosen or not self.proposal.neighbors:
+            return latents
+        graphs, start = self.space.encode(chosen), torch.stack(latents)
+        return list(invert(self.generator, graphs, generator=self._random, start=start, steps=NEAR))
+
     def _retrain(self) -> dict[str, float]:
         """Move the generator toward what is good; the losses of the last step."""
         known = self._archive.architectures
@@ -197,23 +212,29 @@ class LatentSearch(AbstractGenerativeOptimizer):
     def _decode_candidates(
         self, targets: Targets, isomorphs: Isomorphs | None = None
     ) -> dict[str, Float[Tensor, " latent"]]:
-        """New cells that latent vectors decode to, each with the first such vector."""
+        """New cells that latent vectors decode to, each with the first such vector, and neighbours of the best and of
+        the most wanted ones, each with the vector of the cell beside it.
+        """
         best = hypervolume_rank(targets.outcomes).argsort(stable=True)[: self.proposal.elites]
         known = self._archive.architectures
-        latents = [self._latents[known[i]] for i in best.tolist()]
-        elites = torch.stack(latents) if latents else torch.zeros(0, self.generator.latent)
+        best = {known[i]: self._latents[known[i]] for i in best.tolist()}
+        elites = torch.stack(list(best.values())) if best else torch.zeros(0, self.generator.latent)
         found: dict[str, Tensor] = {}
         drawn = self.proposal.draw(self.generator, elites, generator=self._random)
         self._collect(likeliest_graphs(decode(self.generator, drawn), self.space), drawn, found)
+        self._collect_neighbors(best, found)
         if found and self.proposal.steps and self.proposal.ascents:
             criteria = self._criteria(targets)
             starts = self._most_wanted(found, criteria, -(-self.proposal.ascents // DIRECTIONS), isomorphs)
-            for z, passed in self.proposal.ascend(self.generator, starts, self._score(criteria), space=self.space):
+            begin = torch.stack([found[architecture] for architecture in starts])
+            for z, passed in self.proposal.ascend(self.generator, begin, self._score(criteria), space=self.space):
                 self._collect(passed, z, found)
         for _ in range(self.proposal.rounds if found else 0):
             wanted = self._most_wanted(found, self._criteria(targets), self.proposal.wanted, isomorphs)
-            near = self.proposal.near(wanted.unique(dim=0), generator=self._random)
+            z = torch.stack([found[architecture] for architecture in wanted]).unique(dim=0)
+            near = self.proposal.near(z, generator=self._random)
             self._collect(likeliest_graphs(decode(self.generator, near), self.space), near, found)
+            self._collect_neighbors({architecture: found[architecture] for architecture in wanted}, found)
         return found
 
     def _criteria(self, targets: Targets) -> list[Criterion]:
@@ -227,19 +248,29 @@ class LatentSearch(AbstractGenerativeOptimizer):
         criteria: Sequence[Criterion],
         each: int,
         isomorphs: Isomorphs | None,
-    ) -> Float[Tensor, "wanted latent"]:
-        """Latent vectors of the cells that the acquisition function prefers, as many by every criterion in turn."""
-        latents, posterior = torch.stack(list(found.values())), self.model.predict(self.features(list(found)))
+    ) -> list[str]:
+        """Cells that the acquisition function prefers, as many by every criterion in turn."""
+        cells = list(found)
+        posterior = self.model.predict(self.features(cells))
         if isomorphs is not None:
-            isomorphs.settle(posterior, list(found), criteria[0].targets.latent)
+            isomorphs.settle(posterior, cells, criteria[0].targets.latent)
         scores = torch.stack([self.acquisition.scores(posterior, c, generator=self._random) for c in criteria])
-        return latents[scores.topk(min(each, len(latents)), dim=1).indices.flatten()]
+        return [cells[row] for row in scores.topk(min(each, len(cells)), dim=1).indices.flatten().tolist()]
 
     def _collect(self, graphs: Graphs, z: Float[Tensor, "batch latent"], found: dict[str, Tensor]) -> None:
         """Note new cells with their latent vectors."""
         for row, architecture in enumerate(self.space.decode(graphs)):
             if architecture is not None and architecture not in self._archive and architecture not in found:
                 found[architecture] = z[row]
+
+    def _collect_neighbors(self, around: Mapping[str, Float[Tensor, " latent"]], found: dict[str, Tensor]) -> None:
+        """Note new neighbours of cells, drawn by chance, with the cells' latent vectors."""
+        for architecture, z in around.items() if self.proposal.neighbors else ():
+            beside = self.space.neighbors(architecture)
+            order = torch.randperm(len(beside), generator=self._random)[: self.proposal.neighbors]
+            for row in order.tolist():
+                if beside[row] not in self._archive:
+                    found.setdefault(beside[row], z)
 
     def _score(self, criteria: Sequence[Criterion]) -> Score:
         """The acquisition function of decoded graphs, an equal part of a batch by each criterion."""

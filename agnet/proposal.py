@@ -15,6 +15,8 @@ from agnet.spaces.base import AbstractSpace
 Score = Callable[[RelaxedGraphs], Float[Tensor, " batch"]]
 """How much a query of each graph is wanted; differentiable."""
 
+COUNTS = ("prior", "elites", "copies", "ascents", "steps", "rounds", "wanted", "neighbors")
+
 
 @dataclass(frozen=True)
 class Proposal:
@@ -33,6 +35,8 @@ class Proposal:
             decisive generator are so large that the softmax passes nothing.
         rounds: how often, after the ascents, the search goes on around the most wanted graphs found so far.
         wanted: such graphs per criterion and round.
+        neighbors: of each of the best cells, and of each cell that a round goes on from, so many that lie one change
+            away in the space, drawn by chance, join what is decoded; for generators that cannot copy a cell.
 
     Raises:
         ConfigurationError: if nothing is drawn, or a number is out of range.
@@ -49,10 +53,10 @@ class Proposal:
     temperature: float = 4.0
     rounds: int = 8
     wanted: int = 8
+    neighbors: int = 0
 
     def __post_init__(self) -> None:
-        counts = min(self.prior, self.elites, self.copies, self.ascents, self.steps, self.rounds, self.wanted)
-        if counts < 0 or self.prior + self.elites * self.copies < 1:
+        if min(getattr(self, count) for count in COUNTS) < 0 or self.prior + self.elites * self.copies < 1:
             raise ConfigurationError(f"a proposal needs something to start from and no negative counts, got {self}")
         if not 0 <= self.least <= self.most <= 1 or not self.step_size > 0 or not self.temperature > 0:
             raise ConfigurationError(

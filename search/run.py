@@ -145,7 +145,7 @@ def _table_paths(config: dict[str, Any]) -> dict[str, list[str]]:
     if "tables" not in config["objective"]:  # a live evaluation
         return {}
     tables = config["objective"]["tables"]
-    if isinstance(tables, str) or not tables:
+    if not isinstance(tables, list):
         raise ConfigurationError(f"objective.tables={tables} must be a list of files, e.g. [mine.parquet]")
     return {"tables": [str(ROOT / t) if not Path(t).exists() and (ROOT / t).exists() else t for t in tables]}
 
@@ -228,10 +228,11 @@ def _told_apart() -> str:
     named = {"experiment", "optimizer", "seed"} | (set() if job.runtime.choices.get("experiment") else {"space"})
     given = {override.split("=")[0].lstrip("+~"): override for override in job.overrides.task}
     root = job.job.config_name
+    whole = compose(root, list(given.values()))
 
     def changes(key: str) -> bool:
         try:
-            return compose(root, [given[k] for k in given if k != key]) != compose(root, list(given.values()))
+            return compose(root, [given[k] for k in given if k != key]) != whole
         except HydraException:  # others build upon it
             return True
 

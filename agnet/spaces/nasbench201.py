@@ -7,7 +7,7 @@ import itertools
 import random
 import re
 from collections.abc import Sequence
-from functools import cache, cached_property
+from functools import cache
 
 from agnet.errors import InvalidArchitecture
 from agnet.spaces import edge_cells
@@ -96,6 +96,17 @@ def _cells_by_id() -> tuple[str, ...]:
     return tuple(cells)
 
 
+@cache
+def _isomorphs() -> list[int]:
+    first: dict[str, int] = {}
+    return [first.setdefault(isomorphism_key(a), i) for i, a in enumerate(_cells_by_id())]
+
+
+@cache
+def _ids() -> dict[str, int]:
+    return {a: i for i, a in enumerate(_cells_by_id())}
+
+
 class NASBench201(EdgeCells):
     """The NAS-Bench-201 topology space, with the benchmark's own ids.
 
@@ -119,14 +130,9 @@ class NASBench201(EdgeCells):
     def canonical(self, architecture: str) -> str:
         """The lowest-id member of the cell's class under :func:`isomorphism_key`."""
         parse(architecture)
-        return _cells_by_id()[self.isomorphs[self._ids[architecture]]]
+        return _cells_by_id()[_isomorphs()[_ids()[architecture]]]
 
-    @cached_property
+    @property
     def isomorphs(self) -> list[int]:
         """For every id the lowest id of its isomorphism class (6,466 distinct)."""
-        first: dict[str, int] = {}
-        return [first.setdefault(isomorphism_key(a), i) for i, a in enumerate(_cells_by_id())]
-
-    @cached_property
-    def _ids(self) -> dict[str, int]:
-        return {a: i for i, a in enumerate(_cells_by_id())}
+        return _isomorphs()

@@ -95,6 +95,32 @@ def test_rounds_lead_from_the_most_wanted_cells_to_more_wanted_ones() -> None:
     assert len(best & set(pool)) >= 20
 
 
+def test_neighbours_of_the_best_and_of_the_most_wanted_join_the_pool() -> None:
+    every = len(SPACE.neighbors(SPACE.enumerate()[0]))
+    few = {"prior": 64, "elites": 1, "copies": 8, "ascents": 0}
+    search = optimizer(proposal=Proposal(**few, rounds=0, neighbors=every), repeat_isomorphs=True)
+    first = rounds(search, 1)
+    best = max(first, key=lambda architecture: float(unlimited([architecture]).values))
+    search.ask(16)
+    assert {*SPACE.neighbors(best)} <= {*search.pool(), *first}
+
+    without, bounds = wanted(Proposal(**few, rounds=0))
+    pool, _ = wanted(Proposal(**few, rounds=4, neighbors=8))
+    cells = list(SPACE.enumerate())
+    most = {cells[i] for i in bounds.topk(16).indices.tolist()}
+    assert len(most & set(without)) <= 2
+    assert len(most & set(pool)) >= 12
+
+
+def test_a_neighbour_has_a_latent_vector_of_its_own() -> None:
+    few = Proposal(prior=16, elites=4, copies=0, ascents=0, rounds=2, neighbors=16)
+    search = optimizer(proposal=few, fine_tuning=FineTuning(steps=0))
+    asked = rounds(search, 3)[16:]
+    z = torch.stack([search._latents[a] for a in asked])
+    found = SPACE.decode(likeliest_graphs(decode(search.generator, z)))
+    assert sum(a == b for a, b in zip(found, asked, strict=True)) >= 29
+
+
 def test_every_generated_query_is_what_its_latent_vector_decodes_to() -> None:
     search = optimizer(fine_tuning=FineTuning(steps=0))
     asked = rounds(search, 3)[16:]

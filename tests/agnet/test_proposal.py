@@ -19,6 +19,7 @@ CONV = 2 + 1  # type of a 3x3 convolution
         {"prior": 0, "elites": 0},
         {"steps": -1},
         {"rounds": -1},
+        {"neighbors": -1},
         {"least": 0.5, "most": 0.4},
         {"most": 1.5},
         {"step_size": 0.0},

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from agnet.arguments import check_arguments
 from agnet.paths import CONF_DIR
-from search.comparison.plan import make_plan
+from search.comparison.plan import Plan, make_plan
 
 SHARED = {"hydra_quiet"}
 """Parts of every root that are no command."""
@@ -65,17 +65,33 @@ def test_roots_compose_and_have_a_command(path: Path) -> None:
         get_object(target)
 
 
+def planned(path: Path, config: dict[str, Any], overrides: list[str], **changes: Any) -> Plan:
+    """All runs of a comparison, with changes to its own settings."""
+    plan = make_plan({**config, **changes}, overrides, default_problem=path.stem, out=Path("there"))
+    assert len(plan.cells) == len(plan.problems) * len(plan.optimizers) * config["seeds"]
+    return plan
+
+
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda p: p.stem)
 def test_experiments_compose_with_their_command(path: Path) -> None:
     module, *overrides = command(path)
     assert f"experiment={path.stem}" in overrides
     config = plain(composed(MODULES[module], *overrides, "data_root=there"))
     if module == "search.compare":  # a single search can be asked of it too
-        plan = make_plan(config, overrides, default_problem=path.stem, out=Path("there"))
-        assert len(plan.cells) == len(plan.problems) * len(plan.optimizers) * config["seeds"]
+        first = planned(path, config, overrides, optimizers=config["optimizers"][:1])
+        assert set(first.problems) == set(config["problems"] or [path.stem])
+        others = planned(path, config, overrides, only=list(config["problems"])[:1] if config["problems"] else None)
+        assert len(others.optimizers) == len(config["optimizers"])
         composed("search", f"experiment={path.stem}")
     for target in targets(config):
         get_object(target)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", [p for p in EXPERIMENTS if command(p)[0] == "search.compare"], ids=lambda p: p.stem)
+def test_every_problem_composes_with_every_optimizer(path: Path) -> None:
+    module, *overrides = command(path)
+    planned(path, plain(composed(MODULES[module], *overrides, "data_root=there")), overrides)
 
 
 @pytest.mark.parametrize("path", OPTIONS, ids=lambda p: f"{p.parent.name}/{p.stem}")

@@ -1,6 +1,7 @@
 """Objects as the commands build them from ``conf``."""
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from omegaconf import DictConfig
 from agnet.paths import CONF_DIR
 
 
+@cache
 def composed(*overrides: str) -> DictConfig:
     """``conf/search.yaml`` with overrides."""
     with initialize_config_dir(version_base="1.3", config_dir=str(CONF_DIR)):

@@ -15,7 +15,7 @@ from evaluation.attacks import AbstractAttack, BatchAttack, Ensemble, SteppedAtt
 from evaluation.network import CellNetwork, NetworkShape
 
 CELL = "|nor_conv_3x3~0|+|none~0|nor_conv_3x3~1|+|skip_connect~0|none~1|skip_connect~2|"
-SMALL = {"steps": 5, "queries": 20, "targets": 3}
+SMALL = {"steps": 3, "queries": 12, "targets": 2}
 FILES = sorted((CONF_DIR / "attack").glob("*.yaml"))
 
 

@@ -23,11 +23,32 @@ OPTIMIZERS = sorted(p.stem for p in (CONF_DIR / "optimizer").glob("*.yaml"))
 OF_ONE_SPACE = {"agnet_in_turn": "darts", "local_search_in_turn": "darts"}
 """Optimizers that are not for every space, and theirs."""
 
-SHORTER = {name: {"queries": 16} for name in OF_ONE_SPACE}
-"""Settings with which a few rounds see all phases of an optimizer."""
+MODEL = {"iterations": 5}
+CANDIDATES = {"mutated": 200, "drawn": 100}
+SMALL = {
+    "model": MODEL,
+    "proposal": {"prior": 128, "elites": 4, "copies": 4, "ascents": 16, "steps": 2, "rounds": 1},
+    "fine_tuning": {"steps": 2},
+}
+TREES = {"surrogate": {"rounds": 20}}
+SHORTER = {
+    "agnet": SMALL,
+    "agnet_faithful": {"retraining": {"epochs": 2}},
+    "agnet_in_turn": {"queries": 16, "inner": SMALL},
+    "agnet_near": SMALL,
+    "agnet_xgb": TREES,
+    "agnet_xgb_ranking": TREES,
+    "bananas": {"model": {"members": 3, "steps": 50}, "candidates": CANDIDATES},
+    "bayesian_optimization": {"model": MODEL, "candidates": CANDIDATES},
+    "gp_enumerate": {"model": MODEL},
+    "gp_parego": {"model": MODEL},
+    "local_search_in_turn": {"queries": 16},
+    "xgboost_enumerate": {"model": {"members": 3, "rounds": 10}},
+}
+"""Settings with which a few rounds see all phases of an optimizer, in less time."""
 
-SLOW = {"agnet_in_turn"}
-"""Made of two optimizers that have been through all of this by themselves."""
+SLOW = {"agnet_in_turn", "agnet_near"}
+"""Made of optimizers, or of the parts of one, that have been through all of this by themselves."""
 
 Make = Callable[..., AbstractOptimizer]
 
@@ -129,7 +150,9 @@ def test_the_seed_decides_and_nothing_else(make: Make) -> None:
     assert set(other[8:]) != set(first[8:])
 
 
-@pytest.mark.parametrize("before", [0, 1, 2, 3])
+@pytest.mark.parametrize(
+    "before", [0, pytest.param(1, marks=pytest.mark.slow), 2, pytest.param(3, marks=pytest.mark.slow)]
+)
 def test_a_saved_state_continues_identically(make: Make, before: int) -> None:
     whole = make()
     rounds(whole, before)
@@ -174,7 +197,7 @@ def test_a_small_part_of_the_space_is_searched_to_its_end(
 ) -> None:
     """Isolated cells: neighbours are missing, most of what is generated or bred is no member."""
     part = Subspace(enumerable, enumerable.enumerate()[:30])
-    optimizer = build("optimizer", name, space=part, seed=0, initial=8)
+    optimizer = build("optimizer", name, space=part, seed=0, initial=8, **SHORTER.get(name, {}))
     asked = rounds(optimizer, 3)
     asked += optimizer.ask(8)
     assert len(asked) == 30

@@ -78,9 +78,10 @@ def assert_same(first: Evaluation, second: Evaluation, rows: Tensor | slice = sl
 @pytest.mark.parametrize(
     ("cell", "channels", "cells_per_stage", "size", "mode"),
     [
-        (RICH, 2, 1, 8, "published"),
+        pytest.param(RICH, 2, 1, 8, "published", marks=pytest.mark.slow),
         (RICH, 2, 1, 8, "worst_case"),
-        (ONES, 4, 2, 8, "published"),
+        (ONES, 2, 1, 8, "published"),
+        pytest.param(ONES, 4, 2, 8, "published", marks=pytest.mark.slow),
         pytest.param(POOLS, 8, 1, 16, "worst_case", marks=pytest.mark.slow),
         (CONSTANT, 16, 1, 8, "published"),
     ],
@@ -120,9 +121,9 @@ def test_company_does_not_matter_to_more_networks(channels: int, cells_per_stage
         test_company_does_not_matter(cell, channels, cells_per_stage, size, mode)
 
 
-@MODES
+@pytest.mark.parametrize("mode", [pytest.param("published", marks=pytest.mark.slow), "worst_case"])
 def test_bfloat16_search_is_as_reproducible(mode: str) -> None:
-    network, x = spread(RICH), pictures(14)
+    network, x = spread(RICH), pictures(9)
     y = labels_of(network, x)
     first, second = (
         evaluate(network, x, y, attacks(), mode=mode, precision="bfloat16", batch_size=size) for size in (4, 100)
@@ -137,11 +138,13 @@ def chunked(monkeypatch: pytest.MonkeyPatch, chunk: int) -> None:
     )
 
 
-@pytest.mark.parametrize(("mode", "precision"), [("published", "float32"), ("worst_case", "bfloat16")])
+@pytest.mark.parametrize(
+    ("mode", "precision"), [("published", "float32"), pytest.param("worst_case", "bfloat16", marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("chunk", [10])
 def test_looking_rarely_changes_nothing(mode: str, precision: str, chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """As on devices that should not be waited for: ten evaluations between two looks."""
-    network, x = spread(RICH), pictures(14)
+    network, x = spread(RICH), pictures(10)
     y = labels_of(network, x)
     often = evaluate(network, x, y, attacks(), mode=mode, precision=precision, batch_size=8)
     chunked(monkeypatch, chunk)
@@ -243,7 +246,7 @@ def test_reported_images_are_what_is_reported_of_them(mode: str) -> None:
 )
 def test_the_worst_case_is_the_worst_of_all_smaller_radii(attack: SteppedAttack) -> None:
     """Brute force: every radius by itself, any misclassified iterate, then a running OR."""
-    network, x = spread(RICH), pictures(24)
+    network, x = spread(RICH), pictures(14)
     y = labels_of(network, x)
     found = evaluate(network, x, y, [attack], mode="worst_case", keep_images=True, seed=1)
     target = dataclasses.replace(target_of(network, x, y), seed=1)

@@ -27,6 +27,7 @@ SMALL = [
     "objective.protocol.dataset.num_test=30",
     "objective.protocol.network.channels=2",
     "objective.protocol.recipe.epochs=1",
+    "objective.protocol.recipe.batch_size=256",
     "objective.protocol.attack.fgsm.eps=[16]",
     "objective.protocol.attack.pgd.steps=1",
 ]
@@ -106,14 +107,15 @@ def test_a_search_resumes_and_reports(tmp_path: Path, evaluated: list[Unit]) -> 
     cfg = composed(
         f"objective.store={tmp_path / 'store'}",
         "optimizer=random_search",
+        "objective.maximize=[live_valid]",
         "objective.report=[live_test]",
-        "budget=6",
-        "initial=3",
-        "batch=3",
+        "budget=4",
+        "initial=2",
+        "batch=2",
         "plot=false",
     )
     result = execute(cfg, optimizer_name="random_search", run_directory=tmp_path / "run")
-    assert result["queries"] == 6
+    assert result["queries"] == 4
     assert set(result["best"]["report"]) == {"live_test"}
     assert len(evaluated) == len(set(evaluated))
     count = len(evaluated)

@@ -21,6 +21,7 @@ SMALL = [
     "dataset.num_test=30",
     "network.channels=2",
     "recipe.epochs=1",
+    "recipe.batch_size=256",
     "attack.fgsm.eps=[16]",
     "attack.pgd.eps=[8,24]",
     "attack.pgd.steps=1",
@@ -114,10 +115,12 @@ def test_a_folder_of_another_protocol(
     assert "Traceback" not in error
 
 
-def test_a_wrong_choice_names_the_choices(tmp_path: Path) -> None:
-    done = as_process("dataset=mnist", f"out={tmp_path}")
-    assert done.returncode == 2
-    said = done.stdout + done.stderr
+def test_a_wrong_choice_names_the_choices(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert here(monkeypatch, "dataset=mnist", f"out={tmp_path}") == 2
+    captured = capfd.readouterr()
+    said = captured.out + captured.err
     assert "Could not find 'dataset/mnist'" in said
     assert "choose from cifar10, " in said
     assert "Traceback" not in said
@@ -163,7 +166,8 @@ def test_bad_input(
     override: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Exit status 2 and a text that names the culprit, without a traceback."""
-    assert here(monkeypatch, "num_architectures=1", f"out={tmp_path / 'out'}", override) == 2
+    engine = [] if override.startswith("engine.") else ["engine=inline"]
+    assert here(monkeypatch, "num_architectures=1", *engine, f"out={tmp_path / 'out'}", override) == 2
     captured = capfd.readouterr()
     assert said in captured.out + captured.err
     assert "Traceback" not in captured.out + captured.err

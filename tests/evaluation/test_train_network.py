@@ -163,6 +163,7 @@ def test_torchrun(tmp_path: Path) -> None:
 
 
 @pytest.mark.data
+@pytest.mark.slow
 def test_a_few_steps_on_cifar10(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if not (DATA / "cifar10_labels.npz").is_file():
         pytest.skip(f"{DATA} has no CIFAR-10")

@@ -26,10 +26,10 @@ from search.comparison.work import run_cell
 
 @pytest.fixture
 def call(table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Compare two cheap optimizers on the made-up table; the report."""
+    """Compare two cheap optimizers on the made-up table; the report. Figures take longer than all else."""
     monkeypatch.setattr(command, "instantiate", lambda cfg, **_: InlineEngine())
 
-    def called(*overrides: str) -> str:
+    def called(*overrides: str, figures: bool = False) -> str:
         settings = [
             "optimizers=[random_search,local_search]",
             f"objective.tables=[{table}]",
@@ -42,7 +42,10 @@ def call(table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         keys = {override.split("=")[0] for override in overrides}
         kept = [setting for setting in settings if setting.split("=")[0] not in keys]
         monkeypatch.setattr(sys, "argv", ["search/compare.py", *kept, *overrides])
-        main()
+        with monkeypatch.context() as patch:
+            if not figures:
+                patch.setattr(command, "plot_problem", lambda *_: None)
+            main()
         return (tmp_path / "out" / "report.md").read_text()
 
     return called
@@ -57,7 +60,7 @@ PROBLEMS = ("plain", "limited", "front")
 
 
 def test_tables_figures_and_numbers(call: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    report, out = call("at=[20,40]"), tmp_path / "out"
+    report, out = call("at=[20,40]", figures=True), tmp_path / "out"
     said = capfd.readouterr().out
     assert "max cifar10micro_valid" in report
     assert "| random_search | 3 |" in report
@@ -131,7 +134,7 @@ def test_limits_and_their_protocol_are_in_the_table(call: Any, tmp_path: Path, p
 
 def test_nothing_feasible_is_no_number(call: Any, tmp_path: Path) -> None:
     limit = "objective.constraints={cifar10micro_cpu_latency_ms: {max: 0.01}}"
-    report = call(limit, "objective.report=[cifar10micro_test]")
+    report = call(limit, "objective.report=[cifar10micro_test]", figures=True)
     assert "No architecture can: none of the 15625" in report
     assert "(3 without)" in report
     assert {row["best/cifar10micro_valid"] for row in rows(tmp_path / "out" / "runs.csv")} == {""}
@@ -149,6 +152,7 @@ def test_three_objectives(call: Any, tmp_path: Path) -> None:
     call(
         "objective.maximize=[cifar10micro_valid,cifar10micro_valid_pgd_eps4]",
         "objective.minimize=[cifar10micro_cpu_latency_ms]",
+        figures=True,
     )
     assert matplotlib.image.imread(tmp_path / "out" / "nasbench201.png")[..., :3].std() > 0.01
 
@@ -156,7 +160,7 @@ def test_three_objectives(call: Any, tmp_path: Path) -> None:
 def test_several_problems_have_an_overview(call: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     limit = "objective.constraints={cifar10micro_cpu_latency_ms:{max: 0.5}}"
     problems = f"problems={{plain: ['threads=1'], limited: ['{limit}'], front: ['objective.minimize=[parameters]']}}"
-    report = call(problems, "at=[20,40]", "objective.report=[]", "brief=true")
+    report = call(problems, "at=[20,40]", "objective.report=[]", "brief=true", figures=True)
     [plain, limited, front] = [next(x for x in report.splitlines() if x.startswith(f"| {n}")) for n in PROBLEMS]
     runs = rows(tmp_path / "out" / "runs.csv")
     best = [float(r["best/cifar10micro_valid"]) for r in runs if r["problem"] == "plain" and r["queries"] == "40"]
@@ -244,6 +248,7 @@ def test_what_the_user_can_mend_is_said_in_words(
     assert not (tmp_path / "out" / "runs").exists()
 
 
+@pytest.mark.slow
 def test_a_killed_comparison_continues(table: Path, tmp_path: Path) -> None:
     """As a user starts it, with processes of its own, killed with SIGKILL in the middle and started again."""
     arguments = [

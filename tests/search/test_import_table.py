@@ -59,6 +59,18 @@ def test_every_kind_is_a_reader(path: Path) -> None:
     assert path.stem in (ROOT / "docs" / "import.md").read_text()
 
 
+def test_a_table_and_what_is_said_of_it(
+    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "new" / "table.parquet"
+    monkeypatch.setattr(sys, "argv", ["search/import_table.py", "kind=robustness", f"path={tree}", f"out={out}"])
+    main()
+    said = capfd.readouterr()
+    assert (said.out, said.err) == (f"{out}: 1 architectures, 2 columns: isomorph, cifar10_clean\n", "")
+    assert read_table([out], ["cifar10_clean"]).values.tolist() == [[50.0]]
+
+
+@pytest.mark.slow
 def test_a_table_from_a_shell(tree: Path, tmp_path: Path) -> None:
     """As in the yaml's first line, and quiet."""
     out = tmp_path / "new" / "table.parquet"

@@ -224,7 +224,13 @@ class BrokenRun:
         self.fail("finish")
 
 
-@pytest.mark.parametrize("part", ["init", "start", "log", "conclude", "summary", "artifact", "finish", "teardown"])
+@pytest.mark.parametrize(
+    "part",
+    [
+        *("init", "log", "finish", "teardown"),
+        *(pytest.param(part, marks=pytest.mark.slow) for part in ("start", "conclude", "summary", "artifact")),
+    ],
+)
 def test_a_failing_wandb_costs_one_line(
     table: Path,
     tmp_path: Path,
@@ -246,7 +252,13 @@ def test_a_failing_wandb_costs_one_line(
     monkeypatch.setattr("wandb.init", init)
     monkeypatch.setattr("wandb.teardown", teardown)
     folder = tmp_path / "run"
-    overrides = ["optimizer=random_search", f"objective.tables=[{table}]", "budget=20", f"run_dir={folder}"]
+    overrides = [
+        "optimizer=random_search",
+        f"objective.tables=[{table}]",
+        "budget=20",
+        "plot=false",
+        f"run_dir={folder}",
+    ]
     monkeypatch.setattr(sys, "argv", ["search/run.py", *overrides, "logger=wandb"])
     main()
     said = capfd.readouterr()

@@ -14,6 +14,9 @@ from agnet.paths import ROOT
 from agnet.spaces import NASBench201, TransNASMicro
 from search.run import main
 
+FEWER = ("optimizer.proposal.prior=256", "optimizer.proposal.ascents=32", "optimizer.proposal.rounds=4", "plot=false")
+"""Candidates than by default."""
+
 ACCURACIES = ROOT.parent / "shared" / "data" / "nasbench201_accuracy.parquet"
 
 
@@ -37,13 +40,14 @@ def test_a_table_made_from_a_csv(call: Any, tmp_path: Path) -> None:
     lines = [f"{cell},{space.parse(cell).count('nor_conv_3x3')}.0" for cell in space.enumerate()]
     (tmp_path / "mine.csv").write_text("\n".join(["architecture,score", *lines]))
     pq.write_table(csv.read_csv(tmp_path / "mine.csv"), tmp_path / "mine.parquet")
-    result = call(tmp_path / "mine.parquet", "optimizer=agnet", "objective.maximize=[score]", "budget=64")
+    result = call(tmp_path / "mine.parquet", "optimizer=agnet", "objective.maximize=[score]", "budget=64", *FEWER)
     assert result["space"] == "transnas_micro"
     assert result["pretrained"]["sha256"]
     assert result["best"]["architecture"] == "64-41414-3_33_333"
 
 
 @pytest.mark.data
+@pytest.mark.slow
 @pytest.mark.skipif(not ACCURACIES.exists(), reason=f"no {ACCURACIES}")
 def test_accuracies_of_the_same_cells_in_the_other_notation(call: Any, tmp_path: Path) -> None:
     """NAS-Bench-201's cells without pools, as the micro space writes them: better than random search."""

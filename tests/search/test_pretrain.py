@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from agnet.weights import load_generator
 from search import pretrain as command
 from search.pretrain import run
 
-SMALL = ("generator.state=8", "generator.latent=4", "schedule.steps=3", "schedule.batch_size=8", "draws=50", "seed=4")
+SMALL = ("generator.state=8", "generator.latent=4", "schedule.steps=3", "schedule.batch_size=8", "draws=20", "seed=4")
 
 
 def pretrain(out: Path, *overrides: str) -> None:
@@ -19,14 +20,21 @@ def pretrain(out: Path, *overrides: str) -> None:
     run(cfg)
 
 
+@pytest.fixture(scope="module")
+def pretrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with one generator. Tests work on copies."""
+    out = tmp_path_factory.mktemp("pretrained") / "a"
+    pretrain(out)
+    return out
+
+
 def test_a_pretrained_generator_is_loadable_reproducible_and_accounted_for(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    pretrained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pretrain(tmp_path / "a")
     pretrain(tmp_path / "b")
     assert "validity" in capsys.readouterr().out
     name = "generator_nasbench201.safetensors"
-    model, entry = load_generator(NASBench201(), tmp_path / "a" / name)
+    model, entry = load_generator(NASBench201(), pretrained / name)
     assert model.settings()["state"] == 8
     assert entry["seed"] == 4
     assert entry["command"].startswith("python -m search.pretrain")
@@ -34,14 +42,14 @@ def test_a_pretrained_generator_is_loadable_reproducible_and_accounted_for(
     assert load_generator(NASBench201(), tmp_path / "b" / name)[1]["sha256"] == entry["sha256"]
 
 
-def test_other_pairings_have_files_of_their_own(tmp_path: Path) -> None:
-    pretrain(tmp_path)
-    pretrain(tmp_path, "pairing=noise")
-    assert {p.name for p in tmp_path.glob("*.safetensors")} == {
+def test_other_pairings_have_files_of_their_own(pretrained: Path, tmp_path: Path) -> None:
+    out = Path(shutil.copytree(pretrained, tmp_path / "out"))
+    pretrain(out, "pairing=noise")
+    assert {p.name for p in out.glob("*.safetensors")} == {
         "generator_nasbench201.safetensors",
         "generator_nasbench201_noise.safetensors",
     }
-    entry = load_generator(NASBench201(), tmp_path / "generator_nasbench201_noise.safetensors")[1]
+    entry = load_generator(NASBench201(), out / "generator_nasbench201_noise.safetensors")[1]
     assert entry["pairing"]["_target_"].endswith("FreshNoise")
 
 

@@ -11,6 +11,9 @@ from search.propose import run
 from search.run import execute
 
 SMALL = ["budget=32", "progress=false", "plot=false", "objective.report=[]"]
+FEWER = ["optimizer.proposal.prior=256", "optimizer.proposal.ascents=32", "optimizer.proposal.rounds=2"]
+"""Candidates than by default."""
+
 LATENCY = "cifar10micro_cpu_latency_ms"
 Ask = Callable[..., str]
 
@@ -26,6 +29,7 @@ def searched(out: Path, *overrides: str) -> Path:
 def front(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return searched(
         tmp_path_factory.mktemp("run") / "front",
+        *FEWER,
         "objective.maximize=[cifar10micro_test_pgd_eps4]",
         f"objective.minimize=[{LATENCY}]",
     )
@@ -70,6 +74,7 @@ def test_the_same_question_has_the_same_answer_and_tighter_ones_others(front: Pa
 def test_limits_of_the_search_hold_without_others(tmp_path: Path, ask: Ask) -> None:
     folder = searched(
         tmp_path / "limited",
+        *FEWER,
         "objective.maximize=[cifar10micro_valid]",
         f"objective.constraints={{{LATENCY}: {{max: 0.4}}}}",
     )

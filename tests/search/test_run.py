@@ -24,13 +24,14 @@ LATENCY = ["objective.report=[]", "objective.constraints={cifar10micro_cpu_laten
 
 @pytest.fixture
 def call(table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Run the command with random search on the made-up table; the result file's content."""
+    """Run the command with random search on the made-up table, without a figure; the result file's content."""
 
     def called(*overrides: str) -> dict[str, Any]:
         settings = [
             "optimizer=random_search",
             f"objective.tables=[{table}]",
             "budget=40",
+            "plot=false",
             f"run_dir={tmp_path / 'run'}",
         ]
         keys = {override.split("=")[0] for override in overrides}
@@ -48,7 +49,7 @@ def times(folder: Path) -> dict[str, int]:
 
 
 def test_a_run_of_the_default_objective(call: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    result = call("seed=5")
+    result = call("seed=5", "plot=true")
     assert list(result) == [
         *("space", "optimizer", "seed", "budget", "queries", "wall_seconds", "optimizer_seconds"),
         *("best", "pareto", "surrogate_spearman", "pretrained", "exact", "selections", "hypervolume"),
@@ -144,11 +145,11 @@ def test_an_interrupted_run_continues(call: Any, tmp_path: Path, monkeypatch: py
     def interrupted(*args: Any, **settings: Any) -> None:
         raise KeyboardInterrupt
 
-    for name in ("plot_history", "write_result"):
+    for name, plot in (("plot_history", "true"), ("write_result", "false")):
         with monkeypatch.context() as patch:
             patch.setattr(command, name, interrupted)
             with pytest.raises(SystemExit) as stop:
-                call()
+                call(f"plot={plot}")
         assert stop.value.code == 130
         assert not (tmp_path / "run" / "result.json").exists()
     times = {"wall_seconds": 0, "optimizer_seconds": 0}
@@ -218,7 +219,7 @@ def test_a_malformed_row_is_named_even_where_the_count_is_right(refused: Any, ta
         (["save_every=often"], ["save_every=often", "seconds"]),
         (["force=perhaps"], ["force=perhaps", "true or false"]),
         (["objective.tables=[nowhere.parquet]"], ["nowhere.parquet", "objective.tables"]),
-        (["objective.tables=[]"], ["objective.tables=[]", "[mine.parquet]"]),
+        (["objective.tables=[]"], ["no table", "[path.parquet]"]),
         (["objective.tables=mine.parquet"], ["objective.tables=mine.parquet", "[mine.parquet]"]),
         (["objective.maximize=[cifar10micro_vaild]"], ["cifar10micro_vaild", "cifar10micro_valid"]),
         (["objective.maximize=[]"], ["nothing to optimise"]),
@@ -301,7 +302,7 @@ def test_bundled_tables_are_found_from_any_folder(tmp_path: Path, monkeypatch: p
 
 def test_the_command_from_a_shell(table: Path, tmp_path: Path) -> None:
     """As in the contract, and quiet."""
-    settings = ["space=nasbench201", "optimizer=random_search", "seed=0", "budget=192", "logger=none"]
+    settings = ["space=nasbench201", "optimizer=random_search", "seed=0", "budget=32", "logger=none"]
     objective = [
         f"objective.tables=[{table}]",
         "objective.maximize=[cifar10micro_valid]",
@@ -310,5 +311,5 @@ def test_the_command_from_a_shell(table: Path, tmp_path: Path) -> None:
     arguments = [sys.executable, "-m", "search.run", *settings, f"run_dir={tmp_path / 'run'}", *objective]
     done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
-    assert json.loads((tmp_path / "run" / "result.json").read_text())["queries"] == 192
+    assert json.loads((tmp_path / "run" / "result.json").read_text())["queries"] == 32
     assert sorted(p.name for p in (tmp_path / "run").iterdir()) == FILES

@@ -234,6 +234,7 @@ def test_it_cannot_be_enumerated(space: NASBenchNLP) -> None:
 
 
 @pytest.mark.data
+@pytest.mark.slow
 def test_all_recipes_at_hand_are_cells(space: NASBenchNLP) -> None:
     if not DATA.is_file():
         pytest.skip(f"no {DATA}")

@@ -114,7 +114,7 @@ def test_the_l2_geometry_is_the_references_to_rounding() -> None:
 ZERO_GRADIENTS = pytest.mark.filterwarnings("ignore:there are .* points with zero gradient")  # the reference's own
 LOSSES = {"ce": ("ce", APGDAttack), "dlr": ("dlr", APGDAttack), "targeted_dlr": ("dlr-targeted", APGDAttack_targeted)}
 NORMS = {"linf": "Linf", "l2": "L2"}
-BUDGETS = [(0.5, 23), (2, 100), (4, 40), (8, 40)]  # eps in units of 1/255, steps
+QUICK, LONG = [(0.5, 23), (4, 40), (8, 40)], (2, 100)  # eps in units of 1/255, steps
 
 
 def visit(
@@ -139,7 +139,7 @@ def visit(
 
 
 @pytest.mark.usefixtures("reference_draws")
-@pytest.mark.parametrize(("eps", "steps"), BUDGETS)
+@pytest.mark.parametrize(("eps", "steps"), [*QUICK, pytest.param(*LONG, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("loss", LOSSES)
 @ZERO_GRADIENTS
 def test_apgd_visits_the_same_points(model: Callable[[Tensor], Tensor], loss: str, eps: float, steps: int) -> None:
@@ -151,7 +151,7 @@ def test_apgd_visits_the_same_points(model: Callable[[Tensor], Tensor], loss: st
 
 
 @pytest.mark.usefixtures("reference_draws", "reference_rounding")
-@pytest.mark.parametrize("eps", [20, 80, 300])
+@pytest.mark.parametrize("eps", [20, pytest.param(80, marks=pytest.mark.slow), 300])
 @pytest.mark.parametrize("loss", LOSSES)
 @ZERO_GRADIENTS
 def test_apgd_in_l2_visits_the_same_points(model: Callable[[Tensor], Tensor], loss: str, eps: float) -> None:
@@ -178,7 +178,8 @@ def schedule(model: Callable[[Tensor], Tensor], x: Tensor, loss: str, eps: float
 
 
 @pytest.mark.usefixtures("reference_draws")
-def test_the_comparison_covers_every_case() -> None:
+@pytest.mark.parametrize("budgets", [QUICK, pytest.param([*QUICK, LONG], marks=pytest.mark.slow)])
+def test_the_comparison_covers_every_case(budgets: list[tuple[float, int]]) -> None:
     """Of each budget compared bit for bit, some images are fooled and some not; step sizes are halved at each
     checkpoint and nowhere else, and in the runs of 40 steps also kept, at long windows and short, in many patterns.
 
@@ -187,7 +188,7 @@ def test_the_comparison_covers_every_case() -> None:
     """
     x, first, last = pictures(), 0, 0
     patterns: dict[bool, set[tuple[bool, ...]]] = {True: set(), False: set()}
-    for eps, steps in BUDGETS:
+    for eps, steps in budgets:
         runs = [schedule(build(), x, loss, eps, steps) for build in MODELS.values() for loss in LOSSES]
         halved, fooled = torch.cat([run[0] for run in runs], dim=1), torch.cat([run[1] for run in runs])
         assert fooled.sum() >= 10, f"{eps=}"
@@ -204,7 +205,7 @@ def test_the_comparison_covers_every_case() -> None:
 
 
 @pytest.mark.usefixtures("reference_draws")
-@pytest.mark.parametrize("eps", [2, 4])
+@pytest.mark.parametrize("eps", [pytest.param(2, marks=pytest.mark.slow), 4])
 def test_all_targets_and_restarts(model: Callable[[Tensor], Tensor], eps: float) -> None:
     """Runs on the survivors, target by target: the same images are fooled."""
     x, radius = pictures(), eps / 255
@@ -257,8 +258,13 @@ def test_checkpoints_of_a_hundred_steps() -> None:
 # -------------------------------------------------------------------------------------------------------- Square
 
 
-@pytest.mark.parametrize("rescale", [False, True])
-@pytest.mark.parametrize("eps", [2, 8, 32])
+@pytest.mark.parametrize(
+    ("eps", "rescale"),
+    [
+        *((2, True), (8, False), (32, True)),
+        *(pytest.param(eps, rescale, marks=pytest.mark.slow) for eps, rescale in ((2, False), (8, True), (32, False))),
+    ],
+)
 def test_square_with_shared_windows(
     model: Callable[[Tensor], Tensor], eps: float, rescale: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

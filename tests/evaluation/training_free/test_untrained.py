@@ -18,6 +18,7 @@ from evaluation.darts import staged_network
 from evaluation.measure import run
 from evaluation.training_free import Untrained
 from evaluation.training_free.objective import training_free_objective
+from search.run import execute
 
 CELLS = [
     "|nor_conv_3x3~0|+|none~0|nor_conv_3x3~1|+|skip_connect~0|none~1|skip_connect~2|",
@@ -124,3 +125,11 @@ def test_pairs_of_cells_of_darts(tmp_path: Path) -> None:
 def test_settings_out_of_range_are_named(setting: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=setting):
         run(composed("measure", f"table={tmp_path / 'x.parquet'}", "num_architectures=1", setting))
+
+
+def test_a_search_needs_no_table(tmp_path: Path) -> None:
+    plain = ["budget=6", "initial=4", "batch=2", "progress=false", "plot=false"]
+    cfg = composed("search", "objective=training_free", "objective.repeats=1", "optimizer=random_search", *plain)
+    result = execute(cfg, optimizer_name="random_search", run_directory=tmp_path / "run")
+    assert result["queries"] == 6
+    assert set(result["best"]["objective"]) == {"linear_regions", "ntk"}

@@ -150,6 +150,7 @@ def test_bad_sources_and_settings_are_named(table: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.data
+@pytest.mark.slow
 def test_it_orders_the_recipes_at_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     """Spearman's rho .89 over five folds, as the documentation states."""
     if not (DATA / "nasbenchnlp_recipes.json.gz").is_file():
