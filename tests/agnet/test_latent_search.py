@@ -95,17 +95,22 @@ def test_rounds_lead_from_the_most_wanted_cells_to_more_wanted_ones() -> None:
     assert len(best & set(pool)) >= 20
 
 
-def test_neighbours_of_the_best_and_of_the_most_wanted_join_the_pool() -> None:
+FEW = {"prior": 64, "elites": 1, "copies": 8, "ascents": 0}
+
+
+def test_neighbours_of_the_best_join_the_pool() -> None:
     every = len(SPACE.neighbors(SPACE.enumerate()[0]))
-    few = {"prior": 64, "elites": 1, "copies": 8, "ascents": 0}
-    search = optimizer(proposal=Proposal(**few, rounds=0, neighbors=every), repeat_isomorphs=True)
+    search = optimizer(proposal=Proposal(**FEW, rounds=0, neighbors=every), repeat_isomorphs=True)
     first = rounds(search, 1)
     best = max(first, key=lambda architecture: float(unlimited([architecture]).values))
     search.ask(16)
     assert {*SPACE.neighbors(best)} <= {*search.pool(), *first}
 
-    without, bounds = wanted(Proposal(**few, rounds=0))
-    pool, _ = wanted(Proposal(**few, rounds=4, neighbors=8))
+
+@pytest.mark.slow
+def test_neighbours_of_the_most_wanted_lead_to_more_wanted_ones() -> None:
+    without, bounds = wanted(Proposal(**FEW, rounds=0))
+    pool, _ = wanted(Proposal(**FEW, rounds=4, neighbors=8))
     cells = list(SPACE.enumerate())
     most = {cells[i] for i in bounds.topk(16).indices.tolist()}
     assert len(most & set(without)) <= 2

@@ -47,8 +47,8 @@ SHORTER = {
 }
 """Settings with which a few rounds see all phases of an optimizer, in less time."""
 
-SLOW = {"agnet_in_turn", "agnet_near"}
-"""Made of optimizers, or of the parts of one, that have been through all of this by themselves."""
+SLOW = {"agnet_in_turn", "agnet_near", "agnet_xgb_ranking", "gp_parego"}
+"""Made of the parts of others that have been through all of this by themselves."""
 
 Make = Callable[..., AbstractOptimizer]
 

@@ -170,6 +170,7 @@ def test_an_interrupt_ends_the_sweep_which_continues(call: Any, stopped: Any, mo
     assert len(call("-m", "seed=0,1", "budget=20")) == 2
 
 
+@pytest.mark.slow
 def test_each_job_has_a_wandb_run_of_its_own_in_one_group(
     call: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

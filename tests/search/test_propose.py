@@ -71,6 +71,7 @@ def test_the_same_question_has_the_same_answer_and_tighter_ones_others(front: Pa
     assert "5):" in ask(front, "n=5")  # no bounds at all
 
 
+@pytest.mark.slow
 def test_limits_of_the_search_hold_without_others(tmp_path: Path, ask: Ask) -> None:
     folder = searched(
         tmp_path / "limited",

@@ -79,6 +79,7 @@ def test_edit_distance_counts_types_and_edges() -> None:
     assert edit_distance(first, second).tolist() == [0, 3]
 
 
+@pytest.mark.slow
 def test_tied_latents_say_more_and_reconstruct_more_than_noise() -> None:
     space, found = NASBench201(), {}
     for pairing in (Address(0.2, 0.4), FreshNoise()):

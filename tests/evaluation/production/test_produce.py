@@ -119,6 +119,7 @@ def test_shares_make_the_whole(
     assert same(call(tmp_path, seeds=seeds), finished[1], seeds)
 
 
+@pytest.mark.slow
 def test_processes_make_the_same(finished: tuple[Path, Found], call: Any, tmp_path: Path) -> None:
     assert same(call(tmp_path, engine=LocalEngine(2)), finished[1])
 
