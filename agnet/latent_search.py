@@ -10,8 +10,8 @@ generator with a differentiable surrogate, and retrain the generator by rank wei
    latent vectors around the most wanted of all that was found;
 4. of all these cells the acquisition function picks a batch, each pick in the knowledge of those before.
 
-Only what was decoded is ever scored: no step enumerates the space. :mod:`agnet.weighted_retraining` is the published
-algorithm; ``docs/method.md`` compares the two.
+Only what was decoded is ever scored, and with ``proposal.neighbors`` what lies beside it: no step enumerates the space.
+:mod:`agnet.weighted_retraining` is the published algorithm; ``docs/method.md`` compares the two.
 """
 
 import copy
@@ -180,8 +180,8 @@ class LatentSearch(AbstractGenerativeOptimizer):
     def _latents_of(
         self, chosen: Sequence[str], found: Mapping[str, Float[Tensor, " latent"]]
     ) -> Sequence[Float[Tensor, " latent"]]:
-        """Latent vectors of chosen cells; those of neighbours, which were not decoded, are sought from where the cells
-        beside them are.
+        """Latent vectors of chosen cells. Where neighbours may be among them, which were not decoded, they are sought
+        from those that were found: of a neighbour, of the cell beside it.
         """
         latents = [found[architecture] for architecture in chosen]
         if not chosen or not self.proposal.neighbors:
@@ -215,9 +215,9 @@ class LatentSearch(AbstractGenerativeOptimizer):
         """New cells that latent vectors decode to, each with the first such vector, and neighbours of the best and of
         the most wanted ones, each with the vector of the cell beside it.
         """
-        best = hypervolume_rank(targets.outcomes).argsort(stable=True)[: self.proposal.elites]
+        rows = hypervolume_rank(targets.outcomes).argsort(stable=True)[: self.proposal.elites]
         known = self._archive.architectures
-        best = {known[i]: self._latents[known[i]] for i in best.tolist()}
+        best = {known[i]: self._latents[known[i]] for i in rows.tolist()}
         elites = torch.stack(list(best.values())) if best else torch.zeros(0, self.generator.latent)
         found: dict[str, Tensor] = {}
         drawn = self.proposal.draw(self.generator, elites, generator=self._random)

@@ -15,8 +15,6 @@ from agnet.spaces.base import AbstractSpace
 Score = Callable[[RelaxedGraphs], Float[Tensor, " batch"]]
 """How much a query of each graph is wanted; differentiable."""
 
-COUNTS = ("prior", "elites", "copies", "ascents", "steps", "rounds", "wanted", "neighbors")
-
 
 @dataclass(frozen=True)
 class Proposal:
@@ -56,7 +54,9 @@ class Proposal:
     neighbors: int = 0
 
     def __post_init__(self) -> None:
-        if min(getattr(self, count) for count in COUNTS) < 0 or self.prior + self.elites * self.copies < 1:
+        around = (self.elites, self.copies, self.neighbors)
+        counts = min(self.prior, *around, self.ascents, self.steps, self.rounds, self.wanted)
+        if counts < 0 or self.prior + self.elites * self.copies < 1:
             raise ConfigurationError(f"a proposal needs something to start from and no negative counts, got {self}")
         if not 0 <= self.least <= self.most <= 1 or not self.step_size > 0 or not self.temperature > 0:
             raise ConfigurationError(

@@ -228,7 +228,8 @@ def _told_apart() -> str:
     named = {"experiment", "optimizer", "seed"} | (set() if job.runtime.choices.get("experiment") else {"space"})
     given = {override.split("=")[0].lstrip("+~"): override for override in job.overrides.task}
     root = job.job.config_name
-    whole = compose(root, list(given.values()))
+    candidates = [key for key in sorted(given) if key not in named and key.split(".")[0] not in IGNORED]
+    whole = compose(root, list(given.values())) if candidates else None
 
     def changes(key: str) -> bool:
         try:
@@ -236,7 +237,6 @@ def _told_apart() -> str:
         except HydraException:  # others build upon it
             return True
 
-    candidates = [key for key in sorted(given) if key not in named and key.split(".")[0] not in IGNORED]
     text = "".join(f"_{given[key].lstrip('+')}" for key in candidates if changes(key))
     plain = re.sub(r"[\[\]{}'\" ]", "", text).replace(",", "+")
     name = re.sub(r"[^\w.=+~-]+", "-", plain)

@@ -97,9 +97,9 @@ def _cells_by_id() -> tuple[str, ...]:
 
 
 @cache
-def _isomorphs() -> list[int]:
+def _isomorphs() -> tuple[int, ...]:
     first: dict[str, int] = {}
-    return [first.setdefault(isomorphism_key(a), i) for i, a in enumerate(_cells_by_id())]
+    return tuple(first.setdefault(isomorphism_key(a), i) for i, a in enumerate(_cells_by_id()))
 
 
 @cache
@@ -133,6 +133,6 @@ class NASBench201(EdgeCells):
         return _cells_by_id()[_isomorphs()[_ids()[architecture]]]
 
     @property
-    def isomorphs(self) -> list[int]:
+    def isomorphs(self) -> Sequence[int]:
         """For every id the lowest id of its isomorphism class (6,466 distinct)."""
         return _isomorphs()

@@ -2,14 +2,10 @@
 
 import json
 import sys
-from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hydra import compose
-from omegaconf import DictConfig
 
 from search import run as command
 from search.history import read_queries
@@ -19,21 +15,10 @@ PLAIN = "nasbench201_random_search_seed"
 TABLE = "objective.tables=mine.parquet"
 
 
-@cache
-def composed(root: str, overrides: tuple[str, ...]) -> DictConfig:
-    return compose(root, list(overrides))
-
-
-def composed_once(root: str, overrides: Sequence[str]) -> DictConfig:
-    """What the names of folders are found with: most of a job's time, and the same for many jobs."""
-    return composed(root, tuple(overrides))
-
-
 @pytest.fixture
 def call(table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Run the command with random search on the made-up table, in an empty folder; the run folders, sorted."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(command, "compose", composed_once)
     (tmp_path / "mine.parquet").symlink_to(table)
 
     def called(*arguments: str) -> list[str]:
