@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from agnet.atomic import write_text
+from agnet.runtime.files import write_text
 from benchmarks.networks import load
 from benchmarks.parity import EPS
 from benchmarks.peers import PEERS, robust
@@ -23,7 +23,7 @@ from evaluation import evaluate
 from evaluation.attacks import APGD, FGSM, PGD, Square
 from evaluation.attacks.base import PUBLISHED_EPS
 from evaluation.data import cifar10
-from evaluation.network import CellNetwork
+from evaluation.networks.nasbench201 import CellNetwork
 from search.document import insert
 
 OURS = {"agnet, float32": "float32", "agnet, bfloat16 search": "bfloat16"}

@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import kendalltau
 
-from agnet.columns import ATTACK, CLEAN, CORRUPTION
-from agnet.paths import CHECKPOINT_DIR
-from agnet.robustness_table import RobustnessTable
-from agnet.tables import KEY
+from agnet.runtime.paths import CHECKPOINT_DIR
+from agnet.tables.columns import ATTACK, CLEAN, CORRUPTION
+from agnet.tables.robustness import RobustnessTable
+from agnet.tables.table import KEY
 from benchmarks import published
 from benchmarks.published import Values, matched, read_published, tau
 from search.document import insert

@@ -16,13 +16,13 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
-from agnet.archive import Outcomes
-from agnet.latent_search import LatentSearch
-from agnet.models import GaussianProcess
-from agnet.paths import CONF_DIR
+from agnet.multiobjective.outcomes import Outcomes
+from agnet.optimizers.latent_search.optimizer import LatentSearch
+from agnet.runtime.paths import CONF_DIR
 from agnet.spaces import NASBench201
-from agnet.tables import read_table
-from agnet.targets import Targets
+from agnet.surrogates import GaussianProcess
+from agnet.surrogates.outcome_transform import Targets
+from agnet.tables.table import read_table
 from search.correlation import spearman
 
 SPACE = NASBench201()

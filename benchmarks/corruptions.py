@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import UInt8
 from torch import Tensor
 
-from agnet.command import command
+from agnet.runtime.command import command
 from benchmarks import corruptions_reference
 from benchmarks.corruptions_reference import REFERENCES, Array, Draws, KeyedDraws, NumpyDraws
 from benchmarks.timing import alternate, one_thread

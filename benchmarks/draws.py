@@ -14,10 +14,10 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from agnet.generator import AbstractGenerator, generate
+from agnet.generator.checkpoints import generator_file, load_generator
 from agnet.generator.quality import assess
-from agnet.paths import CHECKPOINT_DIR, CONF_DIR
+from agnet.runtime.paths import CHECKPOINT_DIR, CONF_DIR
 from agnet.spaces import AbstractSpace
-from agnet.weights import generator_file, load_generator
 from benchmarks.timing import cpu_seconds, one_thread
 
 SHARES = {

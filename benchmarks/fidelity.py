@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 from hydra import compose, initialize_config_dir
 
-from agnet.engines import LocalEngine
-from agnet.paths import CONF_DIR
+from agnet.runtime.executors import LocalEngine
+from agnet.runtime.paths import CONF_DIR
 from agnet.spaces import NASBench201
 from benchmarks.published import CLEAN, matched, read_published, tau
-from evaluation.configured import build_protocol
 from evaluation.production import produce
+from evaluation.production.configured import build_protocol
 from evaluation.production.merge import representatives
 from evaluation.run import chosen_architectures
 

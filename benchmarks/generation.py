@@ -12,8 +12,8 @@ from torch_geometric.nn import MessagePassing
 
 from agnet.generator import GraphGenerator, generate, reconstruction_loss
 from agnet.generator import model as generator_model
+from agnet.generator.checkpoints import load_generator
 from agnet.spaces import NASBench201
-from agnet.weights import load_generator
 from benchmarks.timing import alternate, line, one_thread
 
 REFERENCE_SECONDS = 11.6

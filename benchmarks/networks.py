@@ -14,12 +14,12 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from agnet.atomic import replacing, write_text
 from agnet.errors import CheckpointMismatch
+from agnet.runtime.files import replacing, write_text
 from benchmarks.timing import one_thread
 from evaluation.data import Images, ImageSplits, cifar10
-from evaluation.network import CellNetwork, NetworkShape
-from evaluation.train import Recipe, fit
+from evaluation.networks.nasbench201 import CellNetwork, NetworkShape
+from evaluation.training.sgd import Recipe, fit
 
 BEST = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_1x1~2|"
 RESIDUAL = "|nor_conv_3x3~0|+|none~0|nor_conv_1x1~1|+|skip_connect~0|none~1|skip_connect~2|"

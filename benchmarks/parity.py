@@ -16,14 +16,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from agnet.atomic import write_text
+from agnet.runtime.files import write_text
 from benchmarks.networks import load
 from benchmarks.peers import PEERS, robust
 from evaluation import evaluate
 from evaluation.attacks import APGD, FGSM, PGD, Square, SteppedAttack
 from evaluation.attacks.base import PUBLISHED_EPS
 from evaluation.data import cifar10
-from evaluation.network import CellNetwork
+from evaluation.networks.nasbench201 import CellNetwork
 from search.document import insert
 
 EPS = {"fgsm": (0.1, 0.5, 1, 2, 3, 4, 5, 6, 7, 8, 255)}

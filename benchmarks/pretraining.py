@@ -13,7 +13,7 @@ from hydra.utils import instantiate
 from agnet.generator import GraphGenerator
 from agnet.generator.pretrain import pretrain
 from agnet.generator.quality import assess, expected_distinct
-from agnet.paths import CONF_DIR
+from agnet.runtime.paths import CONF_DIR
 from agnet.spaces import NASBench201
 from benchmarks.timing import cpu_seconds, line, one_thread
 

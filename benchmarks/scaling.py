@@ -23,16 +23,16 @@ import numpy as np
 import pyarrow.parquet as pq
 import torch
 
-from agnet.engines import LocalEngine
+from agnet.runtime.executors import LocalEngine
 from agnet.spaces import NASBench201
 from evaluation.attacks import FGSM, PGD
-from evaluation.compile import CompiledNetwork
 from evaluation.data import digits
-from evaluation.network import CellNetwork, NetworkShape
+from evaluation.networks.compiled import CompiledNetwork
+from evaluation.networks.nasbench201 import CellNetwork, NetworkShape
 from evaluation.production import Protocol, produce
 from evaluation.production.merge import representatives
 from evaluation.production.produce import live_macs
-from evaluation.train import Recipe
+from evaluation.training.sgd import Recipe
 
 DATASETS = {"CIFAR-10": (32, 50_000, 10_000), "CIFAR-100": (32, 50_000, 10_000), "ImageNet16-120": (16, 151_700, 6_000)}
 """Image size, training images, test images."""

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.timing import alternate, line, one_thread
-from evaluation.network import CellNetwork, NetworkShape
+from evaluation.networks.nasbench201 import CellNetwork, NetworkShape
 from evaluation.sensitivity import Eigenvalues, input_hessian_top, sensitivity, weight_hessian_top
 from evaluation.sensitivity.input_hessian import gauss_newton_top
 from evaluation.sensitivity.jacobian import class_basis, linearise, norm_along, pull_back

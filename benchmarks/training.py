@@ -17,10 +17,10 @@ from torch.nn import functional as F
 from agnet.spaces import NASBench201
 from benchmarks.timing import one_thread
 from evaluation.data import Images
-from evaluation.fused import FusedNetwork
-from evaluation.network import CellNetwork, NetworkShape
-from evaluation.stack import NetworkStack, initialize
-from evaluation.train import STACKED_VALUES, Recipe, train
+from evaluation.networks.fused import FusedNetwork
+from evaluation.networks.nasbench201 import CellNetwork, NetworkShape
+from evaluation.networks.stacked import NetworkStack, initialize
+from evaluation.training.sgd import STACKED_VALUES, Recipe, train
 
 COUNT = 16
 SETTINGS = {  # name -> channels, image size, image channels, batch size

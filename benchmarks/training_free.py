@@ -13,8 +13,8 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
-from agnet.pareto import mean_rank
-from agnet.paths import CONF_DIR
+from agnet.multiobjective.pareto import mean_rank
+from agnet.runtime.paths import CONF_DIR
 from benchmarks.published import read_published, tau
 from benchmarks.timing import one_thread
 from evaluation.measure import drawn

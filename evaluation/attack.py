@@ -16,13 +16,13 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
-from agnet.arguments import check_arguments
-from agnet.command import command
 from agnet.errors import ConfigurationError
-from agnet.paths import CONF_DIR
+from agnet.runtime.arguments import check_arguments
+from agnet.runtime.command import command
+from agnet.runtime.paths import CONF_DIR
 from evaluation.attacks.base import AbstractAttack, Model
-from evaluation.evaluator import evaluate
-from evaluation.outcome import Evaluation, load_outcomes, save_outcomes
+from evaluation.attacks.evaluate import evaluate
+from evaluation.attacks.outcome import Evaluation, load_outcomes, save_outcomes
 
 
 def load_model(where: str, device: torch.device) -> Model:

@@ -9,10 +9,10 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from agnet.arguments import check_arguments
-from agnet.command import command
 from agnet.errors import ConfigurationError
-from agnet.paths import CONF_DIR, git_revision
+from agnet.runtime.arguments import check_arguments
+from agnet.runtime.command import command
+from agnet.runtime.paths import CONF_DIR, git_revision
 from evaluation.corruptions import CORRUPTIONS, read_frost, write_corrupted
 from evaluation.corruptions.pixels import to_levels
 from evaluation.data import ImageSplits

@@ -5,13 +5,13 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig
 
-from agnet.atomic import replacing
-from agnet.command import command
 from agnet.errors import ConfigurationError
-from agnet.paths import CONF_DIR
+from agnet.runtime.command import command
+from agnet.runtime.files import replacing
+from agnet.runtime.paths import CONF_DIR
 from agnet.spaces.darts.genotype import to_genotype
-from evaluation.darts.drawing import draw_pair
-from evaluation.darts.published import read_architecture
+from evaluation.networks.darts.published import read_architecture
+from evaluation.report.darts_drawing import draw_pair
 
 FORMATS = (".png", ".pdf", ".svg")
 

@@ -6,13 +6,13 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig
 
-from agnet.command import command
-from agnet.details import read_details
 from agnet.errors import ConfigurationError
-from agnet.paths import CONF_DIR, git_revision
+from agnet.runtime.command import command
+from agnet.runtime.paths import CONF_DIR, git_revision
 from agnet.spaces import NASBench201
-from agnet.tables import content_hash, read_metadata
-from evaluation.tree import chosen_rows, measurements, write_tree
+from agnet.tables.conditions import read_details
+from agnet.tables.table import content_hash, read_metadata
+from evaluation.production.published_json import chosen_rows, measurements, write_tree
 
 
 def run(cfg: DictConfig) -> None:

@@ -12,12 +12,12 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
-from agnet.arguments import check_arguments
-from agnet.command import command
 from agnet.errors import ConfigurationError
-from agnet.paths import CONF_DIR, git_revision
+from agnet.runtime.arguments import check_arguments
+from agnet.runtime.command import command
+from agnet.runtime.paths import CONF_DIR, git_revision
 from agnet.spaces.base import AbstractSpace
-from agnet.tables import KEY, write_table
+from agnet.tables.table import KEY, write_table
 from evaluation.data import ImageSplits
 from evaluation.training_free import Untrained
 from evaluation.training_free.row_log import RowLog

@@ -12,14 +12,14 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from agnet.arguments import check_arguments
-from agnet.command import command
 from agnet.errors import AGNetError, ConfigurationError, TaskError
-from agnet.paths import CONF_DIR, git_revision
+from agnet.generator.checkpoints import record
+from agnet.runtime.arguments import check_arguments
+from agnet.runtime.command import command
+from agnet.runtime.paths import CONF_DIR, git_revision
 from agnet.spaces import NASBench201
-from agnet.weights import record
-from evaluation.configured import FromConfig, build_protocol
 from evaluation.production import Store, merge, produce
+from evaluation.production.configured import FromConfig, build_protocol
 from evaluation.production.extension import read_base
 from evaluation.production.merge import cpu_seconds, representatives, write_manifest
 

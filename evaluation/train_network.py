@@ -18,18 +18,18 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from safetensors.torch import load_file, save_file
 
-from agnet.arguments import check_arguments
-from agnet.atomic import locked, replacing, write_text
-from agnet.command import command
 from agnet.errors import CheckpointMismatch, ConfigurationError
-from agnet.paths import CONF_DIR, git_revision
+from agnet.runtime.arguments import check_arguments
+from agnet.runtime.command import command
+from agnet.runtime.files import locked, replacing, write_text
+from agnet.runtime.paths import CONF_DIR, git_revision
 from agnet.spaces.darts.genotype import to_genotype
-from evaluation.darts.network import DARTSNetwork, DARTSShape, count_macs, count_parameters
-from evaluation.darts.published import read_architecture
-from evaluation.darts.recipe import FinalRecipe
-from evaluation.darts.streams import AbstractStream
-from evaluation.darts.train import Trainer
-from evaluation.distributed import Process, process_group
+from evaluation.networks.darts.network import DARTSNetwork, DARTSShape, count_macs, count_parameters
+from evaluation.networks.darts.published import read_architecture
+from evaluation.training.distributed import Process, process_group
+from evaluation.training.final_network import Trainer
+from evaluation.training.final_recipe import FinalRecipe
+from evaluation.training.streams import AbstractStream
 
 RESULT = "result.json"
 WEIGHTS = "weights.safetensors"

@@ -13,11 +13,11 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
-from agnet.atomic import locked, write_text
-from agnet.command import command
-from agnet.engines import AbstractEngine
 from agnet.errors import ConfigurationError
-from agnet.paths import CONF_DIR, git_revision
+from agnet.runtime.command import command
+from agnet.runtime.executors import AbstractEngine
+from agnet.runtime.files import locked, write_text
+from agnet.runtime.paths import CONF_DIR, git_revision
 from search.comparison.figures import plot_problem
 from search.comparison.overview import overview_table
 from search.comparison.plan import Cell, Plan, make_plan, slug

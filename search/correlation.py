@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from agnet.objective import Goal, MeasuredObjective, Objective
-from agnet.optimizer import AbstractOptimizer
+from agnet.optimizers.base import AbstractOptimizer
+from agnet.tables.objective import Goal, MeasuredObjective, Objective
 
 AT_MOST = 500
 """Architectures that a model is asked about; a table is looked up for all."""

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from agnet.atomic import write_text
+from agnet.runtime.files import write_text
 
 
 def insert(path: Path, name: str, text: str) -> None:

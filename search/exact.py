@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from agnet.objective import Objective
-from agnet.pareto import front_index, hypervolume
+from agnet.multiobjective.pareto import front_index, hypervolume
+from agnet.tables.objective import Objective
 from search.history import History
 
 

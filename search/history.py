@@ -11,10 +11,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from agnet.archive import Outcomes
-from agnet.atomic import append_text
 from agnet.errors import RunDirectoryError
-from agnet.objective import Goal
+from agnet.multiobjective.outcomes import Outcomes
+from agnet.runtime.files import append_text
+from agnet.tables.objective import Goal
 from search.incumbent import IncumbentTracker
 
 
@@ -95,7 +95,9 @@ class History:
 
     @property
     def best(self) -> Query | None:
-        """First of :func:`agnet.pareto.rank` over the feasible queries, the earliest of equals; None without any."""
+        """First of :func:`agnet.multiobjective.pareto.rank` over the feasible queries, the earliest of equals; None
+        without any.
+        """
         index = self.incumbents[-1] if self.incumbents else None
         return None if index is None else self.queries[index]
 

@@ -9,11 +9,11 @@ import pyarrow as pa
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from agnet.arguments import check_arguments
-from agnet.command import command
 from agnet.errors import ConfigurationError, TableError
-from agnet.paths import CONF_DIR, git_revision
-from agnet.tables import write_table
+from agnet.runtime.arguments import check_arguments
+from agnet.runtime.command import command
+from agnet.runtime.paths import CONF_DIR, git_revision
+from agnet.tables.table import write_table
 from search.importers.base import Importer
 
 

@@ -6,7 +6,8 @@ import numpy as np
 
 
 class IncumbentTracker:
-    """The feasible in the order of :func:`agnet.pareto.rank` over a growing set, at O(n) per value instead of O(n^2).
+    """The feasible in the order of :func:`agnet.multiobjective.pareto.rank` over a growing set, at O(n) per value
+    instead of O(n^2).
 
     Args:
         num_objectives: length of the value vectors; all are maximised.

@@ -15,9 +15,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 from agnet.errors import ConfigurationError, InvalidArchitecture, RunDirectoryError
-from agnet.objective import Goal
-from agnet.optimizer import AbstractOptimizer
+from agnet.optimizers.base import AbstractOptimizer
 from agnet.spaces import AbstractSpace
+from agnet.tables.objective import Goal
 from search.correlation import Truth, surrogate_spearman
 from search.history import History, Query, Round, append_queries, keep_queries
 from search.state import load_state, save_state
@@ -27,7 +27,9 @@ HISTORY_FILE, STATE_FILE = "history.jsonl", "state.pt"
 
 @runtime_checkable
 class SearchObjective(Protocol):
-    """What the loop needs of an objective; :class:`agnet.objective.Objective` is one, a live evaluation another."""
+    """What the loop needs of an objective; :class:`agnet.tables.objective.Objective` is one, a live evaluation
+    another.
+    """
 
     @property
     def goal(self) -> Goal:

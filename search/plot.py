@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from agnet.atomic import replacing
+from agnet.runtime.files import replacing
 from search.columns import label, quantity
 from search.history import History
 
@@ -20,7 +20,8 @@ def plot_history(path: Path, history: History, *, heading: str) -> None:
     """Draw what was queried and the incumbent after each query.
 
     There is one panel for each column the search sees, all following the same incumbent (first of
-    :func:`agnet.pareto.rank` among the feasible), and with several objectives the Pareto front over the first two.
+    :func:`agnet.multiobjective.pareto.rank` among the feasible), and with several objectives the Pareto front over
+    the first two.
 
     Args:
         path: the PNG to write.

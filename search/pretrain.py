@@ -11,16 +11,16 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
-from agnet.arguments import check_arguments
-from agnet.command import command
 from agnet.errors import ConfigurationError
 from agnet.generator import GraphGenerator
+from agnet.generator.checkpoints import generator_file, read_manifest, save_generator
 from agnet.generator.pairing import AbstractPairing
 from agnet.generator.pretrain import Schedule, pretrain
 from agnet.generator.quality import assess
-from agnet.paths import CONF_DIR, git_revision
+from agnet.runtime.arguments import check_arguments
+from agnet.runtime.command import command
+from agnet.runtime.paths import CONF_DIR, git_revision
 from agnet.spaces import AbstractSpace
-from agnet.weights import generator_file, read_manifest, save_generator
 
 DEFAULT_PAIRING = "address"
 """Of ``conf/pretrain.yaml``; files of the other pairings carry their names."""

@@ -11,12 +11,12 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from agnet.atomic import write_text
-from agnet.command import command
 from agnet.errors import ConfigurationError, RunDirectoryError
-from agnet.latent_search import LatentSearch
-from agnet.objective import Goal, Objective, parse_limits
-from agnet.paths import CONF_DIR
+from agnet.optimizers.latent_search.optimizer import LatentSearch
+from agnet.runtime.command import command
+from agnet.runtime.files import write_text
+from agnet.runtime.paths import CONF_DIR
+from agnet.tables.objective import Goal, Objective, parse_limits
 from search.columns import quantity
 from search.history import Query, read_queries
 from search.loop import HISTORY_FILE, STATE_FILE

@@ -5,15 +5,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from agnet.atomic import write_text
-from agnet.objective import LEARNED
+from agnet.runtime.files import write_text
+from agnet.tables.objective import LEARNED
 from search.columns import quantity
 from search.exact import Exact
 from search.history import History, Query
 from search.selections import best_under, select
 
 Reading = Callable[[str], dict[str, float]]
-"""Reported columns of an architecture; :class:`agnet.objective.Report` is one."""
+"""Reported columns of an architecture; :class:`agnet.tables.objective.Report` is one."""
 
 
 def make_result(
@@ -38,16 +38,16 @@ def make_result(
         seed: seed of the run.
         budget: queries allowed.
         report: reads the reported columns.
-        pretrained: see :meth:`agnet.optimizer.AbstractOptimizer.provenance`.
+        pretrained: see :meth:`agnet.optimizers.base.AbstractOptimizer.provenance`.
         protocol: of the limits.
         exact: what the whole table holds; None where there is no table.
         under: for columns of the search, upper bounds under which the best architectures are named too.
 
     Returns:
-        ``best`` is the first of :func:`agnet.pareto.rank` among the feasible (the earliest of equals), None where
-        nothing is feasible; then ``closest`` misses the limits by the least. ``pareto`` holds the feasible
-        non-dominated in the same order, ``selections`` names some of them. ``surrogate_spearman`` has one number per
-        round, None where there was no prediction to judge.
+        ``best`` is the first of :func:`agnet.multiobjective.pareto.rank` among the feasible (the earliest of
+        equals), None where nothing is feasible; then ``closest`` misses the limits by the least. ``pareto`` holds
+        the feasible non-dominated in the same order, ``selections`` names some of them. ``surrogate_spearman`` has
+        one number per round, None where there was no prediction to judge.
     """
     goal = history.goal
 

@@ -16,13 +16,13 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from threadpoolctl import threadpool_limits
 
-from agnet.arguments import check_arguments
-from agnet.command import command
 from agnet.errors import AGNetError, ConfigurationError, InvalidArchitecture
-from agnet.objective import LEARNED, Goal, Objective
-from agnet.optimizer import AbstractOptimizer
-from agnet.paths import CONF_DIR, ROOT
+from agnet.optimizers.base import AbstractOptimizer
+from agnet.runtime.arguments import check_arguments
+from agnet.runtime.command import command
+from agnet.runtime.paths import CONF_DIR, ROOT
 from agnet.spaces import AbstractSpace, Subspace
+from agnet.tables.objective import LEARNED, Goal, Objective
 from search.correlation import free_truth
 from search.exact import Exact
 from search.loggers import AbstractLogger, HistoryObserver
@@ -108,7 +108,7 @@ def build_objective(cfg: DictConfig) -> tuple[SearchObjective, Reading]:
     """Objective and report of a configuration; tables not found from here are looked for in the checkout.
 
     Raises:
-        AGNetError: see :func:`agnet.objective.read_objective`.
+        AGNetError: see :func:`agnet.tables.objective.read_objective`.
     """
     return instantiate(cfg.objective, **_table_paths(_resolved(cfg)), _convert_="all")
 

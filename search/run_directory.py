@@ -10,8 +10,8 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from agnet.atomic import locked, write_text
 from agnet.errors import ConfigurationError, RunDirectoryError
+from agnet.runtime.files import locked, write_text
 from search.loop import HISTORY_FILE, STATE_FILE
 
 CONFIG_FILE, PLOT_FILE, RESULT_FILE = "config.yaml", "incumbent.png", "result.json"

@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 
-from agnet.atomic import replacing
 from agnet.errors import RunDirectoryError
-from agnet.optimizer import AbstractOptimizer
+from agnet.optimizers.base import AbstractOptimizer
+from agnet.runtime.files import replacing
 from search.history import History, Round
 
 

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
 
-from agnet.columns import ATTACK, CLEAN, CORRUPTION, MEASURE, Column
-from agnet.paths import CHECKPOINT_DIR, CONF_DIR, ROOT
-from agnet.robustness_table import RobustnessTable
+from agnet.generator.checkpoints import sha256
+from agnet.runtime.paths import CHECKPOINT_DIR, CONF_DIR, ROOT
 from agnet.spaces import NASBench201
-from agnet.tables import read_table
-from agnet.weights import sha256
+from agnet.tables.columns import ATTACK, CLEAN, CORRUPTION, MEASURE, Column
+from agnet.tables.robustness import RobustnessTable
+from agnet.tables.table import read_table
 from evaluation.corruptions import CORRUPTIONS, SEVERITIES
-from evaluation.network import NetworkShape, count_macs, count_parameters
+from evaluation.networks.nasbench201 import NetworkShape, count_macs, count_parameters
 from evaluation.production.merge import representatives
 from evaluation.run import chosen_architectures
 

@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 from hydra import compose, initialize_config_dir
 
-from agnet.paths import CHECKPOINT_DIR, CONF_DIR, ROOT
+from agnet.runtime.paths import CHECKPOINT_DIR, CONF_DIR, ROOT
 from agnet.spaces import NASBench201
-from agnet.tables import read_table
+from agnet.tables.table import read_table
 from evaluation.production import Record, UnitEvaluator
 from evaluation.production.merge import representatives
 from evaluation.run import build_protocol

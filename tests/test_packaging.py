@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agnet.paths import CHECKPOINT_DIR, CONF_DIR, ROOT
+from agnet.runtime.paths import CHECKPOINT_DIR, CONF_DIR, ROOT
 
 PACKAGES = ("agnet", "evaluation", "search")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())

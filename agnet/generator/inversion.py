@@ -7,7 +7,7 @@ from torch import Tensor
 from agnet.generator.loss import log_likelihood, reconstruction_loss
 from agnet.generator.model import AbstractGenerator
 from agnet.generator.sampling import decode
-from agnet.graphs import Graphs
+from agnet.spaces.graphs import Graphs
 
 PRIOR_SHARE = 0.01
 """Weight of the squared length of a latent vector beside the loss of its graph: keeps it where the prior is."""

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from agnet.generator.model import FIXED_LOGIT, AbstractGenerator, Decoded, GraphGenerator
-from agnet.graphs import slot_index
+from agnet.spaces.graphs import slot_index
 
 
 class JointGenerator(AbstractGenerator):

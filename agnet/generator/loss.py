@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from agnet.generator.model import Decoded
-from agnet.graphs import Graphs
+from agnet.spaces.graphs import Graphs
 
 
 def reconstruction_loss(decoded: Decoded, graphs: Graphs) -> Float[Tensor, " batch"]:

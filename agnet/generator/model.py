@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from agnet.errors import ConfigurationError
-from agnet.graphs import INPUT, RelaxedGraphs
+from agnet.spaces.graphs import INPUT, RelaxedGraphs
 
 FIXED_LOGIT = 20.0
 """Score of what is not learned: the first node is the input, the last the output, and the second reads the first."""
@@ -33,7 +33,7 @@ class Decoded(NamedTuple):
 
     Attributes:
         nodes: unnormalised log-probabilities of node types.
-        edges: log-odds of the edge slots; see :mod:`agnet.graphs` for their order.
+        edges: log-odds of the edge slots; see :mod:`agnet.spaces.graphs` for their order.
     """
 
     nodes: Float[Tensor, "batch nodes types"]

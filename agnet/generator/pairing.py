@@ -18,8 +18,8 @@ from agnet.errors import ConfigurationError
 from agnet.generator.loss import log_likelihood
 from agnet.generator.model import AbstractGenerator
 from agnet.generator.sampling import decode
-from agnet.graphs import Graphs
 from agnet.spaces.base import AbstractSpace
+from agnet.spaces.graphs import Graphs
 
 REFERENCE = 10_000
 """Cells from which :class:`Address` learns a space's directions."""

@@ -20,8 +20,8 @@ from agnet.generator.loss import reconstruction_loss
 from agnet.generator.model import AbstractGenerator
 from agnet.generator.pairing import AbstractPairing
 from agnet.generator.sampling import decode, likeliest_graphs
-from agnet.graphs import concatenate
 from agnet.spaces.base import AbstractSpace
+from agnet.spaces.graphs import concatenate
 
 
 @dataclass(frozen=True)

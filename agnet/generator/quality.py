@@ -9,8 +9,8 @@ from torch import Tensor
 from agnet.generator.inversion import invert
 from agnet.generator.model import AbstractGenerator
 from agnet.generator.sampling import decode, likeliest_graphs, sample_graphs
-from agnet.graphs import Graphs
 from agnet.spaces.base import AbstractSpace
+from agnet.spaces.graphs import Graphs
 
 SEGMENTS, POINTS = 200, 33
 """Segments between latent vectors, and points on each, along which smoothness is measured."""

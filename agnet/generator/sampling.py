@@ -10,8 +10,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from agnet.generator.model import AbstractGenerator, Decoded
-from agnet.graphs import INPUT, OUTPUT, Graphs, slot_index
 from agnet.spaces.base import AbstractSpace
+from agnet.spaces.graphs import INPUT, OUTPUT, Graphs, slot_index
 
 CHUNK = 512
 """Graphs decoded at a time: their states stay in a core's cache."""

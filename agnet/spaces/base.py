@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from agnet.graphs import Graphs
+from agnet.spaces.graphs import Graphs
 
 RECOMBINATIONS = 20
 """Draws after which two parents count as not to be recombined."""
@@ -19,7 +19,7 @@ class AbstractSpace(abc.ABC):
     """A set of cells, each with one string (the benchmark's own notation) and one graph.
 
     Everything outside a space handles architectures as strings; everything inside the generator and the surrogate
-    handles them as :class:`~agnet.graphs.Graphs`. A space converts between the two, batch-wise.
+    handles them as :class:`~agnet.spaces.graphs.Graphs`. A space converts between the two, batch-wise.
     """
 
     name: str

@@ -15,8 +15,8 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from agnet.graphs import INPUT, OUTPUT, Graphs, slot_index
 from agnet.spaces.base import AbstractSpace
+from agnet.spaces.graphs import INPUT, OUTPUT, Graphs, slot_index
 
 Edge = tuple[int, int]
 

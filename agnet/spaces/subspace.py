@@ -7,8 +7,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from agnet.errors import ConfigurationError
-from agnet.graphs import Graphs
 from agnet.spaces.base import AbstractSpace
+from agnet.spaces.graphs import Graphs
 
 
 class Subspace(AbstractSpace):

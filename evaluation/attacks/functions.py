@@ -8,10 +8,10 @@ from torch.nn import functional as F
 from agnet.errors import InvalidInput
 from evaluation.attacks.auto_projected_gradient_descent import APGD
 from evaluation.attacks.base import Model, SteppedAttack, radius_code
+from evaluation.attacks.checks import check_differentiable, check_finite, check_images, check_logits, check_model
 from evaluation.attacks.fast_gradient_sign import FGSM
 from evaluation.attacks.projected_gradient_descent import PGD
 from evaluation.attacks.square import Square
-from evaluation.checks import check_differentiable, check_finite, check_images, check_logits, check_model
 from evaluation.randomness import keys
 
 Batch = Float[Tensor, "batch channels height width"]

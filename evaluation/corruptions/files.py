@@ -15,8 +15,8 @@ import torch
 from jaxtyping import Int, UInt8
 from torch import Tensor
 
-from agnet.atomic import replacing, write_text
 from agnet.errors import ConfigurationError, RunDirectoryError, TableError
+from agnet.runtime.files import replacing, write_text
 from evaluation.corruptions.frost_pictures import FrostPictures, procedural_frost
 from evaluation.corruptions.generate import CORRUPTIONS, SEVERITIES, by_name, corrupt
 

@@ -21,7 +21,7 @@ import numpy as np
 from PIL import Image
 
 from agnet.errors import ConfigurationError
-from agnet.unpickling import RestrictedUnpickler
+from agnet.runtime.unpickling import RestrictedUnpickler
 
 Batch = tuple[np.ndarray, np.ndarray]
 """Bytes ``[images, channels, height, width]`` and int64 labels ``[images]``."""

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agnet.errors import RunDirectoryError
-from agnet.robustness_table import RobustnessTable
-from agnet.tables import KEY
+from agnet.tables.robustness import RobustnessTable
+from agnet.tables.table import KEY
 from evaluation.production.protocol import Protocol
 
 _COUNTED = frozenset({KEY, "isomorph", "parameters", "macs"})

@@ -13,16 +13,16 @@ import pyarrow as pa
 import torch
 from tqdm import tqdm
 
-from agnet.atomic import write_text
-from agnet.columns import CORRUPTION, Column
-from agnet.details import details_table, write_details
 from agnet.errors import RunDirectoryError
+from agnet.generator.checkpoints import sha256
+from agnet.runtime.files import write_text
 from agnet.spaces import NASBench201
 from agnet.spaces.nasbench201 import parse, to_string
-from agnet.tables import write_table
-from agnet.weights import sha256
-from evaluation.latency import latency_ms
-from evaluation.network import NetworkShape, count_macs, count_parameters
+from agnet.tables.columns import CORRUPTION, Column
+from agnet.tables.conditions import details_table, write_details
+from agnet.tables.table import write_table
+from evaluation.networks.latency import latency_ms
+from evaluation.networks.nasbench201 import NetworkShape, count_macs, count_parameters
 from evaluation.production.extension import Row
 from evaluation.production.protocol import Protocol
 from evaluation.production.store import Found, Store
@@ -63,7 +63,8 @@ def merge(
         space: the space of the architectures.
         table: one row per architecture; ``isomorph`` is the id of the representative whose measurements it has;
             ``parameters`` and ``macs`` are counted for the string itself.
-        details: one row per evaluated network, split, attack or corruption, and level; see :mod:`agnet.details`.
+        details: one row per evaluated network, split, attack or corruption, and level; see
+        :mod:`agnet.tables.conditions`.
         metadata: further entries: command, code revision.
         base: rows of a table that is extended, by representative; its networks are not in the details.
         retime: measure the latency of all cells here, one after another, instead of taking what was measured of each

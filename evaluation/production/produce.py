@@ -12,11 +12,11 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from agnet.atomic import locked, write_text
-from agnet.engines import WORKER, AbstractEngine, Ended, shared_out
 from agnet.errors import ConfigurationError, TaskError
+from agnet.runtime.executors import WORKER, AbstractEngine, Ended, shared_out
+from agnet.runtime.files import locked, write_text
 from agnet.spaces.nasbench201 import parse, to_string
-from evaluation.network import NetworkShape, count_macs, edges_to_output
+from evaluation.networks.nasbench201 import NetworkShape, count_macs, edges_to_output
 from evaluation.production.protocol import Protocol
 from evaluation.production.store import Found, Store
 from evaluation.production.unit import Failure, Unit, UnitEvaluator

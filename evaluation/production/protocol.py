@@ -12,15 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from agnet.columns import ATTACK, CLEAN, CORRUPTION, MEASURE, SPLITS, STATES, Column
 from agnet.errors import ConfigurationError
+from agnet.tables.columns import ATTACK, CLEAN, CORRUPTION, MEASURE, SPLITS, STATES, Column
 from evaluation.attacks import AbstractAttack
+from evaluation.attacks.evaluate import check_modes
 from evaluation.corruptions import CORRUPTIONS, SEVERITIES, CorruptedImages, FrostPictures
 from evaluation.data import ImageSplits
-from evaluation.evaluator import check_modes
-from evaluation.network import NetworkShape
+from evaluation.networks.nasbench201 import NetworkShape
 from evaluation.sensitivity import MEASURES
-from evaluation.train import Recipe
+from evaluation.training.sgd import Recipe
 
 _NAME = re.compile(r"[a-z][a-z0-9]*")
 

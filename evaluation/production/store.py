@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from agnet.atomic import replacing, write_text
 from agnet.errors import RunDirectoryError
+from agnet.runtime.files import replacing, write_text
 from evaluation.production.protocol import Protocol
 from evaluation.production.unit import Failure, Record, Unit
 

@@ -12,22 +12,22 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
-from agnet.columns import ATTACK, CLEAN, CORRUPTION, MEASURE, SPLITS, STATES, Column
 from agnet.errors import ConfigurationError, InvalidInput
+from agnet.tables.columns import ATTACK, CLEAN, CORRUPTION, MEASURE, SPLITS, STATES, Column
 from evaluation.attacks.base import AbstractAttack
-from evaluation.compile import CompiledNetwork
+from evaluation.attacks.evaluate import default_batch_size, evaluate
+from evaluation.attacks.outcome import Outcome
 from evaluation.corruptions import SEVERITIES, corrupt
 from evaluation.corruptions.pixels import to_levels
 from evaluation.data import Images
 from evaluation.data.images import in_unit_interval
-from evaluation.evaluator import default_batch_size, evaluate
-from evaluation.latency import latency_ms
-from evaluation.network import CellNetwork
-from evaluation.outcome import Outcome
+from evaluation.networks.compiled import CompiledNetwork
+from evaluation.networks.latency import latency_ms
+from evaluation.networks.nasbench201 import CellNetwork
+from evaluation.networks.stacked import initialize
 from evaluation.production.protocol import Protocol
 from evaluation.sensitivity import sensitivity
-from evaluation.stack import initialize
-from evaluation.train import fit
+from evaluation.training.sgd import fit
 
 
 @dataclass(frozen=True)
@@ -264,7 +264,7 @@ def _judged(
 
 
 def _plain(column: Column, outcome: Outcome, num_classes: int) -> dict[str, Any]:
-    """An outcome as plain values, with the keys of :mod:`agnet.details`."""
+    """An outcome as plain values, with the keys of :mod:`agnet.tables.conditions`."""
     details = outcome.details(num_classes)
     confusion: Any = details["confusion"]
     kept = ("accuracy", "confidence", "confidence_right", "confidence_wrong", "confidence_true")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from agnet.columns import CLEAN
+from agnet.tables.columns import CLEAN
 from evaluation.report.drawing import draw_cell
 from evaluation.report.figures import new_figure
 from evaluation.report.measurements import ADVERSARIAL_MEAN, CORRUPTION_MEAN, SPACE, Measurements, Values, mean_of

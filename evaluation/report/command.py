@@ -7,11 +7,11 @@ import hydra
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from tqdm import tqdm
 
-from agnet.arguments import check_arguments
-from agnet.command import command
 from agnet.errors import ConfigurationError
-from agnet.paths import CONF_DIR
-from agnet.tables import read_metadata
+from agnet.runtime.arguments import check_arguments
+from agnet.runtime.command import command
+from agnet.runtime.paths import CONF_DIR
+from agnet.tables.table import read_metadata
 from evaluation.report.best import best
 from evaluation.report.confidence import confidence
 from evaluation.report.correlation import correlation

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from agnet.columns import CLEAN
+from agnet.tables.columns import CLEAN
 from evaluation.report.figures import BLUE, ORANGE, grid
 from evaluation.report.measurements import Measurements, words
 from evaluation.report.section import Picture, Section

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
 
-from agnet.columns import CLEAN
+from agnet.tables.columns import CLEAN
 from evaluation.report.figures import CYCLE, heatmap, new_figure
 from evaluation.report.kendall import tau, tau_matrix, tied
 from evaluation.report.measurements import Measurements, Values, label, words

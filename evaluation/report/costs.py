@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from agnet.spaces.nasbench201 import parse, to_string
-from evaluation.network import NetworkShape, count_macs, count_parameters
+from evaluation.networks.nasbench201 import NetworkShape, count_macs, count_parameters
 
 COUNTS = ("parameters", "macs", "params_m", "flops_m")
 """Columns that hold for every data set."""

@@ -7,10 +7,10 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from agnet.columns import ATTACK, CLEAN, CORRUPTION, MEASURE, Column
 from agnet.spaces import NASBench201
 from agnet.spaces.nasbench201 import parse
-from evaluation.network import edges_to_output
+from agnet.tables.columns import ATTACK, CLEAN, CORRUPTION, MEASURE, Column
+from evaluation.networks.nasbench201 import edges_to_output
 
 SPACE = NASBench201()
 IDS = {cell: number for number, cell in enumerate(SPACE.enumerate())}

@@ -1,6 +1,6 @@
 """Whether measures that need no attack, or costs, say which cells are robust."""
 
-from agnet.columns import CLEAN
+from agnet.tables.columns import CLEAN
 from evaluation.report.figures import heatmap, new_figure
 from evaluation.report.kendall import taus
 from evaluation.report.measurements import (

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.figure import Figure
 
-from agnet.columns import CLEAN
 from agnet.spaces.nasbench201 import EDGES, OPERATIONS, parse, to_string
+from agnet.tables.columns import CLEAN
 from evaluation.report.best import best_row
 from evaluation.report.drawing import EDGE_NAMES, LABELS
 from evaluation.report.figures import heatmap, new_figure

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from agnet.atomic import replacing, write_text
 from agnet.errors import ConfigurationError
+from agnet.runtime.files import replacing, write_text
 from evaluation.report.section import Columns
 
 SUMMARY = "summary.json"

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from agnet.columns import CLEAN, MEASURE, Column, parse_column
 from agnet.errors import ConfigurationError, InvalidArchitecture, TableError
 from agnet.spaces.nasbench201 import parse
-from agnet.tables import Table, column_names, read_table
+from agnet.tables.columns import CLEAN, MEASURE, Column, parse_column
+from agnet.tables.table import Table, column_names, read_table
 from evaluation.report.costs import COUNTS, count_costs, is_cost
 from evaluation.report.measurements import IDS, SPACE, Measurements
 
@@ -23,8 +23,9 @@ def read_measurements(
     """Read every data set of a table.
 
     Args:
-        table: a robustness table of NAS-Bench-201 (:mod:`agnet.columns`). Its column ``isomorph``, if it has one, names
-            the id of the cell that was evaluated for a row's class; otherwise that is the one with the lowest id.
+        table: a robustness table of NAS-Bench-201 (:mod:`agnet.tables.columns`). Its column ``isomorph``, if it has
+            one, names the id of the cell that was evaluated for a row's class; otherwise that is the one with the
+            lowest id.
         extra: tables whose columns of the same data sets and splits, measures and costs are joined.
         datasets: those to read; None for all.
         split: ``valid`` or ``test``; None for ``test`` where there is one.

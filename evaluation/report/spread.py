@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from agnet.columns import CORRUPTION, Column
+from agnet.tables.columns import CORRUPTION, Column
 from evaluation.report.figures import BLUE, GREY, ORANGE, grid
 from evaluation.report.measurements import Measurements, Values, label, mean_of, words
 from evaluation.report.section import Columns, Picture, Section

@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Int
 from matplotlib.figure import Figure
 
-from agnet.columns import CLEAN
 from agnet.spaces.nasbench201 import live_edges, parse
+from agnet.tables.columns import CLEAN
 from evaluation.report.drawing import EDGE_NAMES, LABELS
 from evaluation.report.figures import BLUE, ORANGE, heatmap, new_figure
 from evaluation.report.measurements import ADVERSARIAL_MEAN, SPACE, Measurements, Values

@@ -5,7 +5,7 @@ import copy
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from evaluation.cost import multiply_accumulates
+from evaluation.networks.cost import multiply_accumulates
 
 
 def num_macs(

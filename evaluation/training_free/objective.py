@@ -5,8 +5,8 @@ from typing import Any
 
 from hydra.utils import instantiate
 
-from agnet.objective import MeasuredObjective, MeasuredReport, measured_objective
-from agnet.tables import read_table
+from agnet.tables.objective import MeasuredObjective, MeasuredReport, measured_objective
+from agnet.tables.table import read_table
 from evaluation.training_free.untrained import Untrained
 
 
@@ -24,13 +24,13 @@ def training_free_objective(
 ) -> tuple[MeasuredObjective, MeasuredReport]:
     """Objective and report of a configuration.
 
-    With several measures the best of a search is the first of :func:`agnet.pareto.rank`, which is the architecture with
-    the smallest sum of ranks over all that were evaluated: TE-NAS's choice.
+    With several measures the best of a search is the first of :func:`agnet.multiobjective.pareto.rank`, which is the
+    architecture with the smallest sum of ranks over all that were evaluated: TE-NAS's choice.
 
     Args:
         measures: those to compute, as in ``conf/measure``.
         dataset: as in ``conf/dataset``.
-        network: builds the network of an architecture and a :class:`~evaluation.network.NetworkShape`.
+        network: builds the network of an architecture and a :class:`~evaluation.networks.nasbench201.NetworkShape`.
         seed: see :class:`Untrained`.
         repeats: see :class:`Untrained`.
         maximize: measures to maximise.
@@ -38,7 +38,7 @@ def training_free_objective(
         report: measures, or columns of the tables, to read at the end for the architectures found; a search cannot
             have columns of the tables as objectives or limits.
         tables: Parquet files, e.g. of accuracies.
-        constraints: limits, see :func:`agnet.objective.read_objective`.
+        constraints: limits, see :func:`agnet.tables.objective.read_objective`.
 
     Raises:
         ConfigurationError: if there is nothing to optimise, or a column is none of the measures.

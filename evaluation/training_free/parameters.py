@@ -3,7 +3,7 @@
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from evaluation.cost import parameters_of
+from evaluation.networks.cost import parameters_of
 
 
 def num_parameters(

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from agnet.atomic import append_text, write_text
 from agnet.errors import RunDirectoryError
+from agnet.runtime.files import append_text, write_text
 
 
 class RowLog:

@@ -8,7 +8,7 @@ from torch import nn
 
 from agnet.errors import ConfigurationError, TaskError
 from evaluation.data import ImageSplits
-from evaluation.network import NetworkShape
+from evaluation.networks.nasbench201 import NetworkShape
 from evaluation.training_free.initialization import initialize
 from evaluation.training_free.measure import Measure
 

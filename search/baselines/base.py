@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 
-from agnet.archive import Archive, Outcomes
-from agnet.optimizer import AbstractOptimizer
+from agnet.multiobjective.outcomes import Archive, Outcomes
+from agnet.optimizers.base import AbstractOptimizer
 from agnet.spaces import AbstractSpace
 
 

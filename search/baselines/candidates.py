@@ -4,9 +4,9 @@ import abc
 
 import torch
 
-from agnet.archive import Archive
 from agnet.errors import ConfigurationError
-from agnet.pareto import hypervolume_rank
+from agnet.multiobjective.outcomes import Archive
+from agnet.multiobjective.pareto import hypervolume_rank
 from agnet.spaces import AbstractSpace
 
 
@@ -46,7 +46,7 @@ class Mutations(AbstractCandidates):
     """Architectures one or two changes away from the best, and some by chance.
 
     Args:
-        parents: number of the best, by :func:`agnet.pareto.hypervolume_rank`.
+        parents: number of the best, by :func:`agnet.multiobjective.pareto.hypervolume_rank`.
         mutated: how many to look for around them.
         drawn: how many to draw uniformly.
     """

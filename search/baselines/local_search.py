@@ -5,8 +5,8 @@ from typing import Any
 
 import torch
 
-from agnet.archive import Outcomes
-from agnet.pareto import front_index, rank
+from agnet.multiobjective.outcomes import Outcomes
+from agnet.multiobjective.pareto import front_index, rank
 from agnet.spaces import AbstractSpace
 from search.baselines.base import AbstractBaseline
 

@@ -7,11 +7,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from agnet.acquisition import AbstractAcquisition
-from agnet.features import FeatureMap
-from agnet.models import AbstractModel
+from agnet.acquisition.functions import AbstractAcquisition
 from agnet.spaces import AbstractSpace
-from agnet.targets import Targets
+from agnet.surrogates import AbstractModel
+from agnet.surrogates.features import FeatureMap
+from agnet.surrogates.outcome_transform import Targets
 from search.baselines.base import AbstractBaseline
 from search.baselines.candidates import AbstractCandidates
 

@@ -3,7 +3,7 @@
 import torch
 
 from agnet.errors import ConfigurationError
-from agnet.pareto import hypervolume_rank
+from agnet.multiobjective.pareto import hypervolume_rank
 from agnet.spaces import AbstractSpace
 from search.baselines.base import AbstractBaseline
 
@@ -16,7 +16,7 @@ class RegularizedEvolution(AbstractBaseline):
 
     Source: Real et al., 2019, https://arxiv.org/abs/1802.01548, Algorithm 1. Differences: the children of one batch
     have the same population as parents; a child that was told before is not asked again, but another tournament is
-    held. With several objectives or limits :func:`agnet.pareto.hypervolume_rank` decides a tournament.
+    held. With several objectives or limits :func:`agnet.multiobjective.pareto.hypervolume_rank` decides a tournament.
 
     Args:
         space: the space searched.

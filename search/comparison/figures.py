@@ -11,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from agnet.atomic import replacing
+from agnet.runtime.files import replacing
 from search.columns import label
 from search.comparison.records import Problem, Record
 

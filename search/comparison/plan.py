@@ -13,10 +13,10 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
-from agnet.arguments import check_arguments
-from agnet.command import in_words
 from agnet.errors import ConfigurationError
-from agnet.paths import CONF_DIR
+from agnet.runtime.arguments import check_arguments
+from agnet.runtime.command import in_words
+from agnet.runtime.paths import CONF_DIR
 from search.run_directory import COMPARISON_KEYS, check_keys
 
 RUNS_FOLDER = "runs"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from agnet.objective import Goal, Objective
+from agnet.tables.objective import Goal, Objective
 from search.comparison.plan import Cell
 from search.exact import Exact
 from search.history import History, read_queries

@@ -2,8 +2,8 @@
 
 from omegaconf import OmegaConf
 
-from agnet.engines import Ended
 from agnet.errors import AGNetError
+from agnet.runtime.executors import Ended
 from search.comparison.plan import Cell
 from search.run import execute
 

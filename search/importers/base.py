@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from agnet.errors import TableError
-from agnet.unpickling import ARRAYS, CONTAINERS, RefusedPickle, RestrictedUnpickler
+from agnet.runtime.unpickling import ARRAYS, CONTAINERS, RefusedPickle, RestrictedUnpickler
 
 ALLOWED = {**ARRAYS, **CONTAINERS}
 """The names that the official pickles call: numpy numbers and arrays, ordered dictionaries, sets."""
@@ -34,7 +34,7 @@ class Importer(abc.ABC):
             progress: show a bar, on a terminal only.
 
         Returns:
-            A table for :func:`agnet.tables.write_table`; empty where the source has no value.
+            A table for :func:`agnet.tables.table.write_table`; empty where the source has no value.
 
         Raises:
             TableError: for another file, a damaged or incomplete one, or one that asks for more than data.

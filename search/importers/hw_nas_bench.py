@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from agnet.columns import PUBLISHED_NAMES
 from agnet.errors import TableError
 from agnet.spaces import NASBench201
-from agnet.tables import KEY
+from agnet.tables.columns import PUBLISHED_NAMES
+from agnet.tables.table import KEY
 from search.importers.base import Importer, entry, unpickle
 
 QUANTITIES = {

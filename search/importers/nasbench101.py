@@ -28,7 +28,7 @@ from tqdm import tqdm
 from agnet.errors import ConfigurationError, TableError
 from agnet.spaces import NASBench101
 from agnet.spaces.nasbench101 import BENCHMARK_OPERATIONS, NUM_CELLS, Spec, module_hash, to_strings
-from agnet.tables import KEY
+from agnet.tables.table import KEY
 from search.importers.base import Importer
 
 EPOCHS = (108, 36, 12, 4)

@@ -27,7 +27,7 @@ from tqdm import tqdm
 from agnet.errors import InvalidArchitecture, TableError
 from agnet.spaces import NASBenchNLP
 from agnet.spaces.nasbench_nlp import from_recipe
-from agnet.tables import KEY
+from agnet.tables.table import KEY
 from search.importers.base import Importer, entry, number
 
 RECIPES, LOSSES = "nasbenchnlp_recipes.json.gz", "nasbenchnlp_ptb.csv.gz"

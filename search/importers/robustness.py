@@ -1,6 +1,6 @@
 """The accuracies of the robustness dataset, or of a folder that :mod:`evaluation.export` has written in its layout.
 
-:mod:`agnet.robustness_tree` describes its files.
+:mod:`agnet.tables.published_json` describes its files.
 """
 
 import gzip
@@ -14,11 +14,11 @@ import numpy as np
 import pyarrow as pa
 from tqdm import tqdm
 
-from agnet.columns import CLEAN, PUBLISHED_NAMES
 from agnet.errors import TableError
-from agnet.robustness_tree import ATTACKS, CORRUPTIONS, ISOMORPH, META, STRING, TreeFile, attack_of
 from agnet.spaces import NASBench201
-from agnet.tables import KEY
+from agnet.tables.columns import CLEAN, PUBLISHED_NAMES
+from agnet.tables.published_json import ATTACKS, CORRUPTIONS, ISOMORPH, META, STRING, TreeFile, attack_of
+from agnet.tables.table import KEY
 from search.importers.base import Importer, entry
 
 _REMEDY = "give the folder of the robustness dataset that holds meta.json, or extract it again"

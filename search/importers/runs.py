@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from agnet.errors import ConfigurationError, TableError
 from agnet.spaces import NASBench201
-from agnet.tables import KEY
+from agnet.tables.table import KEY
 from search.importers.base import Importer, entry, number
 
 ACCURACIES = {

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from agnet.errors import ConfigurationError
-from agnet.objective import MeasuredObjective, MeasuredReport, measured_objective
 from agnet.spaces.darts.genotype import PREFIX, to_configuration
+from agnet.tables.objective import MeasuredObjective, MeasuredReport, measured_objective
 
 COLUMNS = ("cifar10_valid", "train_time_s")
 """Validation accuracy in percent; seconds."""
@@ -98,7 +98,7 @@ def surrogate_objective(
     **goal: Any,
 ) -> tuple[MeasuredObjective, MeasuredReport]:
     """Objective and report of a configuration; see :class:`Surrogate` and
-    :func:`~agnet.objective.measured_objective`.
+    :func:`~agnet.tables.objective.measured_objective`.
     """
     surrogate = Surrogate(model, encoding, epoch)
     return measured_objective(

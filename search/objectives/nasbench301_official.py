@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from agnet.errors import ConfigurationError, TaskError
-from agnet.objective import MeasuredObjective, MeasuredReport, measured_objective
 from agnet.spaces.darts import parse
+from agnet.tables.objective import MeasuredObjective, MeasuredReport, measured_objective
 from search.objectives.nasbench301 import COLUMNS
 
 _SCRIPT = Path(__file__).with_name("nasbench301_answers.py")
@@ -112,7 +112,7 @@ def official_objective(
     **goal: Any,
 ) -> tuple[MeasuredObjective, MeasuredReport]:
     """Objective and report of a configuration; see :class:`Ensembles` and
-    :func:`~agnet.objective.measured_objective`.
+    :func:`~agnet.tables.objective.measured_objective`.
 
     Raises:
         ConfigurationError: if interpreter or model are not given.

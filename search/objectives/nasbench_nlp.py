@@ -22,9 +22,9 @@ import xgboost
 from jaxtyping import Float, Float64
 
 from agnet.errors import ConfigurationError
-from agnet.objective import MeasuredObjective, MeasuredReport, measured_objective
 from agnet.spaces import NASBenchNLP
-from agnet.tables import column_names, read_table
+from agnet.tables.objective import MeasuredObjective, MeasuredReport, measured_objective
+from agnet.tables.table import column_names, read_table
 from search.importers.nasbench_nlp import SCORE, NASBenchNLPRuns
 from search.objectives.recurrent_features import recurrent_features
 
@@ -196,7 +196,7 @@ def surrogate_objective(
     **goal: Any,
 ) -> tuple[MeasuredObjective, MeasuredReport]:
     """Objective and report of a configuration; see :class:`Surrogate` and
-    :func:`~agnet.objective.measured_objective`.
+    :func:`~agnet.tables.objective.measured_objective`.
 
     Raises:
         ConfigurationError: if the seed is none, or see :meth:`Trainings.read`.

@@ -7,7 +7,7 @@ import torch
 from agnet.errors import CheckpointMismatch
 from benchmarks import networks
 from evaluation.data import Images, ImageSplits
-from evaluation.train import Recipe
+from evaluation.training.sgd import Recipe
 
 
 @pytest.fixture

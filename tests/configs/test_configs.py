@@ -10,8 +10,8 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
-from agnet.arguments import check_arguments
-from agnet.paths import CONF_DIR
+from agnet.runtime.arguments import check_arguments
+from agnet.runtime.paths import CONF_DIR
 from search.comparison.plan import Plan, make_plan
 
 SHARED = {"hydra_quiet"}

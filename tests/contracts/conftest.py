@@ -9,7 +9,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from agnet.paths import CONF_DIR
+from agnet.runtime.paths import CONF_DIR
 
 
 @cache

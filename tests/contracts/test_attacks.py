@@ -9,10 +9,10 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from agnet.paths import CONF_DIR
+from agnet.runtime.paths import CONF_DIR
 from evaluation import evaluate
 from evaluation.attacks import AbstractAttack, BatchAttack, Ensemble, SteppedAttack
-from evaluation.network import CellNetwork, NetworkShape
+from evaluation.networks.nasbench201 import CellNetwork, NetworkShape
 
 CELL = "|nor_conv_3x3~0|+|none~0|nor_conv_3x3~1|+|skip_connect~0|none~1|skip_connect~2|"
 SMALL = {"steps": 3, "queries": 12, "targets": 2}

@@ -12,9 +12,9 @@ from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 
 from agnet.errors import ConfigurationError
-from agnet.paths import CONF_DIR, ROOT
+from agnet.runtime.paths import CONF_DIR, ROOT
 from evaluation.data import ImageSplits
-from evaluation.train import Recipe
+from evaluation.training.sgd import Recipe
 
 DATASETS = sorted(p.stem for p in (CONF_DIR / "dataset").glob("*.yaml"))
 

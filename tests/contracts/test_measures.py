@@ -8,9 +8,9 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from agnet.paths import CONF_DIR
+from agnet.runtime.paths import CONF_DIR
 from evaluation.data import digits
-from evaluation.network import CellNetwork
+from evaluation.networks.nasbench201 import CellNetwork
 from evaluation.training_free import Measure, Untrained
 
 FILES = sorted((CONF_DIR / "measure").glob("*.yaml"))

@@ -11,12 +11,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from agnet.archive import Outcomes
-from agnet.objective import Objective, Report, read_objective
-from agnet.optimizer import AbstractOptimizer
-from agnet.paths import CONF_DIR
+from agnet.multiobjective.outcomes import Outcomes
+from agnet.optimizers.base import AbstractOptimizer
+from agnet.runtime.paths import CONF_DIR
 from agnet.spaces import AbstractSpace, Subspace
-from agnet.tables import write_table
+from agnet.tables.objective import Objective, Report, read_objective
+from agnet.tables.table import write_table
 from search.loop import run_search
 
 OPTIMIZERS = sorted(p.stem for p in (CONF_DIR / "optimizer").glob("*.yaml"))

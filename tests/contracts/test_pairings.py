@@ -10,7 +10,7 @@ from hydra.utils import instantiate
 from agnet.generator import GraphGenerator
 from agnet.generator.pairing import AbstractPairing
 from agnet.generator.pretrain import Schedule, pretrain
-from agnet.paths import CONF_DIR
+from agnet.runtime.paths import CONF_DIR
 from agnet.spaces import NASBench201
 
 PAIRINGS = sorted(p.stem for p in (CONF_DIR / "pairing").glob("*.yaml"))

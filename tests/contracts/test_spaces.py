@@ -8,9 +8,9 @@ import torch
 
 from agnet.errors import InvalidArchitecture
 from agnet.generator import Decoded, sample_graphs
-from agnet.graphs import INPUT, OUTPUT, Graphs, slot_index
-from agnet.paths import CONF_DIR
+from agnet.runtime.paths import CONF_DIR
 from agnet.spaces import AbstractSpace
+from agnet.spaces.graphs import INPUT, OUTPUT, Graphs, slot_index
 
 NUM = 500
 

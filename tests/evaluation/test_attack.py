@@ -12,8 +12,8 @@ from torch import nn
 
 from evaluation import attack as module
 from evaluation.attack import main
-from evaluation.evaluator import evaluate
-from evaluation.outcome import load_outcomes
+from evaluation.attacks.evaluate import evaluate
+from evaluation.attacks.outcome import load_outcomes
 
 SHORT = ["attack=[fgsm,pgd]", "attack.fgsm.eps=[1,8]", "attack.pgd.eps=[1,8]", "attack.pgd.steps=2"]
 

@@ -10,12 +10,12 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from agnet.columns import Column
-from agnet.details import details_table, write_details
-from agnet.robustness_tree import CORRUPTIONS
 from agnet.spaces import NASBench201
-from evaluation import tree
+from agnet.tables.columns import Column
+from agnet.tables.conditions import details_table, write_details
+from agnet.tables.published_json import CORRUPTIONS
 from evaluation.export import main
+from evaluation.production import published_json as tree
 from search.import_table import main as import_table
 from search.importers.robustness import RobustnessDataset
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from agnet.paths import ROOT
+from agnet.runtime.paths import ROOT
 from agnet.spaces import NASBench201
-from agnet.tables import read_metadata, read_table
+from agnet.tables.table import read_metadata, read_table
 from evaluation.production.merge import representatives
 from evaluation.run import main
 

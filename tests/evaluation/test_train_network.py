@@ -12,11 +12,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from agnet.paths import ROOT
-from evaluation.darts.published import PUBLISHED
-from evaluation.darts.train import CHECKPOINT, read_checkpoint
+from agnet.runtime.paths import ROOT
 from evaluation.data import digits
+from evaluation.networks.darts.published import PUBLISHED
 from evaluation.train_network import load_network, main
+from evaluation.training.final_network import CHECKPOINT, read_checkpoint
 
 TINY = ["network.cells=3", "network.channels=2", "training.batch_size=64", "training.epochs=2", "architecture=pdarts"]
 DIGITS = [

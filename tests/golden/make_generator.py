@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
+from agnet.generator.checkpoints import generator_file, load_generator
 from agnet.spaces import NASBench201
-from agnet.weights import generator_file, load_generator
 
 VARIANTS = (None, "noise")
 

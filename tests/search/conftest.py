@@ -7,9 +7,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from agnet.objective import Objective, Report, read_objective
 from agnet.spaces import NASBench201
-from agnet.tables import write_table
+from agnet.tables.objective import Objective, Report, read_objective
+from agnet.tables.table import write_table
 
 
 @pytest.fixture(scope="session")

@@ -14,8 +14,8 @@ from typing import Any
 
 import torch
 
-from agnet.objective import Objective, read_objective
 from agnet.spaces import NASBench201
+from agnet.tables.objective import Objective, read_objective
 from search import loop
 from search.baselines.random_search import RandomSearch
 from search.history import Query, read_queries

@@ -16,8 +16,8 @@ from typing import Any
 import matplotlib.image
 import pytest
 
-from agnet.engines import InlineEngine
-from agnet.paths import ROOT
+from agnet.runtime.executors import InlineEngine
+from agnet.runtime.paths import ROOT
 from search import compare as command
 from search.compare import main
 from search.comparison.plan import Cell

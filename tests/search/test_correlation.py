@@ -9,8 +9,8 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from agnet.objective import Objective, Report, measured_objective
 from agnet.spaces import NASBench201
+from agnet.tables.objective import Objective, Report, measured_objective
 from search.baselines.random_search import RandomSearch
 from search.correlation import AT_MOST, average_ranks, free_truth, spearman, surrogate_spearman
 

@@ -12,9 +12,9 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from agnet.errors import TableError
-from agnet.paths import CONF_DIR, ROOT
+from agnet.runtime.paths import CONF_DIR, ROOT
 from agnet.spaces import NASBench201
-from agnet.tables import read_table
+from agnet.tables.table import read_table
 from search.import_table import main
 from search.importers import base
 from search.importers.base import Importer

@@ -1,11 +1,11 @@
-"""The incremental order agrees with ``agnet.pareto`` after every single value."""
+"""The incremental order agrees with ``agnet.multiobjective.pareto`` after every single value."""
 
 import numpy as np
 import pytest
 import torch
 
-from agnet.archive import Outcomes
-from agnet.pareto import front_index, rank
+from agnet.multiobjective.outcomes import Outcomes
+from agnet.multiobjective.pareto import front_index, rank
 from search.incumbent import IncumbentTracker
 
 

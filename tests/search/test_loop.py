@@ -12,12 +12,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from agnet.archive import Outcomes
 from agnet.errors import ConfigurationError, RunDirectoryError
-from agnet.objective import Goal, Objective, Report, read_objective
-from agnet.paths import ROOT
+from agnet.multiobjective.outcomes import Outcomes
+from agnet.runtime.paths import ROOT
 from agnet.spaces import NASBench201
-from agnet.tables import Table
+from agnet.tables.objective import Goal, Objective, Report, read_objective
+from agnet.tables.table import Table
 from search import loop
 from search.baselines.random_search import RandomSearch
 from search.correlation import free_truth

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from pyarrow import csv
 
-from agnet.paths import ROOT
+from agnet.runtime.paths import ROOT
 from agnet.spaces import NASBench201, TransNASMicro
 from search.run import main
 

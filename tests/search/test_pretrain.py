@@ -5,9 +5,9 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from agnet.errors import AGNetError, CheckpointMismatch
-from agnet.paths import CONF_DIR
+from agnet.generator.checkpoints import load_generator
+from agnet.runtime.paths import CONF_DIR
 from agnet.spaces import NASBench201
-from agnet.weights import load_generator
 from search import pretrain as command
 from search.pretrain import run
 

@@ -6,7 +6,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from agnet.errors import AGNetError
-from agnet.paths import CONF_DIR
+from agnet.runtime.paths import CONF_DIR
 from search.propose import run
 from search.run import execute
 

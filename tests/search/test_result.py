@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from agnet.objective import Goal, Limit, Objective
-from agnet.tables import Table
+from agnet.tables.objective import Goal, Limit, Objective
+from agnet.tables.table import Table
 from search.exact import Exact
 from search.history import History, Query, Round
 from search.result import make_result, read_result, summary, write_result

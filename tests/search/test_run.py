@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from agnet.paths import ROOT
+from agnet.runtime.paths import ROOT
 from search import run as command
 from search.history import read_queries
 from search.run import main

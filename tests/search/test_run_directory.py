@@ -7,7 +7,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from agnet.errors import RunDirectoryError
-from agnet.paths import CONF_DIR
+from agnet.runtime.paths import CONF_DIR
 from search.run_directory import COMPARISON_KEYS, FILES, SEARCH_KEYS, RunDirectory
 
 CONFIG: dict[str, Any] = {

@@ -10,16 +10,16 @@ import pyarrow.parquet as pq
 import pytest
 import submitit
 
-from agnet.engines import AbstractEngine, InlineEngine, SlurmEngine
 from agnet.errors import TaskError
-from agnet.paths import ROOT
+from agnet.runtime.executors import AbstractEngine, InlineEngine, SlurmEngine
+from agnet.runtime.paths import ROOT
 from agnet.spaces import NASBench201
 from evaluation.attacks import FGSM, PGD
 from evaluation.data import digits
 from evaluation.production import Corruptions, Protocol, produce
 from evaluation.production.merge import representatives
 from evaluation.production.store import Found
-from evaluation.train import Recipe
+from evaluation.training.sgd import Recipe
 from tests.slurm.cluster import Cluster
 
 CELLS = 12

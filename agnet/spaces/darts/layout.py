@@ -13,8 +13,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from agnet.graphs import INPUT, OUTPUT, Graphs, slot_index
 from agnet.spaces.darts.notation import OPERATIONS, SOURCES, STEPS, Cell
+from agnet.spaces.graphs import INPUT, OUTPUT, Graphs, slot_index
 
 NODE_TYPES = ("output", "input", "input_1", *OPERATIONS)
 """Vocabulary of node types."""

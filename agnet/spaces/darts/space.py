@@ -8,10 +8,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from agnet.errors import ConfigurationError, InvalidArchitecture
-from agnet.graphs import Graphs
 from agnet.spaces.base import AbstractSpace
 from agnet.spaces.darts.layout import NODE_TYPES, Layout
 from agnet.spaces.darts.notation import CELLS, OPERATIONS, STEPS, parse, parse_cell, to_string
+from agnet.spaces.graphs import Graphs
 
 
 class DARTS(AbstractSpace):

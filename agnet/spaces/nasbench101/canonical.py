@@ -18,7 +18,7 @@ _OPERATION_KEYS = _CODES ** (MAX_VERTICES - 2)
 
 
 def slot(source: int, target: int) -> int:
-    """Edge slot between two vertices; see :mod:`agnet.graphs`."""
+    """Edge slot between two vertices; see :mod:`agnet.spaces.graphs`."""
     return target * (target - 1) // 2 + source
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Int64
 
-from agnet.graphs import INPUT, OUTPUT, Graphs, slot_index
+from agnet.spaces.graphs import INPUT, OUTPUT, Graphs, slot_index
 from agnet.spaces.nasbench101.canonical import MAX_EDGES, MAX_VERTICES, SLOTS, canonical_keys, slot, strings
 
 SOURCE, TARGET = (ends.numpy() for ends in slot_index(MAX_VERTICES))

@@ -8,13 +8,13 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from agnet.errors import InvalidArchitecture
-from agnet.graphs import Graphs
 from agnet.spaces.base import AbstractSpace
+from agnet.spaces.graphs import Graphs
 from agnet.spaces.nasbench101.canonical import MAX_EDGES, MAX_VERTICES, OPERATIONS, all_cells, all_keys, strings
 from agnet.spaces.nasbench101.cells import Cells, decode, graphs
-from agnet.spaces.nasbench101.mending import mended
 from agnet.spaces.nasbench101.neighbors import neighbors
 from agnet.spaces.nasbench101.notation import TYPES, vertices_of
+from agnet.spaces.nasbench101.repair import mended
 
 NUM_CELLS = 423_624
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Int64
 
-from agnet.graphs import INPUT, OUTPUT, Graphs, slot_index
+from agnet.spaces.graphs import INPUT, OUTPUT, Graphs, slot_index
 from agnet.spaces.nasbench_nlp.notation import INPUTS, LEAST, MOST, OPERATIONS, STATES, Part, to_text
 
 MARKED, STATE, FIRST = 2, 3, 4

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from agnet.graphs import INPUT, OUTPUT
+from agnet.spaces.graphs import INPUT, OUTPUT
 from agnet.spaces.nasbench_nlp.cells import FEWEST, FIRST, MANIEST, MARKED, STATE, TYPES, Cells
 from agnet.spaces.nasbench_nlp.notation import INPUTS
 

@@ -8,13 +8,13 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from agnet.errors import ConfigurationError
-from agnet.graphs import OUTPUT, Graphs
 from agnet.spaces.base import RECOMBINATIONS, AbstractSpace
+from agnet.spaces.graphs import OUTPUT, Graphs
 from agnet.spaces.nasbench_nlp.cells import Cells, build, decode, dense
 from agnet.spaces.nasbench_nlp.growth import grown
-from agnet.spaces.nasbench_nlp.mending import mended
 from agnet.spaces.nasbench_nlp.neighbors import neighbors
 from agnet.spaces.nasbench_nlp.notation import INPUTS, OPERATIONS, invalid, parse
+from agnet.spaces.nasbench_nlp.repair import mended
 
 MAX_NODES = 25
 """Nodes of the largest graphs: the input, three hidden states, twenty operations, the output."""
@@ -67,7 +67,7 @@ class NASBenchNLP(AbstractSpace):
     def mend(
         self, graphs: Graphs, *, nodes: Float[Tensor, "batch nodes types"], edges: Float[Tensor, "batch slots"]
     ) -> Graphs:
-        """See :class:`AbstractSpace` and :func:`~agnet.spaces.nasbench_nlp.mending.mended`."""
+        """See :class:`AbstractSpace` and :func:`~agnet.spaces.nasbench_nlp.repair.mended`."""
         cells = Cells.of(graphs)
         wrong = np.flatnonzero(~cells.valid())
         tried = mended(cells.take(wrong), nodes.double().numpy()[wrong], dense(edges.double().numpy()[wrong]))

@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from agnet.generator import GraphGenerator, JointGenerator
+from agnet.generator.checkpoints import load_generator, save_generator
 from agnet.generator.model import FIXED_LOGIT
-from agnet.graphs import slot_index
 from agnet.spaces import DARTS
-from agnet.weights import load_generator, save_generator
+from agnet.spaces.graphs import slot_index
 
 NODES = [(0, 1, 2, 5), (0, 3, 4, 5)]
 

@@ -7,8 +7,8 @@ from agnet.generator import Decoded, GraphGenerator, reconstruction_loss
 from agnet.generator.pairing import Address, FreshNoise
 from agnet.generator.pretrain import Schedule, pretrain
 from agnet.generator.quality import assess, edit_distance, expected_distinct, free_nodes, latent_information
-from agnet.graphs import Graphs
 from agnet.spaces import NASBench201
+from agnet.spaces.graphs import Graphs
 
 
 def test_loss_by_hand() -> None:

@@ -8,8 +8,8 @@ import torch
 from agnet.errors import ConfigurationError
 from agnet.generator import Decoded, GraphGenerator, decode, log_likelihood, reconstruction_loss
 from agnet.generator.pairing import Address, FreshNoise, NearestLatent, OptimalTransport
-from agnet.graphs import Graphs
 from agnet.spaces import NASBench201
+from agnet.spaces.graphs import Graphs
 
 SPACE = NASBench201()
 

@@ -3,7 +3,7 @@ import math
 import torch
 
 from agnet.generator import Decoded, GraphGenerator, generate, sample_graphs, sampling
-from agnet.graphs import INPUT, OUTPUT, slot_index
+from agnet.spaces.graphs import INPUT, OUTPUT, slot_index
 
 
 def seeded(seed: int = 0) -> torch.Generator:

@@ -6,7 +6,6 @@ import torch
 
 from agnet.errors import ConfigurationError, InvalidArchitecture
 from agnet.generator import Decoded, likeliest_graphs, sample_graphs
-from agnet.graphs import INPUT, OUTPUT, Graphs, slot_index
 from agnet.spaces import DARTS
 from agnet.spaces.darts import OPERATIONS, SOURCES, parse, to_string
 from agnet.spaces.darts.genotype import (
@@ -17,6 +16,7 @@ from agnet.spaces.darts.genotype import (
     to_configuration,
     to_genotype,
 )
+from agnet.spaces.graphs import INPUT, OUTPUT, Graphs, slot_index
 
 DARTS_V2 = (
     "Genotype(normal=[('sep_conv_3x3', 0), ('sep_conv_3x3', 1), ('sep_conv_3x3', 0), ('sep_conv_3x3', 1), "

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from agnet.errors import InvalidArchitecture
-from agnet.graphs import slot_index
 from agnet.spaces import EdgeCells, NASBench201, TransNASMicro
 from agnet.spaces.edge_cells import edges_of, functional_key, live_edges
+from agnet.spaces.graphs import slot_index
 
 
 class Triangles(EdgeCells):

@@ -8,9 +8,9 @@ import torch
 
 from agnet.errors import InvalidArchitecture
 from agnet.generator import Decoded, likeliest_graphs
-from agnet.graphs import INPUT, OUTPUT, Graphs
-from agnet.paths import ROOT
+from agnet.runtime.paths import ROOT
 from agnet.spaces import NASBench101
+from agnet.spaces.graphs import INPUT, OUTPUT, Graphs
 from agnet.spaces.nasbench101 import BENCHMARK_OPERATIONS, MAX_EDGES, Spec, module_hash, parse, to_strings
 
 DATA = ROOT.parent / "shared" / "data" / "nasbench101.npz"

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from agnet.errors import InvalidArchitecture
-from agnet.graphs import INPUT, OUTPUT, Graphs
-from agnet.paths import ROOT
+from agnet.runtime.paths import ROOT
 from agnet.spaces import NASBench201
+from agnet.spaces.graphs import INPUT, OUTPUT, Graphs
 from agnet.spaces.nasbench201 import (
     EDGES,
     OPERATIONS,

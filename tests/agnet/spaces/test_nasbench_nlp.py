@@ -9,9 +9,9 @@ import torch
 
 from agnet.errors import ConfigurationError, InvalidArchitecture
 from agnet.generator import Decoded, likeliest_graphs, sample_graphs
-from agnet.graphs import INPUT, Graphs, slot_index
-from agnet.paths import ROOT
+from agnet.runtime.paths import ROOT
 from agnet.spaces import NASBenchNLP
+from agnet.spaces.graphs import INPUT, Graphs, slot_index
 from agnet.spaces.nasbench_nlp import from_recipe, parse, to_recipe
 from agnet.spaces.nasbench_nlp.recipes import lost_blends
 

@@ -15,8 +15,8 @@ from evaluation.attacks import base
 from evaluation.attacks.auto_projected_gradient_descent import APGD, checkpoints
 from evaluation.attacks.base import Slots
 from evaluation.attacks.functions import apgd, perturb, square
-from evaluation.compile import CompiledNetwork
-from evaluation.network import CellNetwork, NetworkShape
+from evaluation.networks.compiled import CompiledNetwork
+from evaluation.networks.nasbench201 import CellNetwork, NetworkShape
 
 CELL = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|avg_pool_3x3~0|nor_conv_3x3~1|nor_conv_1x1~2|"
 IMAGES = 24

@@ -5,7 +5,7 @@ from jaxtyping import UInt8
 from PIL import Image
 from torch import Tensor
 
-from agnet.paths import ROOT
+from agnet.runtime.paths import ROOT
 from evaluation.corruptions.plasma import plasma
 from evaluation.randomness import keys
 

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from agnet.engines import InlineEngine
+from agnet.runtime.executors import InlineEngine
 from agnet.spaces import NASBench201
 from evaluation.attacks import FGSM, PGD
 from evaluation.data import ImageSplits
 from evaluation.production import Corruptions, Protocol, Sensitivities, produce
 from evaluation.production.merge import representatives
 from evaluation.production.store import Found
-from evaluation.train import Recipe
+from evaluation.training.sgd import Recipe
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from agnet.paths import ROOT
+from agnet.runtime.paths import ROOT
 
 COMMAND = [
     *(sys.executable, "-m", "evaluation.run", "num_architectures=12", "draw_seed=0", "group_size=1"),

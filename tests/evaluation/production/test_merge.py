@@ -13,12 +13,12 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from agnet.columns import parse_column
-from agnet.details import read_details
 from agnet.errors import RunDirectoryError
 from agnet.spaces import NASBench201
-from agnet.tables import read_metadata, read_table
-from evaluation.network import count_macs, count_parameters
+from agnet.tables.columns import parse_column
+from agnet.tables.conditions import read_details
+from agnet.tables.table import read_metadata, read_table
+from evaluation.networks.nasbench201 import count_macs, count_parameters
 from evaluation.production import Failure, Protocol, Record, Store, Unit, merge
 from evaluation.production.merge import cpu_seconds, representatives, write_manifest
 from evaluation.production.store import Found

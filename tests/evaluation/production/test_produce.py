@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import torch
 
-from agnet.atomic import locked
-from agnet.engines import WORKER, InlineEngine, LocalEngine
 from agnet.errors import ConfigurationError, RunDirectoryError
-from evaluation.network import NetworkShape, count_macs
+from agnet.runtime.executors import WORKER, InlineEngine, LocalEngine
+from agnet.runtime.files import locked
+from evaluation.networks.nasbench201 import NetworkShape, count_macs
 from evaluation.production import Failure, Protocol, Record, Store, Unit, UnitEvaluator, produce
 from evaluation.production.produce import device_of_worker, grouped, live_macs
 from evaluation.production.store import Found

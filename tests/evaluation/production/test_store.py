@@ -16,7 +16,7 @@ from evaluation.attacks import FGSM
 from evaluation.data import Images
 from evaluation.production import Failure, Protocol, Record, Store, Unit
 from evaluation.production.store import Found
-from evaluation.train import Recipe
+from evaluation.training.sgd import Recipe
 
 
 @pytest.fixture

@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 import torch
 
-from agnet.columns import SPLITS, parse_column
 from agnet.errors import ConfigurationError
+from agnet.tables.columns import SPLITS, parse_column
 from evaluation import evaluate
 from evaluation.corruptions import CorruptedImages, corrupt, write_corrupted
 from evaluation.corruptions.pixels import to_levels
-from evaluation.network import CellNetwork
+from evaluation.networks.nasbench201 import CellNetwork
 from evaluation.production import Corruptions, Failure, Protocol, Record, UnitEvaluator
 from evaluation.production import unit as module
 from evaluation.sensitivity import sensitivity
-from evaluation.train import fit
+from evaluation.training.sgd import fit
 
 
 @pytest.fixture(scope="module")

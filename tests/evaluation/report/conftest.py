@@ -5,9 +5,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from agnet.columns import parse_column
-from agnet.paths import ROOT
-from agnet.tables import write_table
+from agnet.runtime.paths import ROOT
+from agnet.tables.columns import parse_column
+from agnet.tables.table import write_table
 from evaluation.report.measurements import SPACE, Measurements
 
 REPRESENTATIVES = sorted(set(SPACE.isomorphs))

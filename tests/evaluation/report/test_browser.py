@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agnet.paths import CHECKPOINT_DIR
+from agnet.runtime.paths import CHECKPOINT_DIR
 from agnet.spaces.nasbench201 import parse
 from evaluation.report import report
 from evaluation.report.measurements import SPACE

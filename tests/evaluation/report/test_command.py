@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from agnet.paths import CHECKPOINT_DIR
+from agnet.runtime.paths import CHECKPOINT_DIR
 from agnet.spaces.nasbench201 import OPERATIONS, parse
 from evaluation.corruptions import CORRUPTIONS
 from evaluation.report import main, report

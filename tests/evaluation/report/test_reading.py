@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from agnet.errors import AGNetError, ConfigurationError, TableError
-from evaluation.network import NetworkShape, count_macs, count_parameters
+from evaluation.networks.nasbench201 import NetworkShape, count_macs, count_parameters
 from evaluation.report.costs import count_costs
 from evaluation.report.measurements import SPACE
 from evaluation.report.reading import read_measurements

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from agnet.errors import InvalidInput
-from evaluation.network import CellNetwork, NetworkShape
+from evaluation.networks.nasbench201 import CellNetwork, NetworkShape
 from evaluation.training_free import flops, initialize, jacov, linear_regions, naswot, ntk, parameters, synflow
 from evaluation.training_free.jacov import OFFSET
 from evaluation.training_free.measure import Function

@@ -12,10 +12,10 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from agnet.errors import ConfigurationError, RunDirectoryError
-from agnet.paths import CONF_DIR
-from agnet.tables import read_metadata, read_table, write_table
-from evaluation.darts import staged_network
+from agnet.runtime.paths import CONF_DIR
+from agnet.tables.table import read_metadata, read_table, write_table
 from evaluation.measure import run
+from evaluation.networks.darts import staged_network
 from evaluation.training_free import Untrained
 from evaluation.training_free.objective import training_free_objective
 from search.run import execute

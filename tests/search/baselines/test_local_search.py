@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from agnet.archive import Outcomes
+from agnet.multiobjective.outcomes import Outcomes
 from agnet.spaces import NASBench201, Subspace
 from agnet.spaces.nasbench201 import OPERATIONS, parse, to_string
 from search.baselines.local_search import LocalSearch, incumbents

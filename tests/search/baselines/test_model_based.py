@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from agnet.acquisition import ExpectedImprovement, ThompsonSampling, UpperConfidenceBound
-from agnet.archive import Archive, Outcomes
+from agnet.acquisition.functions import ExpectedImprovement, ThompsonSampling, UpperConfidenceBound
 from agnet.errors import ConfigurationError
-from agnet.models import GaussianProcess
+from agnet.multiobjective.outcomes import Archive, Outcomes
 from agnet.spaces import NASBench201, Subspace
+from agnet.surrogates import GaussianProcess
 from search.baselines.candidates import AbstractCandidates, Mutations, WholeSpace
 from search.baselines.model_based import ModelBasedSearch
 from search.baselines.models import BoostedTrees, NetworkEnsemble

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from agnet.models import AbstractModel, GaussianProcess
+from agnet.surrogates import AbstractModel, GaussianProcess
 from search.baselines.models import BoostedTrees, NetworkEnsemble
-from tests.agnet.models.regression import data
+from tests.agnet.surrogates.regression import data
 
 MODELS: list[Callable[[], AbstractModel]] = [GaussianProcess, BoostedTrees, NetworkEnsemble]
 

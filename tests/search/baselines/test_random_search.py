@@ -2,7 +2,7 @@
 
 import torch
 
-from agnet.archive import Outcomes
+from agnet.multiobjective.outcomes import Outcomes
 from agnet.spaces import NASBench201
 from search.baselines.random_search import RandomSearch
 

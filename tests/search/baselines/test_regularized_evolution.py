@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from agnet.archive import Outcomes
 from agnet.errors import ConfigurationError
+from agnet.multiobjective.outcomes import Outcomes
 from agnet.spaces import NASBench201, Subspace
 from agnet.spaces.nasbench201 import OPERATIONS, to_string
 from search.baselines.regularized_evolution import RegularizedEvolution

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from agnet.engines import attempt
 from agnet.errors import RunDirectoryError
+from agnet.runtime.executors import attempt
 from search.comparison.plan import Cell
 from search.comparison.work import failure, run_cell
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agnet.paths import ROOT
+from agnet.runtime.paths import ROOT
 from agnet.spaces import NASBench201
 from search.import_table import main
 

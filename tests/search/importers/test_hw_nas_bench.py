@@ -7,10 +7,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from agnet.columns import PUBLISHED_NAMES
 from agnet.errors import TableError
 from agnet.spaces import NASBench201
-from agnet.tables import read_metadata, read_table
+from agnet.tables.columns import PUBLISHED_NAMES
+from agnet.tables.table import read_metadata, read_table
 from search.importers.hw_nas_bench import QUANTITIES, HWNASBench
 
 SIZE = 5**6

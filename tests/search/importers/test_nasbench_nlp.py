@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from agnet.errors import TableError
-from agnet.tables import read_metadata, read_table
+from agnet.tables.table import read_metadata, read_table
 from search.importers.nasbench_nlp import LOSSES, RECIPES, NASBenchNLPRuns
 
 RNN = {

@@ -11,7 +11,7 @@ import pytest
 
 from agnet.errors import ConfigurationError, TableError
 from agnet.spaces import NASBench201
-from agnet.tables import read_metadata, read_table
+from agnet.tables.table import read_metadata, read_table
 from search.importers.nats_bench import NATSBench
 
 COLUMNS = [

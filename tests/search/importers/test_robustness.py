@@ -8,11 +8,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from agnet.columns import PUBLISHED_NAMES
 from agnet.errors import TableError
-from agnet.robustness_tree import ATTACKS, CORRUPTIONS
 from agnet.spaces import NASBench201
-from agnet.tables import read_metadata, read_table
+from agnet.tables.columns import PUBLISHED_NAMES
+from agnet.tables.published_json import ATTACKS, CORRUPTIONS
+from agnet.tables.table import read_metadata, read_table
 from search.importers.robustness import RobustnessDataset
 
 EPSILONS = {key: [0.1, 0.5, 1.0, 8.0] for key in ATTACKS} | {"fgsm@Linf": [0.1, 1.0, 255.0]}

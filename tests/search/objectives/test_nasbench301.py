@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from agnet.errors import ConfigurationError, InvalidArchitecture
-from agnet.paths import ROOT
+from agnet.runtime.paths import ROOT
 from agnet.spaces import DARTS
 from agnet.spaces.darts import OPERATIONS
 from agnet.spaces.darts.genotype import PREFIX, to_configuration

@@ -9,10 +9,10 @@ import torch
 from scipy.stats import spearmanr
 
 from agnet.errors import ConfigurationError, InvalidArchitecture
-from agnet.paths import ROOT
+from agnet.runtime.paths import ROOT
 from agnet.spaces import NASBenchNLP
 from agnet.spaces.nasbench_nlp import parse
-from agnet.tables import write_table
+from agnet.tables.table import write_table
 from search.correlation import free_truth
 from search.objectives import nasbench_nlp
 from search.objectives.nasbench_nlp import Surrogate, Trainings, held_out, surrogate_objective

@@ -1,0 +1,1 @@
+"""How much a query is wanted, by what a surrogate predicts."""

@@ -1,0 +1,251 @@
+"""Which candidates are worth a query, given what a model believes of them.
+
+With several objectives every member of a batch has weights of its own and sees the augmented Chebyshev value (ParEGO:
+Knowles, 2006; with optimistic values or samples in place of measured ones: Paria et al., 2019,
+https://arxiv.org/abs/1805.12168). Limits come in as probabilities or as samples. Between two members of a batch the
+posterior is told to believe the first, so that the second is chosen elsewhere.
+"""
+
+import abc
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from agnet.errors import ConfigurationError
+from agnet.multiobjective.scalarization import chebyshev, draw_weights
+from agnet.surrogates import Posterior
+from agnet.surrogates.outcome_transform import Targets
+
+SAMPLES = 64
+"""Draws for the expected improvement of several objectives."""
+
+SHORTLIST = 512
+"""Candidates, the most promising optimistically, whose expected improvement of several objectives is computed."""
+
+FLOOR = -700.0
+"""Least logarithm that is told from minus infinity."""
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """What one member of a batch is chosen by: one number for every candidate's objectives, to be maximised.
+
+    Attributes:
+        targets: what is known.
+        weights: of the objectives.
+        member: number of the pick, from anywhere.
+        chosen: rows that the batch has already.
+    """
+
+    targets: Targets
+    weights: Float[Tensor, " objectives"]
+    member: int = 0
+    chosen: Sequence[int] = ()
+
+    def __call__(self, latent: Float[Tensor, "*rows objectives"]) -> Float[Tensor, "*rows"]:
+        """One objective as it is on the latent scale; of several the Chebyshev value in their range so far."""
+        if latent.shape[-1] == 1:
+            return latent[..., 0]
+        low, high = self.targets.span
+        values = self.targets.values(latent)
+        flat = chebyshev(values.flatten(0, -2), self.weights[None], low=low, high=high)
+        return flat[:, 0].reshape(values.shape[:-1])
+
+    @property
+    def best(self) -> float | None:
+        """Highest value among what is known to keep all limits; None where nothing does."""
+        feasible = self.targets.feasible
+        if not bool(feasible.any()):
+            return None
+        return float(self(self.targets.latent[feasible, : self.targets.num_objectives]).max())
+
+
+class AbstractAcquisition(abc.ABC):
+    """Chooses candidates one by one, each by the highest score."""
+
+    def __call__(
+        self,
+        posterior: Posterior,
+        n: int,
+        *,
+        targets: Targets,
+        generator: torch.Generator,
+        groups: Int[Tensor, " candidates"] | None = None,
+    ) -> list[int]:
+        """Rows of ``n`` candidates, fewer if there are fewer; equal scores are told apart by chance.
+
+        Args:
+            posterior: of the candidates; changed by what is chosen.
+            n: how many.
+            targets: what the model was fitted to.
+            generator: source of the draws.
+            groups: of alike candidates; a second of a group is chosen only when all groups have had their turn.
+        """
+        groups = torch.arange(len(posterior.mean)) if groups is None else groups
+        waiting = torch.zeros(len(groups), dtype=torch.bool)
+        chosen: list[int] = []
+        weightings = draw_weights(min(n, len(posterior.mean)), targets.num_objectives, generator=generator)
+        for member, weights in enumerate(weightings, start=self.first(generator)):
+            scores = self.scores(posterior, Criterion(targets, weights, member, chosen), generator=generator).clone()
+            scores[chosen] = -torch.inf
+            if not bool(waiting.all()):
+                scores[waiting] = -torch.inf
+            best = (scores == scores.max()).nonzero()[:, 0]
+            row = int(best[torch.randint(len(best), (), generator=generator)])
+            posterior.believe(row)
+            chosen.append(row)
+            waiting |= groups == groups[row]
+        return chosen
+
+    def first(self, generator: torch.Generator) -> int:
+        """Number of a batch's first pick."""
+        del generator
+        return 0
+
+    @abc.abstractmethod
+    def scores(
+        self, posterior: Posterior, criterion: Criterion, *, generator: torch.Generator
+    ) -> Float[Tensor, " candidates"]:
+        """How much a query of each candidate is wanted; finite."""
+
+
+class ExpectedImprovement(AbstractAcquisition):
+    """Logarithm of the improvement expected, times the probability that all limits are kept.
+
+    While nothing is known to keep them, that probability alone. Source: Jones et al., 1998,
+    https://doi.org/10.1023/A:1008306431147; with limits: Schonlau et al., 1998.
+    """
+
+    def scores(
+        self, posterior: Posterior, criterion: Criterion, *, generator: torch.Generator
+    ) -> Float[Tensor, " candidates"]:
+        """In closed form for one objective; for several by sampling, for the most promising candidates."""
+        objectives = criterion.targets.num_objectives
+        scores, best = log_feasibility(posterior, criterion.targets), criterion.best
+        if best is None:
+            return scores
+        mean, std = posterior.mean[:, :objectives], posterior.std[:, :objectives]
+        if objectives == 1:
+            return scores + log_expected_improvement(mean[:, 0] - best, std[:, 0])
+        optimistic = criterion(mean + 2 * std)
+        hopes = scores + optimistic.to(scores)
+        rows = hopes.topk(min(SHORTLIST, len(hopes))).indices
+        noise = torch.randn(SAMPLES, len(rows), objectives, generator=generator)
+        gains = (criterion(mean[rows] + std[rows] * noise) - best).clamp(min=0).mean(dim=0).to(scores)
+        improved = scores.new_full((len(scores),), 2 * FLOOR) + hopes.clamp(min=FLOOR)
+        improved[rows] = torch.where(gains > 0, scores[rows] + gains.log(), improved[rows])
+        return improved
+
+
+class UpperConfidenceBound(AbstractAcquisition):
+    """Optimistic values: mean plus some standard deviations.
+
+    With several optimisms the members of a batch take them in turn, beginning anywhere: some go where the mean is high,
+    others where little is known, and none has to be right about how far to trust the model.
+
+    Batches as in GP-BUCB (Desautels et al., 2014, https://arxiv.org/abs/1206.6402). With limits, the logarithm of what
+    an optimistic value gains over the best known, times the probability that all limits are kept; the gain is softened
+    to stay positive. While nothing is known to keep the limits, that probability alone.
+
+    Args:
+        beta: number of standard deviations, or several.
+
+    Raises:
+        ConfigurationError: if there is none.
+    """
+
+    def __init__(self, beta: float | Sequence[float] = 2.0) -> None:
+        self.betas = [beta] if isinstance(beta, (int, float)) else list(beta)
+        if not self.betas:
+            raise ConfigurationError("the acquisition needs at least one beta, e.g. beta=2")
+
+    def beta(self, criterion: Criterion) -> float:
+        """The optimism of a pick."""
+        return self.betas[criterion.member % len(self.betas)]
+
+    def first(self, generator: torch.Generator) -> int:
+        """Any of the optimisms; drawn only where there are several."""
+        return 0 if len(self.betas) == 1 else int(torch.randint(len(self.betas), (), generator=generator))
+
+    def scores(
+        self, posterior: Posterior, criterion: Criterion, *, generator: torch.Generator
+    ) -> Float[Tensor, " candidates"]:
+        """Without limits the bound itself."""
+        objectives = criterion.targets.num_objectives
+        mean, std = posterior.mean[:, :objectives], posterior.std[:, :objectives]
+        bound = criterion(mean + self.beta(criterion) * std)
+        if not criterion.targets.limited:
+            return bound
+        likely, best = log_feasibility(posterior, criterion.targets), criterion.best
+        if best is None:
+            return likely
+        unit = (criterion(mean + std) - criterion(mean)).mean().clamp(min=1e-9)
+        gain = (bound - best) / unit
+        return likely + torch.where(gain < -30, gain, torch.nn.functional.softplus(gain).clamp(min=1e-30).log())
+
+
+class ThompsonSampling(AbstractAcquisition):
+    """A draw from the posterior, independent for every candidate and member of a batch (BANANAS).
+
+    Drawn slacks decide first, as measured ones do (Eriksson & Poloczek, 2021, https://arxiv.org/abs/2002.08526).
+    """
+
+    def scores(
+        self, posterior: Posterior, criterion: Criterion, *, generator: torch.Generator
+    ) -> Float[Tensor, " candidates"]:
+        """Drawn values; what is drawn to miss a limit comes behind, by how much it does."""
+        noise = torch.randn(posterior.mean.shape, generator=generator)
+        return _feasible_first(posterior.mean + posterior.std * noise, criterion)
+
+
+class Chance(AbstractAcquisition):
+    """Uniform draws, whatever the model thinks: the ablation that a model has to beat. It has no gradient."""
+
+    def scores(
+        self, posterior: Posterior, criterion: Criterion, *, generator: torch.Generator
+    ) -> Float[Tensor, " candidates"]:
+        """Uniform numbers."""
+        del criterion
+        return torch.rand(len(posterior.mean), generator=generator)
+
+
+class Greedy(AbstractAcquisition):
+    """The best means."""
+
+    def scores(
+        self, posterior: Posterior, criterion: Criterion, *, generator: torch.Generator
+    ) -> Float[Tensor, " candidates"]:
+        """Means; what is expected to miss a limit comes behind, by how much it does."""
+        return _feasible_first(posterior.mean, criterion)
+
+
+def log_expected_improvement(gain: Float[Tensor, " n"], std: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+    """Logarithm of the expected positive part of a normal variable with mean ``gain``.
+
+    Example:
+        >>> log_expected_improvement(torch.zeros(1), torch.ones(1)).exp()
+        tensor([0.3989], dtype=torch.float64)
+    """
+    gain, std = gain.double(), std.double()
+    z = gain / std
+    density = torch.exp(-0.5 * z.square()) / (2 * torch.pi) ** 0.5
+    direct = torch.log((density + z * torch.special.ndtr(z)).clamp(min=1e-300))
+    far = -0.5 * z.square() - torch.log(z.square().clamp(min=1)) - 0.5 * torch.log(torch.tensor(2 * torch.pi))
+    return std.log() + torch.where(z < -5, far, direct)
+
+
+def log_feasibility(posterior: Posterior, targets: Targets) -> Float[Tensor, " candidates"]:
+    """Logarithm of the probability that a candidate keeps every limit, taken as independent; 0 without limits."""
+    slack = slice(targets.num_objectives, None)
+    z = (posterior.mean[:, slack].double() - targets.thresholds) / posterior.std[:, slack].double()
+    return torch.special.log_ndtr(z).sum(dim=1)
+
+
+def _feasible_first(latent: Float[Tensor, "candidates outputs"], criterion: Criterion) -> Float[Tensor, " candidates"]:
+    objectives = criterion.targets.num_objectives
+    values = criterion(latent[:, :objectives]).double()
+    missed = (criterion.targets.thresholds - latent[:, objectives:]).clamp(min=0).sum(dim=1).double()
+    return torch.where(missed > 0, values.min() - 1 - missed, values)

@@ -1,0 +1,108 @@
+"""Choosing by the hypervolume that a candidate would add to the front, if it turned out as well as can be hoped.
+
+Source: Ponweiser et al., 2008, SMS-EGO, https://doi.org/10.1007/978-3-540-87700-4_78; here with several optimisms and
+for batches, whose members count as measured at their means.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from agnet.acquisition.functions import Criterion, UpperConfidenceBound, log_feasibility
+from agnet.multiobjective.pareto import MARGIN, front_index, hypervolume
+from agnet.surrogates import Posterior
+
+FAINT = 1e-6
+"""Weight of the Chebyshev value beside the hypervolume: orders candidates that add none, and leads to those that do."""
+
+SHORTLIST = 128
+"""With more than two objectives, candidates whose hypervolume is computed; the others have their Chebyshev values."""
+
+
+class OptimisticHypervolume(UpperConfidenceBound):
+    """With one objective the upper confidence bound; with several the hypervolume that the bound would add.
+
+    Objectives are scaled to the range of what is known; the reference point lies a little below it. With limits, times
+    the probability that all are kept; while nothing is known to keep them, that probability alone.
+
+    Args:
+        beta: with one objective, the number of standard deviations, or several, which a batch takes in turn.
+        front_beta: the same with several objectives, where a batch spreads along the front anyway.
+
+    Raises:
+        ConfigurationError: if one of them is empty.
+    """
+
+    def __init__(self, beta: float | Sequence[float] = 2.0, front_beta: float | Sequence[float] = 2.0) -> None:
+        super().__init__(beta)
+        self._front = UpperConfidenceBound(front_beta)
+
+    def beta(self, criterion: Criterion) -> float:
+        """The optimism of a pick."""
+        several = criterion.targets.num_objectives > 1
+        return self._front.beta(criterion) if several else super().beta(criterion)
+
+    def first(self, generator: torch.Generator) -> int:
+        """Any of the optimisms."""
+        return super().first(generator) * len(self._front.betas) + self._front.first(generator)
+
+    def scores(
+        self, posterior: Posterior, criterion: Criterion, *, generator: torch.Generator
+    ) -> Float[Tensor, " candidates"]:
+        """Logarithm of the hypervolume; differentiable with two objectives, by the Chebyshev value with more."""
+        targets = criterion.targets
+        if targets.num_objectives == 1 or criterion.best is None:
+            return super().scores(posterior, criterion, generator=generator)
+        objectives = slice(0, targets.num_objectives)
+        latent = posterior.mean[:, objectives] + self.beta(criterion) * posterior.std[:, objectives]
+        known = targets.outcomes[targets.feasible].values
+        low, high = targets.span
+
+        def scaled(values: Float[Tensor, "n objectives"]) -> Float[Tensor, "n objectives"]:
+            return (values - low) / (high - low)
+
+        chosen = targets.values(posterior.mean[list(criterion.chosen)][:, objectives])
+        front = scaled(torch.cat([known, chosen.detach().to(known)]))
+        front = front[front_index(front) == 0]
+        hoped = scaled(targets.values(latent))
+        merit = criterion(latent)
+        added = improvement(hoped, front, merit, reference=-MARGIN)
+        return log_feasibility(posterior, targets) + torch.log(added + FAINT * torch.exp(merit))
+
+
+def improvement(
+    values: Float[Tensor, "n objectives"],
+    front: Float[Tensor, "front objectives"],
+    merit: Float[Tensor, " n"],
+    *,
+    reference: float,
+) -> Float[Tensor, " n"]:
+    """Hypervolume that each row alone would add to a front.
+
+    Args:
+        values: rows, to be maximised.
+        front: rows that do not dominate each other.
+        merit: which rows to look at first where not all can be looked at.
+        reference: every coordinate of the reference point.
+
+    Example:
+        >>> front = torch.tensor([[1.0, 3.0], [2.0, 1.0]])
+        >>> improvement(torch.tensor([[2.0, 2.0], [1.0, 1.0], [3.0, 0.5]]), front, torch.zeros(3), reference=0.0)
+        tensor([1.0000, 0.0000, 0.5000])
+    """
+    if values.shape[1] == 2:
+        first, order = front[:, 0].sort()
+        edge = torch.full((1,), reference).to(front)
+        left, floor = torch.cat([edge, first]), torch.cat([front[order, 1], edge])
+        right = torch.cat([first, torch.full((1,), torch.inf).to(front)])
+        width = (torch.minimum(values[:, :1], right) - left).clamp(min=0)
+        return (width * (values[:, 1:] - floor).clamp(min=0)).sum(dim=1)
+    corner = torch.full((values.shape[1],), reference).to(front)
+    rows = merit.detach().topk(min(SHORTLIST, len(values))).indices
+    before = hypervolume(front, corner)
+    after = [hypervolume(torch.cat([front, values[[row]].detach().to(front)]), corner) for row in rows.tolist()]
+    added = torch.zeros(len(values), dtype=values.dtype)
+    added[rows] = (torch.tensor(after, dtype=torch.float64) - before).clamp(min=0).to(values)
+    return added

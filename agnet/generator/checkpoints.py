@@ -1,0 +1,123 @@
+"""Shipped files and the manifest that vouches for them.
+
+A folder of checkpoints holds a ``MANIFEST.json``: for every file its hash and size, the command, revision and seed that
+made it, and what was measured of it. Weights are safetensors; nothing is unpickled.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from agnet.errors import CheckpointMismatch
+from agnet.generator import AbstractGenerator, GraphGenerator, JointGenerator
+from agnet.runtime.files import replacing, write_text
+from agnet.runtime.paths import CHECKPOINT_DIR
+from agnet.spaces.base import AbstractSpace
+
+MANIFEST = "MANIFEST.json"
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_manifest(folder: Path) -> dict[str, dict[str, Any]]:
+    """Entries of a folder's manifest by file name; empty if there is none.
+
+    Raises:
+        CheckpointMismatch: if the manifest is no JSON.
+    """
+    path = folder / MANIFEST
+    if not path.exists():
+        return {}
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CheckpointMismatch(f"{path} is no JSON ({error}); restore it from version control") from error
+
+
+def record(path: Path, entry: Mapping[str, Any]) -> None:
+    """Enter a file into the manifest beside it, with its hash and size."""
+    manifest = read_manifest(path.parent)
+    manifest[path.name] = {"sha256": sha256(path), "bytes": path.stat().st_size, **entry}
+    write_text(path.parent / MANIFEST, json.dumps(dict(sorted(manifest.items())), indent=1) + "\n")
+
+
+def verify(path: Path) -> dict[str, Any]:
+    """The manifest entry of a file, after checking the file against it.
+
+    Raises:
+        CheckpointMismatch: if the file is missing, has no entry, or differs from it.
+    """
+    if not path.is_file():
+        raise CheckpointMismatch(f"no file {path}; make it with python -m search.pretrain, or correct the path")
+    entry = read_manifest(path.parent).get(path.name)
+    if entry is None:
+        raise CheckpointMismatch(f"{path.parent / MANIFEST} has no entry for {path.name}; make both with one command")
+    found = sha256(path)
+    if found != entry.get("sha256"):
+        raise CheckpointMismatch(
+            f"{path} has SHA-256 {found[:12]}..., its manifest says {str(entry.get('sha256'))[:12]}...; restore the "
+            f"file or make it again with: {entry.get('command')}"
+        )
+    return entry
+
+
+def save_generator(path: Path, model: GraphGenerator, entry: Mapping[str, Any]) -> None:
+    """Write a generator's weights and enter them into the manifest.
+
+    Args:
+        path: the safetensors file.
+        model: the generator.
+        entry: command, revision, seed, space, metrics.
+    """
+    with replacing(path) as temporary:
+        save_file({k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}, temporary)
+    record(path, {"model": model.settings(), **entry})
+
+
+def generator_file(space: AbstractSpace, variant: str | None = None) -> str:
+    """Name of the file of a space's generator; a variant is a way to pretrain it that is not the default."""
+    return f"generator_{space.generated_as}{'' if variant is None else f'_{variant}'}.safetensors"
+
+
+def load_generator(
+    space: AbstractSpace, path: str | Path | None = None, *, variant: str | None = None
+) -> tuple[AbstractGenerator, dict[str, Any]]:
+    """A verified generator for a space, and its manifest entry; of graphs with several parts, their joint generator.
+
+    Args:
+        space: the space it must have been made for.
+        path: the safetensors file, with its manifest beside it; None is the one shipped for the space.
+        variant: of the one shipped; ``"noise"`` was pretrained as in the paper.
+
+    Raises:
+        CheckpointMismatch: if the file fails verification or was made for another space.
+    """
+    path = CHECKPOINT_DIR / generator_file(space, variant) if path is None else Path(path)
+    entry = verify(path)
+    settings = entry.get("model", {})
+    expected = {"num_types": space.num_types, "max_nodes": len(space.parts[0])}
+    if {key: settings.get(key) for key in expected} != expected:
+        raise CheckpointMismatch(
+            f"{path} was made with {settings}, {space.name} needs {expected}; choose that space's checkpoint"
+        )
+    try:
+        with torch.device("meta"):  # no initial draws: they would move the global random state
+            model = GraphGenerator(**settings)
+        model.load_state_dict(load_file(path), assign=True)
+    except (RuntimeError, TypeError, ValueError, SafetensorError) as error:
+        first = next((line.strip() for line in str(error).splitlines()[1:]), str(error))  # torch lists every tensor
+        raise CheckpointMismatch(
+            f"{path} does not hold the generator its manifest describes, {settings}: {first} Restore both, or make "
+            f"them again with: {entry.get('command')}"
+        ) from error
+    return model if len(space.parts) == 1 else JointGenerator(model, space.parts), entry

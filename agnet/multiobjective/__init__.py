@@ -1,0 +1,1 @@
+"""Values and limits of evaluated architectures: outcomes, Pareto fronts, scalarizations."""

@@ -1,0 +1,1 @@
+"""Optimizers that ask for architectures and are told what these achieved."""

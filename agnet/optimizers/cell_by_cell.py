@@ -1,0 +1,117 @@
+"""One cell of a pair after the other, as the paper searches DARTS."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from agnet.errors import ConfigurationError
+from agnet.multiobjective.outcomes import Archive, Outcomes
+from agnet.multiobjective.pareto import rank
+from agnet.optimizers.base import AbstractOptimizer
+from agnet.spaces.base import AbstractSpace
+from agnet.spaces.darts import CELLS, DARTS
+
+
+class InTurn(AbstractOptimizer):
+    """Searches the normal cell beside a reduction cell drawn by chance, then the reduction cell beside the best found.
+
+    Source: Lukasik, Jung & Keuper, 2022, https://arxiv.org/abs/2203.08734, on NAS-Bench-301. Every cell is searched by
+    an optimizer of its own, from ``initial`` random cells on.
+
+    Args:
+        space: pairs of DARTS cells, none of them fixed.
+        inner: builds the optimizer of one cell from ``space``, ``seed`` and ``initial``.
+        queries: of the normal cell; the reduction cell has the rest.
+        seed: seed of everything drawn.
+        initial: cells drawn by chance at the start of either turn.
+
+    Raises:
+        ConfigurationError: if the space is none of pairs, or there are too few queries.
+    """
+
+    def __init__(
+        self,
+        space: AbstractSpace,
+        *,
+        inner: Callable[..., AbstractOptimizer],
+        queries: int = 96,
+        seed: int = 0,
+        initial: int = 16,
+    ) -> None:
+        if not isinstance(space, DARTS) or space.fixed:
+            raise ConfigurationError(f"space={space.name} has no two cells to search in turn; take space=darts")
+        if queries < 1:
+            raise ConfigurationError(f"optimizer.queries={queries}; the normal cell needs at least 1")
+        self.space, self.queries, self.seed, self.initial, self._inner = space, queries, seed, initial, inner
+        self._archive = Archive()
+        self._turn = 0
+        [pair] = space.sample(1, generator=torch.Generator().manual_seed(seed))
+        self._beside = self._other(pair)
+        """The cell beside the one that is searched."""
+        self._optimizer = self._begin()
+
+    def _begin(self) -> AbstractOptimizer:
+        """The optimizer of this turn's cell, which is told what is known beside the other."""
+        cell = DARTS(fixed={CELLS[1 - self._turn]: self._beside})
+        optimizer = self._inner(space=cell, seed=self.seed + self._turn, initial=self.initial)
+        self._tell(optimizer, self._archive.architectures, self._archive.outcomes)
+        return optimizer
+
+    def _other(self, architecture: str) -> str:
+        """The cell of a pair that is not searched in this turn."""
+        return architecture.split("/")[1 - self._turn]
+
+    def _tell(self, optimizer: AbstractOptimizer, architectures: Sequence[str], outcomes: Outcomes) -> None:
+        """Tell what belongs to the cell that is searched."""
+        rows = [i for i, architecture in enumerate(architectures) if self._other(architecture) == self._beside]
+        if rows:
+            optimizer.tell([architectures[i] for i in rows], outcomes[torch.tensor(rows)])
+
+    def ask(self, n: int) -> list[str]:
+        """``n`` new pairs with the other cell of this turn."""
+        if self._turn == 0 and len(self._archive) >= self.queries:
+            self._turn = 1
+            self._beside = self._other(self._archive.architectures[int(rank(self._archive.outcomes).argmin())])
+            self._optimizer = self._begin()
+        return self._optimizer.ask(n)
+
+    def tell(self, architectures: Sequence[str], outcomes: Outcomes) -> None:
+        """Take in outcomes; the optimizer of this turn learns from those that have its other cell."""
+        self._archive.add(architectures, outcomes)
+        self._tell(self._optimizer, architectures, outcomes)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Which turn it is, beside what, what is known, and the state of this turn's optimizer."""
+        return {
+            "turn": self._turn,
+            "beside": self._beside,
+            "archive": self._archive.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from :meth:`state_dict`."""
+        self._turn, self._beside = int(state["turn"]), str(state["beside"])
+        self._archive = Archive()
+        self._optimizer = self._begin()
+        self._archive.load_state_dict(state["archive"])
+        self._optimizer.load_state_dict(state["optimizer"])
+
+    def diagnostics(self) -> dict[str, float]:
+        """Those of this turn's optimizer, and the turn."""
+        return {**self._optimizer.diagnostics(), "turn": float(self._turn)}
+
+    def predictions(self) -> Float[Tensor, "n objectives"] | None:
+        """Of this turn's optimizer."""
+        return self._optimizer.predictions()
+
+    def pool(self) -> list[str]:
+        """Of this turn's optimizer."""
+        return self._optimizer.pool()
+
+    def provenance(self) -> dict[str, Any]:
+        """Of this turn's optimizer: both turns begin with the same checkpoint."""
+        return self._optimizer.provenance()

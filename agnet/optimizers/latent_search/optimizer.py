@@ -1,0 +1,298 @@
+"""AG-Net's search with latent vectors that mean something.
+
+Source: the idea of Lukasik, Jung & Keuper, 2022, https://arxiv.org/abs/2203.08734: optimise the latent space of a graph
+generator with a differentiable surrogate, and retrain the generator by rank weights (Tripp et al., 2020). Every round
+
+1. the generator is retrained: latent vectors near good cells shall decode to good cells;
+2. a model with calibrated uncertainty is fitted to all that is known;
+3. latent vectors from the prior and around the best cells are decoded; the most wanted follow the gradient of the
+   acquisition function through model and generator, and are decoded again at every step; then, round by round, so are
+   latent vectors around the most wanted of all that was found;
+4. of all these cells the acquisition function picks a batch, each pick in the knowledge of those before.
+
+Only what was decoded is ever scored, and with ``proposal.neighbors`` what lies beside it: no step enumerates the space.
+:mod:`agnet.optimizers.weighted_retraining.optimizer` is the published algorithm; ``docs/method.md`` compares the two.
+"""
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from agnet.acquisition.functions import AbstractAcquisition, Criterion, log_feasibility
+from agnet.errors import ConfigurationError
+from agnet.generator import decode, likeliest_graphs
+from agnet.generator.inversion import invert
+from agnet.multiobjective.outcomes import Outcomes
+from agnet.multiobjective.pareto import competition_rank, hypervolume_rank, pareto_rank, rank
+from agnet.multiobjective.scalarization import draw_weights
+from agnet.optimizers.generative import AbstractGenerativeOptimizer, GeneratorLoader
+from agnet.optimizers.latent_search.isomorphism import Isomorphs
+from agnet.optimizers.latent_search.proposal import Proposal, Score
+from agnet.optimizers.latent_search.retraining import FineTuning
+from agnet.spaces.base import AbstractSpace
+from agnet.spaces.graphs import Graphs, RelaxedGraphs
+from agnet.surrogates import AbstractModel, Posterior
+from agnet.surrogates.features import FeatureMap
+from agnet.surrogates.outcome_transform import Targets
+
+DIRECTIONS = 4
+"""Criteria that ascents are spread over: weightings of several objectives, optimisms of the acquisition function."""
+
+NEAR = 10
+"""Steps of the search for a latent vector from the one of a cell that differs in one change."""
+
+MAX_SEED = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class Imagined:
+    """Cells that were never evaluated, and what a model expects of them.
+
+    Attributes:
+        architectures: the cells.
+        values: expected objectives, all to be maximised.
+        deviations: half the distance between what one standard deviation more and one less would give.
+        slacks: expected slacks of the limits.
+        slack_deviations: of the slacks.
+        probability: that all limits are kept, as far as the model knows.
+    """
+
+    architectures: list[str]
+    values: Float[Tensor, "n objectives"]
+    deviations: Float[Tensor, "n objectives"]
+    slacks: Float[Tensor, "n limits"]
+    slack_deviations: Float[Tensor, "n limits"]
+    probability: Float[Tensor, " n"]
+
+
+class LatentSearch(AbstractGenerativeOptimizer):
+    """Generate, follow the gradient, query.
+
+    Args:
+        space: the space searched.
+        generator: gives a pretrained generator for the space, and its manifest entry. Its latent vectors must say
+            something (``search.pretrain`` with any pairing but ``noise``).
+        model: predicts objectives and slacks with uncertainty.
+        acquisition: chooses by the predictions.
+        proposal: where and how candidates are sought.
+        fine_tuning: how the generator is retrained.
+        seed: seed of everything drawn.
+        initial: architectures sampled uniformly before the first proposal.
+        repeat_isomorphs: ask for cells that are isomorphic to known ones as for any other. By default a batch
+            holds one of a class (except under limits), and none of a known class once two such cells were seen to have
+            equal outcomes; see :mod:`agnet.optimizers.latent_search.isomorphism`.
+
+    Raises:
+        ConfigurationError: if there are too few initial architectures.
+    """
+
+    def __init__(
+        self,
+        space: AbstractSpace,
+        *,
+        generator: GeneratorLoader,
+        model: AbstractModel,
+        acquisition: AbstractAcquisition,
+        proposal: Proposal,
+        fine_tuning: FineTuning,
+        seed: int,
+        initial: int = 16,
+        repeat_isomorphs: bool = False,
+    ) -> None:
+        super().__init__(space, generator=generator, seed=seed, initial=initial)
+        self.model, self.acquisition, self.proposal, self.fine_tuning = model, acquisition, proposal, fine_tuning
+        self.repeat_isomorphs = repeat_isomorphs
+        self._pretrained = copy.deepcopy(self.generator).requires_grad_(False)
+        self._adam = fine_tuning.optimiser(self.generator)
+        self.features = FeatureMap(space)
+        self._latents: dict[str, Tensor] = {}
+
+    def _propose(self, n: int) -> list[str]:
+        self._locate()
+        loss = self._retrain()
+        targets = self._fit(self._archive.outcomes)
+        distinguish = self.space.has_isomorphs and not self.repeat_isomorphs
+        isomorphs = Isomorphs(self.space, self._archive) if distinguish else None
+        decoded = self._decode_candidates(targets, isomorphs)
+        self._pool, groups = list(decoded), None
+        if isomorphs is not None:
+            self._pool = isomorphs.distinct(self._pool)
+            if not targets.limited:  # limits leave few classes, and what keeps them has to be told from its twins
+                groups = isomorphs.classes(self._pool)
+        self._diagnostics = {"pool_size": float(len(self._pool)), "decoded": float(len(decoded)), **loss}
+        if not self._pool:
+            return []
+        posterior = self.model.predict(self.features(self._pool))
+        self._predictions = targets.natural(posterior.mean).values
+        if isomorphs is not None:
+            isomorphs.settle(posterior, self._pool, targets.latent)
+        rows = self.acquisition(posterior, n, targets=targets, generator=self._random, groups=groups)
+        chosen = [self._pool[row] for row in rows]
+        self._latents |= zip(chosen, self._latents_of(chosen, decoded), strict=True)
+        return chosen
+
+    def imagine(self, n: int, outcomes: Outcomes | None = None) -> Imagined:
+        """New cells of which the model expects most, the best first: likely to keep the limits, then valuable.
+
+        The search itself is not moved by it, except for its random state.
+
+        Args:
+            n: how many at most.
+            outcomes: of what was told, in that order, with other objectives or limits than the search had; None for
+                its own.
+
+        Raises:
+            ConfigurationError: if fewer than two architectures were told.
+        """
+        if len(self._archive) < 2:
+            raise ConfigurationError("nothing is known yet: at least 2 evaluated architectures are needed")
+        self._locate()
+        targets = self._fit(self._archive.outcomes if outcomes is None else outcomes)
+        found = list(self._decode_candidates(targets))
+        posterior = self.model.predict(self.features(found))
+        likely = log_feasibility(posterior, targets).exp()
+        mean, low, high = (
+            targets.natural(at) for at in (posterior.mean, *(posterior.mean + s * posterior.std for s in (-1, 1)))
+        )
+        places = competition_rank((likely * 100).round()).double() * len(found)
+        preferred = rank(Outcomes.unlimited(mean.values)) if found else torch.zeros(0)
+        order = (places + preferred).argsort(stable=True)[:n]
+        return Imagined(
+            [found[i] for i in order.tolist()],
+            mean.values[order],
+            (high.values - low.values)[order] / 2,
+            mean.slacks[order],
+            (high.slacks - low.slacks)[order] / 2,
+            likely[order],
+        )
+
+    def _locate(self) -> None:
+        """Find latent vectors of what is known but was not generated."""
+        missing = [architecture for architecture in self._archive if architecture not in self._latents]
+        graphs = self.space.encode(missing)
+        self._latents |= zip(missing, invert(self.generator, graphs, generator=self._random), strict=True)
+
+    def _latents_of(
+        self, chosen: Sequence[str], found: Mapping[str, Float[Tensor, " latent"]]
+    ) -> Sequence[Float[Tensor, " latent"]]:
+        """Latent vectors of chosen cells. Where neighbours may be among them, which were not decoded, they are sought
+        from those that were found: of a neighbour, of the cell beside it.
+        """
+        latents = [found[architecture] for architecture in chosen]
+        if not chosen or not self.proposal.neighbors:
+            return latents
+        graphs, start = self.space.encode(chosen), torch.stack(latents)
+        return list(invert(self.generator, graphs, generator=self._random, start=start, steps=NEAR))
+
+    def _retrain(self) -> dict[str, float]:
+        """Move the generator toward what is good; the losses of the last step."""
+        known = self._archive.architectures
+        return self.fine_tuning(
+            self.generator,
+            self._adam,
+            self._pretrained,
+            self.space.encode(known),
+            torch.stack([self._latents[architecture] for architecture in known]),
+            pareto_rank(self._archive.outcomes),
+            space=self.space,
+            generator=self._random,
+        )
+
+    def _fit(self, known: Outcomes) -> Targets:
+        targets = Targets(known)
+        seed = int(torch.randint(MAX_SEED, (), generator=self._random))
+        self.model.fit(self.features(self._archive.architectures), targets.latent, seed=seed)
+        return targets
+
+    def _decode_candidates(
+        self, targets: Targets, isomorphs: Isomorphs | None = None
+    ) -> dict[str, Float[Tensor, " latent"]]:
+        """New cells that latent vectors decode to, each with the first such vector, and neighbours of the best and of
+        the most wanted ones, each with the vector of the cell beside it.
+        """
+        rows = hypervolume_rank(targets.outcomes).argsort(stable=True)[: self.proposal.elites]
+        known = self._archive.architectures
+        best = {known[i]: self._latents[known[i]] for i in rows.tolist()}
+        elites = torch.stack(list(best.values())) if best else torch.zeros(0, self.generator.latent)
+        found: dict[str, Tensor] = {}
+        drawn = self.proposal.draw(self.generator, elites, generator=self._random)
+        self._collect(likeliest_graphs(decode(self.generator, drawn), self.space), drawn, found)
+        self._collect_neighbors(best, found)
+        if found and self.proposal.steps and self.proposal.ascents:
+            criteria = self._criteria(targets)
+            starts = self._most_wanted(found, criteria, -(-self.proposal.ascents // DIRECTIONS), isomorphs)
+            begin = torch.stack([found[architecture] for architecture in starts])
+            for z, passed in self.proposal.ascend(self.generator, begin, self._score(criteria), space=self.space):
+                self._collect(passed, z, found)
+        for _ in range(self.proposal.rounds if found else 0):
+            wanted = self._most_wanted(found, self._criteria(targets), self.proposal.wanted, isomorphs)
+            z = torch.stack([found[architecture] for architecture in wanted]).unique(dim=0)
+            near = self.proposal.near(z, generator=self._random)
+            self._collect(likeliest_graphs(decode(self.generator, near), self.space), near, found)
+            self._collect_neighbors({architecture: found[architecture] for architecture in wanted}, found)
+        return found
+
+    def _criteria(self, targets: Targets) -> list[Criterion]:
+        """What candidates are sought by: members of a batch, each with its weights of the objectives."""
+        weightings = draw_weights(DIRECTIONS, targets.num_objectives, generator=self._random)
+        return [Criterion(targets, weights, member) for member, weights in enumerate(weightings)]
+
+    def _most_wanted(
+        self,
+        found: Mapping[str, Float[Tensor, " latent"]],
+        criteria: Sequence[Criterion],
+        each: int,
+        isomorphs: Isomorphs | None,
+    ) -> list[str]:
+        """Cells that the acquisition function prefers, as many by every criterion in turn."""
+        cells = list(found)
+        posterior = self.model.predict(self.features(cells))
+        if isomorphs is not None:
+            isomorphs.settle(posterior, cells, criteria[0].targets.latent)
+        scores = torch.stack([self.acquisition.scores(posterior, c, generator=self._random) for c in criteria])
+        return [cells[row] for row in scores.topk(min(each, len(cells)), dim=1).indices.flatten().tolist()]
+
+    def _collect(self, graphs: Graphs, z: Float[Tensor, "batch latent"], found: dict[str, Tensor]) -> None:
+        """Note new cells with their latent vectors."""
+        for row, architecture in enumerate(self.space.decode(graphs)):
+            if architecture is not None and architecture not in self._archive and architecture not in found:
+                found[architecture] = z[row]
+
+    def _collect_neighbors(self, around: Mapping[str, Float[Tensor, " latent"]], found: dict[str, Tensor]) -> None:
+        """Note new neighbours of cells, drawn by chance, with the cells' latent vectors."""
+        for architecture, z in around.items() if self.proposal.neighbors else ():
+            beside = self.space.neighbors(architecture)
+            order = torch.randperm(len(beside), generator=self._random)[: self.proposal.neighbors]
+            for row in order.tolist():
+                if beside[row] not in self._archive:
+                    found.setdefault(beside[row], z)
+
+    def _score(self, criteria: Sequence[Criterion]) -> Score:
+        """The acquisition function of decoded graphs, an equal part of a batch by each criterion."""
+
+        def score(graphs: RelaxedGraphs) -> Float[Tensor, " batch"]:
+            posterior = self.model.predict(self.features.relaxed(graphs))
+            parts = zip(posterior.mean.chunk(len(criteria)), posterior.std.chunk(len(criteria)), criteria, strict=True)
+            return torch.cat(
+                [
+                    self.acquisition.scores(Posterior(mean, std), criterion, generator=self._random)
+                    for mean, std, criterion in parts
+                ]
+            )
+
+        return score
+
+    def state_dict(self) -> dict[str, Any]:
+        """Weights, optimiser moments, random state, data and latent vectors."""
+        return {**super().state_dict(), "adam": self._adam.state_dict(), "latents": dict(self._latents)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from :meth:`state_dict`."""
+        super().load_state_dict(state)
+        self._adam.load_state_dict(state["adam"])
+        self._latents = dict(state["latents"])

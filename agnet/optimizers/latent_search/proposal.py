@@ -1,0 +1,137 @@
+"""Candidates from latent space: decode, look at what the model thinks, follow its gradient or go near, decode again."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from agnet.errors import ConfigurationError
+from agnet.generator import AbstractGenerator, Decoded, likeliest_graphs
+from agnet.spaces.base import AbstractSpace
+from agnet.spaces.graphs import Graphs, RelaxedGraphs
+
+Score = Callable[[RelaxedGraphs], Float[Tensor, " batch"]]
+"""How much a query of each graph is wanted; differentiable."""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """Where and how candidates are sought.
+
+    Attributes:
+        prior: latent vectors drawn from the prior.
+        elites: number of the best cells around whose latent vectors candidates are sought.
+        copies: latent vectors around each of them, and around each cell that a round goes on from.
+        least: smallest share of noise in such a copy, in [0, 1].
+        most: largest share of noise.
+        ascents: latent vectors, those with the most wanted graphs, from which the gradient is followed.
+        steps: steps along the gradient of the acquisition function; 0 decodes only.
+        step_size: length of a step in latent space.
+        temperature: that scores are divided by where the gradient passes from graph to latent vector. Scores of a
+            decisive generator are so large that the softmax passes nothing.
+        rounds: how often, after the ascents, the search goes on around the most wanted graphs found so far.
+        wanted: such graphs per criterion and round.
+        neighbors: of each of the best cells, and of each cell that a round goes on from, so many that lie one change
+            away in the space, drawn by chance, join what is decoded; for generators that cannot copy a cell.
+
+    Raises:
+        ConfigurationError: if nothing is drawn, or a number is out of range.
+    """
+
+    prior: int = 1024
+    elites: int = 16
+    copies: int = 16
+    least: float = 0.2
+    most: float = 0.8
+    ascents: int = 96
+    steps: int = 6
+    step_size: float = 1.0
+    temperature: float = 4.0
+    rounds: int = 8
+    wanted: int = 8
+    neighbors: int = 0
+
+    def __post_init__(self) -> None:
+        around = (self.elites, self.copies, self.neighbors)
+        counts = min(self.prior, *around, self.ascents, self.steps, self.rounds, self.wanted)
+        if counts < 0 or self.prior + self.elites * self.copies < 1:
+            raise ConfigurationError(f"a proposal needs something to start from and no negative counts, got {self}")
+        if not 0 <= self.least <= self.most <= 1 or not self.step_size > 0 or not self.temperature > 0:
+            raise ConfigurationError(
+                f"a proposal needs 0 <= least <= most <= 1, and step_size and temperature above 0, got {self}"
+            )
+
+    def draw(
+        self, model: AbstractGenerator, elites: Float[Tensor, "elites latent"], *, generator: torch.Generator
+    ) -> Float[Tensor, "drawn latent"]:
+        """Draws from the prior, then copies of the elites' latent vectors with noise.
+
+        Args:
+            model: the generator.
+            elites: latent vectors of the best cells.
+            generator: source of the draws.
+        """
+        return torch.cat([model.prior(self.prior, generator=generator), self.near(elites, generator=generator)])
+
+    def near(self, z: Float[Tensor, "centres latent"], *, generator: torch.Generator) -> Float[Tensor, "drawn latent"]:
+        """Copies of latent vectors with noise.
+
+        Args:
+            z: what is copied.
+            generator: source of the noise.
+        """
+        return blur(z.repeat(self.copies, 1), self.least, self.most, generator=generator)
+
+    def ascend(
+        self, model: AbstractGenerator, z: Float[Tensor, "batch latent"], score: Score, *, space: AbstractSpace
+    ) -> list[tuple[Float[Tensor, "batch latent"], Graphs]]:
+        """Follow the gradient of a score; every point on the way with the graph it decodes to.
+
+        The score is that of the decoded graph itself, whose zeros and ones pass the gradient on as if they were the
+        generator's probabilities (straight-through: Bengio et al., 2013, https://arxiv.org/abs/1308.3432). Steps have
+        one length for all, since gradients differ by orders of magnitude between decided and undecided nodes; a latent
+        vector that grows longer than draws from the prior are is shortened.
+
+        Args:
+            model: the generator.
+            z: where to begin.
+            score: what to increase.
+            space: mends what is decoded.
+        """
+        longest = z.shape[1] ** 0.5 * 1.25
+        way = []
+        for step in range(self.steps + 1):
+            z = z.detach()
+            if step == self.steps:
+                with torch.no_grad():
+                    graphs = likeliest_graphs(model(z), space)
+                return [*way, (z, graphs)]
+            z.requires_grad_()
+            decoded = model(z)
+            graphs = likeliest_graphs(decoded, space)
+            [gradient] = torch.autograd.grad(score(straight_through(decoded, graphs, self.temperature)).sum(), [z])
+            z = z.detach()
+            way.append((z, graphs))
+            length = gradient.norm(dim=1, keepdim=True)
+            z = z + self.step_size * gradient / length.clamp(min=torch.finfo(z.dtype).tiny)
+            z = z * (longest / z.norm(dim=1, keepdim=True)).clamp(max=1)
+        return way
+
+
+def blur(
+    z: Float[Tensor, "batch latent"], least: float, most: float, *, generator: torch.Generator
+) -> Float[Tensor, "batch latent"]:
+    """Latent vectors with shares of noise drawn uniformly from a range: 0 leaves them, 1 draws from the prior."""
+    share = least + (most - least) * torch.rand(len(z), 1, generator=generator)
+    return (1 - share.square()).sqrt() * z + share * torch.randn(z.shape, generator=generator)
+
+
+def straight_through(decoded: Decoded, graphs: Graphs, temperature: float) -> RelaxedGraphs:
+    """Graphs as zeros and ones whose gradient is that of the probabilities they were decoded from."""
+    hard = graphs.relaxed(decoded.nodes.shape[2])
+    soft = Decoded(decoded.nodes / temperature, decoded.edges / temperature).relaxed()
+    return RelaxedGraphs(
+        hard.nodes + (soft.nodes - soft.nodes.detach()), hard.edges + (soft.edges - soft.edges.detach())
+    )

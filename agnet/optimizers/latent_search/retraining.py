@@ -1,0 +1,103 @@
+"""Weighted retraining of a generator whose latent vectors mean something.
+
+Near good cells it comes to decode good cells. Source: Tripp et al., 2020, https://arxiv.org/abs/2006.09191, for the
+rank weights. Here known cells are fitted at latent vectors near their own, and the rest of a batch repeats what the
+generator decoded before the search.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.optim import Adam
+
+from agnet.errors import ConfigurationError
+from agnet.generator import AbstractGenerator, decode, likeliest_graphs, reconstruction_loss
+from agnet.optimizers.latent_search.proposal import blur
+from agnet.optimizers.rank_weights import rank_weights
+from agnet.spaces.base import AbstractSpace
+from agnet.spaces.graphs import Graphs, concatenate
+
+
+@dataclass(frozen=True)
+class FineTuning:
+    """How the generator is retrained before each proposal.
+
+    Attributes:
+        steps: of Adam per round, from the weights of the round before; 0 leaves the generator as it is.
+        batch_size: graphs per step.
+        learning_rate: of Adam.
+        share: of the batch that is drawn from what is known, by rank weights; the rest repeats what latent vectors
+            decoded to after pretraining, so that the generator does not forget the space.
+        k: of the rank weights.
+        least: smallest share of noise in the latent vector of a known cell, in [0, 1].
+        most: largest share of noise.
+
+    Raises:
+        ConfigurationError: if a number is out of range.
+    """
+
+    steps: int = 8
+    batch_size: int = 64
+    learning_rate: float = 1e-3
+    share: float = 0.5
+    k: float = 1e-2
+    least: float = 0.2
+    most: float = 0.9
+
+    def __post_init__(self) -> None:
+        if self.steps < 0 or self.batch_size < 1 or not self.learning_rate > 0 or not self.k > 0:
+            raise ConfigurationError(
+                f"fine-tuning needs steps >= 0, batch_size >= 1, learning_rate > 0, k > 0, got {self}"
+            )
+        if not 0 < self.share <= 1 or not 0 <= self.least <= self.most <= 1:
+            raise ConfigurationError(f"fine-tuning needs share in (0, 1] and 0 <= least <= most <= 1, got {self}")
+
+    def optimiser(self, model: AbstractGenerator) -> Adam:
+        """Adam, whose moments last over a search."""
+        return Adam(model.parameters(), self.learning_rate, (0.5, 0.999), fused=True)
+
+    def __call__(
+        self,
+        model: AbstractGenerator,
+        adam: Adam,
+        pretrained: AbstractGenerator,
+        graphs: Graphs,
+        latents: Float[Tensor, "known latent"],
+        ranks: Int[Tensor, " known"],
+        *,
+        space: AbstractSpace,
+        generator: torch.Generator,
+    ) -> dict[str, float]:
+        """Retrain a generator in place; the losses of the last step, in nats per slot.
+
+        Args:
+            model: the generator.
+            adam: of :meth:`optimiser`.
+            pretrained: as it was before the search.
+            graphs: of what is known.
+            latents: of what is known.
+            ranks: of what is known; see :func:`agnet.multiobjective.pareto.pareto_rank`.
+            space: mends what was decoded.
+            generator: source of the draws.
+        """
+        weights = rank_weights(ranks, k=self.k)
+        from_known = max(1, round(self.share * self.batch_size))
+        repeated = self.batch_size - from_known
+        prior = model.prior(self.steps * repeated, generator=generator).split(max(repeated, 1))
+        losses: dict[str, float] = {}
+        for step in range(self.steps):
+            rows = torch.multinomial(weights, from_known, replacement=True, generator=generator)
+            z, wanted = blur(latents[rows], self.least, self.most, generator=generator), graphs[rows]
+            if repeated:
+                before = likeliest_graphs(decode(pretrained, prior[step]), space)
+                z, wanted = torch.cat([z, prior[step]]), concatenate([wanted, before])
+            loss = reconstruction_loss(model(z), wanted)
+            adam.zero_grad()
+            loss.mean().backward()
+            adam.step()
+            losses = {"known_loss": float(loss.detach()[:from_known].mean())}
+            if repeated:
+                losses["repeated_loss"] = float(loss.detach()[from_known:].mean())
+        return losses

@@ -1,0 +1,16 @@
+"""AG-Net as published: its optimizer, its surrogates, and how a batch is selected."""
+
+from agnet.optimizers.weighted_retraining.mlp import MLPSurrogate
+from agnet.optimizers.weighted_retraining.optimizer import Retraining, WeightedRetraining
+from agnet.optimizers.weighted_retraining.surrogate import AbstractSurrogate, DifferentiableSurrogate, FittedSurrogate
+from agnet.optimizers.weighted_retraining.xgboost import XGBoostSurrogate
+
+__all__ = [
+    "AbstractSurrogate",
+    "DifferentiableSurrogate",
+    "FittedSurrogate",
+    "MLPSurrogate",
+    "Retraining",
+    "WeightedRetraining",
+    "XGBoostSurrogate",
+]

@@ -1,0 +1,162 @@
+"""The frame of every command: an error the user can mend becomes one line on stderr and exit status 2.
+
+It knows nothing of the configuration library beyond its name; a command hands in its own decorator.
+"""
+
+import difflib
+import errno
+import functools
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from agnet.errors import AGNetError
+from agnet.runtime.paths import CONF_DIR
+
+BAD_INPUT = 2
+INTERRUPTED = 128 + signal.SIGINT
+READER_GONE = 128 + signal.SIGPIPE
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_UNUSABLE = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.EROFS)
+_CONFIGURATION_LIBRARIES = ("hydra", "omegaconf")
+_RAISE = "HYDRA_FULL_ERROR"
+"""Environment variable that makes the library raise what it would print; a user who sets it gets the traceback."""
+
+
+def command(
+    decorate: Callable[[Callable[..., None]], Callable[[], Any]], body: Callable[[Any], None]
+) -> Callable[[], None]:
+    """A command's ``main``: run ``body`` under ``decorate`` and turn what goes wrong into an exit status.
+
+    Args:
+        decorate: the configuration library's decorator, e.g. ``hydra.main(...)``; where it refuses a configuration it
+            raises, or exits with status 1 after printing why.
+        body: takes the configuration; raises :class:`AGNetError` for input that the user can mend.
+
+    Returns:
+        A function without arguments that exits 2 on bad input, 130 on Ctrl-C; defects keep their traceback.
+    """
+
+    def main() -> None:
+        inside = False  # the body: everything else is the library's
+        defect = False  # in a job; the library reports it when all jobs are done
+        wants_traceback = _RAISE in os.environ
+
+        def library(*, raises: bool) -> None:
+            nonlocal inside
+            inside = not raises
+            if raises:
+                os.environ[_RAISE] = "1"
+            elif not wants_traceback:  # not for the processes that the body starts
+                os.environ.pop(_RAISE, None)
+
+        @functools.wraps(body)
+        def job(configuration: Any) -> None:
+            nonlocal defect
+            library(raises=False)
+            try:
+                body(configuration)
+            except KeyboardInterrupt:
+                _say("interrupted; the same command continues")
+                raise SystemExit(INTERRUPTED) from None
+            except BrokenPipeError:  # the reader of our output, such as head, has gone
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                raise SystemExit(READER_GONE) from None
+            except Exception as error:
+                message = _remedy(error)
+                if message is None:
+                    defect = True
+                    raise
+                _say(f"error: {message}")
+                raise SystemExit(BAD_INPUT) from None
+            if not defect:
+                library(raises=True)  # there may be further jobs
+
+        library(raises=True)
+        try:
+            decorate(job)()
+        except SystemExit as stop:
+            if not inside and stop.code == 1:  # the configuration library has said what is wrong
+                _say(_HELP)
+                raise SystemExit(BAD_INPUT) from None
+            raise
+        except Exception as error:
+            message = None if inside or wants_traceback else _remedy(error)
+            if message is None:
+                raise
+            _say(f"error: {message}; {_HELP}")
+            raise SystemExit(BAD_INPUT) from None
+        finally:
+            if not wants_traceback:
+                os.environ.pop(_RAISE, None)
+
+    return main
+
+
+_HELP = "--help lists the groups, their choices and all keys"
+
+
+def _remedy(error: BaseException) -> str | None:
+    """The message of the AGNetError behind an exception; None if it is no error of the user's."""
+    link: BaseException | None = error
+    while link is not None:
+        if isinstance(link, AGNetError):
+            return str(link)
+        link = link.__cause__
+    if isinstance(error, OSError) and error.errno in _FULL:
+        place = f" ({error.filename})" if error.filename else ""
+        return f"{error.strerror}{place}: free some space; the same command continues where it stopped"
+    if isinstance(error, OSError) and error.errno in _UNUSABLE and error.filename:
+        return f"cannot use {error.filename} ({error.strerror}); choose another"
+    if type(error).__module__.split(".")[0] in _CONFIGURATION_LIBRARIES:
+        return in_words(error)
+    return None
+
+
+def in_words(error: BaseException) -> str:
+    """What the configuration library refuses, in one line, with what could be meant.
+
+    Its own words recommend to add an unknown key with ``+``; that would be accepted and never read.
+
+    Args:
+        error: an exception of that library.
+    """
+    lines = str(error).splitlines() or [""]
+    if missing := getattr(error, "missing_cfg_file", None):
+        group = Path(missing).parent  # the library lists no choices where a group is given several
+        choices = getattr(error, "options", None) or sorted(path.stem for path in (CONF_DIR / group).glob("*.yaml"))
+        said = (lines[0].partition(": ")[2] or lines[0]).rstrip(".")  # of "In 'search': Could not find ..."
+        return f"{said}; choose from {', '.join(choices)}" if choices else said
+    if (override := getattr(error, "override", None)) is not None:
+        return f"cannot read {override!r}: {lines[0]}; write KEY=VALUE, in quotes where the shell reads it otherwise"
+    link: BaseException | None = error
+    while link is not None:
+        if type(link).__name__ == "MissingMandatoryValue":
+            key = getattr(link, "full_key", None)
+            return f"{key} has no default; give {key}=VALUE"
+        if "is not in struct" in str(link):
+            return _unknown_key(link)
+        link = link.__cause__
+    if "No match in the defaults list" in lines[0]:
+        return f"{lines[0]} Is it made for another command?"
+    return " ".join(str(error).split())
+
+
+def _unknown_key(error: BaseException) -> str:
+    """An unknown key, with the similar one or all there are."""
+    full, key, parent = (getattr(error, name, None) for name in ("full_key", "key", "parent_node"))
+    known = [str(name) for name in parent or () if name != "hydra" and not str(name).startswith("_")]
+    place = str(full).rpartition(".")[0]
+    if similar := difflib.get_close_matches(str(key), known, 1):
+        return f"no key {full} (did you mean {f'{place}.' if place else ''}{similar[0]}?)"
+    if known:
+        return f"no key {full}; {f'{place} has' if place else 'there are'} {', '.join(known)}"
+    return f"no key {full}; give {place}={{{key}: VALUE}}" if place else f"no key {full}"
+
+
+def _say(message: str) -> None:
+    sys.stderr.write(f"{message}\n")

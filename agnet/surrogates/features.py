@@ -1,0 +1,159 @@
+"""Numbers that describe a cell: which operations it has, and how paths run through subsets of them.
+
+Source: Kadlecová et al., 2024, Surprisingly Strong Performance Prediction with Neural Graph Features (GRAF),
+https://arxiv.org/abs/2404.08434. Difference: paths and degrees are those of the cell as
+:class:`~agnet.spaces.graphs.Graphs` holds it, with operations on nodes.
+"""
+
+import itertools
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from agnet.spaces import AbstractSpace
+from agnet.spaces.graphs import INPUT, OUTPUT, RelaxedGraphs, slot_index
+
+MAX_SUBSETS = 127
+"""Where there are more subsets of operations, only small ones and their complements are used."""
+
+REFERENCE = 2000
+"""Cells whose spread scales the features of a space."""
+
+CHUNK = 16384
+"""Cells that are described at a time: more need much memory."""
+
+
+def operation_subsets(num_operations: int) -> Bool[Tensor, "subsets operations"]:
+    """Non-empty subsets of operations: all, or where these are too many, one or two operations, all but those, and all.
+
+    Example:
+        >>> operation_subsets(2).int()
+        tensor([[1, 0],
+                [0, 1],
+                [1, 1]], dtype=torch.int32)
+        >>> len(operation_subsets(5)), len(operation_subsets(9))
+        (31, 91)
+    """
+    every = range(num_operations)
+    if 2**num_operations - 1 <= MAX_SUBSETS:
+        chosen = [set(c) for size in every for c in itertools.combinations(every, size + 1)]
+    else:
+        small = [set(c) for size in (1, 2) for c in itertools.combinations(every, size)]
+        chosen = [*small, *(set(every) - few for few in small), set(every)]
+    return torch.tensor([[operation in subset for operation in every] for subset in chosen], dtype=torch.bool)
+
+
+def subset_features(graphs: RelaxedGraphs, num_types: int) -> Float[Tensor, "batch features"]:
+    """Paths and degrees of the cells restricted to every subset of operations.
+
+    A restricted cell keeps input, output, and the nodes whose operation is in the subset. Of it, in this order: log(1 +
+    number of paths from input to output), edges on the shortest path (as many as the space has nodes where there is
+    none), edges on the longest (0 where there is none), out-degree of the input, in-degree of the output, number of
+    operations, and number of those that lie on a path. Graphs that are equal up to the numbering of their nodes have
+    equal features.
+
+    Between zeros and ones the numbers are interpolated: counts become expected counts of independent nodes and edges,
+    lengths are penalised by what is missing of a path. All of them can be differentiated, so that a gradient says which
+    change of a node or an edge would change them how.
+
+    Args:
+        graphs: cells, real or decoded.
+        num_types: size of the node vocabulary; types above ``INPUT`` are operations.
+
+    Returns:
+        ``[batch, subsets * 7]``, float32, subset by subset.
+    """
+    batch, nodes, _ = graphs.nodes.shape
+    subsets = operation_subsets(num_types - 2)
+    member = torch.cat([torch.ones(len(subsets), 2, dtype=torch.bool), subsets], dim=1).to(graphs.nodes)
+    kept = (graphs.nodes @ member.T).permute(1, 2, 0).contiguous()  # [node, subset, batch]
+    starts, ends = graphs.nodes[:, :, INPUT].T, graphs.nodes[:, :, OUTPUT].T
+    edges = _edges(graphs)
+    nowhere = kept.new_zeros(len(subsets), batch)
+    forward = [start + nowhere for start in starts]  # paths from the input that end at a node
+    backward = [end + nowhere for end in ends]  # paths from a node to the output
+    shortest = [torch.where(start > 0.5, nowhere, float(nodes)) for start in starts]
+    longest = [torch.where(start > 0.5, nowhere, -float(nodes)) for start in starts]
+    out_degree = in_degree = nowhere
+    for source, target, present in edges:  # in the order of their targets
+        passes = kept[target] * present
+        forward[target] = forward[target] + passes * forward[source]
+        absent = (1 - passes) * 2 * nodes
+        shortest[target] = torch.minimum(shortest[target], shortest[source] + 1 + absent)
+        longest[target] = torch.maximum(longest[target], longest[source] + 1 - absent)
+        both = kept[source] * passes
+        out_degree = out_degree + both * starts[source]
+        in_degree = in_degree + both * ends[target]
+    for source, target, present in sorted(edges, key=lambda edge: -edge[0]):
+        backward[source] = backward[source] + kept[source] * kept[target] * present * backward[target]
+    operations = kept * ((1 - starts) * (1 - ends)).unsqueeze(1)
+    is_end = (ends > 0.5).unsqueeze(1)
+    nearest = torch.where(is_end, torch.stack(shortest), float(nodes)).amin(dim=0).clamp(max=nodes)
+    farthest = torch.where(is_end, torch.stack(longest), 0.0).amax(dim=0).clamp(min=0.0)
+    on_path = (torch.stack(forward) * torch.stack(backward)).clamp(max=1.0)
+    columns = [
+        (torch.stack(forward) * ends.unsqueeze(1)).sum(dim=0).log1p(),
+        nearest,
+        farthest,
+        out_degree,
+        in_degree,
+        operations.sum(dim=0),
+        (operations * on_path).sum(dim=0),
+    ]
+    return torch.stack(columns, dim=1).permute(2, 0, 1).reshape(batch, -1)
+
+
+def graph_features(graphs: RelaxedGraphs, num_types: int) -> Float[Tensor, "batch features"]:
+    """Node types and edges as they are, followed by :func:`subset_features`.
+
+    Args:
+        graphs: cells, real or decoded.
+        num_types: size of the node vocabulary.
+    """
+    return torch.cat([graphs.flat(), subset_features(graphs, num_types)], dim=1)
+
+
+def _edges(graphs: RelaxedGraphs) -> list[tuple[int, int, Float[Tensor, " batch"]]]:
+    """Source, target and presence of the edge slots that some graph has, by target."""
+    source, target = slot_index(graphs.nodes.shape[1])
+    used = (graphs.edges.detach() > 0).any(dim=0).nonzero()[:, 0].tolist()
+    present = graphs.edges.T
+    return [(int(source[slot]), int(target[slot]), present[slot]) for slot in used]
+
+
+class FeatureMap:
+    """Features of a space's architectures, scaled by the spread over the space; those of strings are remembered.
+
+    Columns that do not vary over the space are left out.
+
+    Args:
+        space: where the architectures come from.
+    """
+
+    def __init__(self, space: AbstractSpace) -> None:
+        self.space = space
+        self._known: dict[str, int] = {}
+        reference = space.sample(REFERENCE, generator=torch.Generator().manual_seed(0))
+        plain = graph_features(space.encode(reference).relaxed(space.num_types), space.num_types)
+        spread = plain.std(dim=0, correction=0)
+        spread[0] = torch.where((spread > 1e-6).any(), spread[0], 1.0)  # a space of one cell keeps a column
+        self._columns = (spread > 1e-6).nonzero()[:, 0]
+        self._center, self._scale = plain.mean(dim=0)[self._columns], spread[self._columns]
+        self._rows = plain.new_zeros(0, len(self._columns))
+
+    def __call__(self, architectures: Sequence[str]) -> Float[Tensor, "n features"]:
+        """Scaled features, float32: mean 0 and spread 1 over the space."""
+        new = list(dict.fromkeys(a for a in architectures if a not in self._known))
+        for i in range(0, len(new), CHUNK):
+            part = new[i : i + CHUNK]
+            rows = self.relaxed(self.space.encode(part).relaxed(self.space.num_types))
+            self._known.update(zip(part, range(len(self._rows), len(self._rows) + len(part)), strict=True))
+            self._rows = torch.cat([self._rows, rows])
+        return self._rows[[self._known[a] for a in architectures]]
+
+    def relaxed(self, graphs: RelaxedGraphs) -> Float[Tensor, "batch features"]:
+        """Scaled features of graphs that may be decoded ones; differentiable."""
+        plain = graph_features(graphs, self.space.num_types)
+        return (plain[:, self._columns] - self._center) / self._scale

@@ -1,0 +1,136 @@
+"""The scale on which models learn: every column of the outcomes, bent to be nearly normal.
+
+Accuracies have a long lower tail (broken cells at ten percent) and, under attack, a long upper one; on standardised
+values a Gaussian process spends its flexibility there.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from agnet.multiobjective.outcomes import Outcomes
+
+TAIL = 0.2
+"""Share of the distinct values whose slope continues beyond the best and the worst."""
+
+
+@dataclass(frozen=True)
+class Warp:
+    """An increasing, piecewise linear map from values to a latent scale, and back.
+
+    Attributes:
+        values: increasing knots.
+        latent: increasing images of the knots.
+    """
+
+    values: Float[Tensor, " knots"]
+    latent: Float[Tensor, " knots"]
+
+    @classmethod
+    def fitted(cls, values: Float[Tensor, " n"]) -> "Warp":
+        """Halfway between normal scores of the ranks and values whose lower tail is compressed to its logarithm.
+
+        Ranks alone lose how far the best are ahead, compressed values alone leave outliers in the upper tail. The
+        latent mean is 0 and the spread 1, unless all values are equal.
+        """
+        knots, inverse, counts = torch.unique(values.double(), return_inverse=True, return_counts=True)
+        if len(knots) == 1:
+            return cls(torch.stack([knots[0] - 1, knots[0] + 1]), torch.tensor([-1.0, 1.0], dtype=torch.float64))
+        below = counts.cumsum(dim=0) - counts
+        scores = torch.special.ndtri((below + counts / 2) / len(values))
+        quartiles = torch.quantile(values.double(), torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64))
+        spread = (quartiles[2] - quartiles[0]) / 1.349  # of a normal distribution: its standard deviation
+        robust = (knots - quartiles[1]) / (spread if spread > 0 else values.double().std())
+        compressed = torch.where(robust < -1, -1 - torch.log(-robust.clamp(max=-1)), robust)
+        latent = _standardised(scores, inverse) + _standardised(compressed, inverse)
+        return cls(knots, _standardised(latent, inverse))
+
+    def forward(self, values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        """Latent values."""
+        return _piecewise(values, self.values, self.latent)
+
+    def backward(self, latent: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        """Values of latent ones."""
+        return _piecewise(latent, self.latent, self.values)
+
+
+class Targets:
+    """Outcomes as a model learns them: objectives first, then slacks.
+
+    Args:
+        outcomes: what was told.
+    """
+
+    def __init__(self, outcomes: Outcomes) -> None:
+        self.outcomes = outcomes
+        self.num_objectives = outcomes.values.shape[1]
+        columns = [*outcomes.values.T, *outcomes.slacks.T]
+        self.warps = [Warp.fitted(column) for column in columns]
+        self.latent = torch.stack(
+            [warp.forward(c.double()) for warp, c in zip(self.warps, columns, strict=True)], dim=1
+        )
+        zero = torch.zeros((), dtype=torch.float64)
+        limits = [warp.forward(zero) for warp in self.warps[self.num_objectives :]]
+        self.thresholds: Float[Tensor, " limits"] = torch.stack(limits) if limits else torch.zeros(0)
+        """Latent slack at which a limit is just kept."""
+
+    @property
+    def limited(self) -> bool:
+        """Whether there are limits."""
+        return len(self.thresholds) > 0
+
+    @property
+    def feasible(self) -> Bool[Tensor, " n"]:
+        """Which of the outcomes keep all limits."""
+        return self.outcomes.feasible
+
+    @property
+    def span(self) -> tuple[Float[Tensor, " objectives"], Float[Tensor, " objectives"]]:
+        """Lowest and highest values of the objectives.
+
+        Among what keeps all limits; of an objective that does not vary there, e.g. because only one row does, among all
+        that is known; and if it does not vary at all, one unit apart.
+        """
+        known = self.outcomes.values
+        low, high = known.min(dim=0).values, known.max(dim=0).values
+        high = torch.where(high > low, high, low + 1)
+        if bool(self.feasible.any()):
+            kept = known[self.feasible]
+            lowest, highest = kept.min(dim=0).values, kept.max(dim=0).values
+            varies = highest > lowest
+            low, high = torch.where(varies, lowest, low), torch.where(varies, highest, high)
+        return low, high
+
+    def natural(self, latent: Float[Tensor, "n outputs"]) -> Outcomes:
+        """Outcomes of latent outputs, objectives and slacks, in their own units."""
+        columns = [warp.backward(column) for warp, column in zip(self.warps, latent.T, strict=True)]
+        rows = torch.stack(columns, dim=1)
+        return Outcomes(rows[:, : self.num_objectives], rows[:, self.num_objectives :])
+
+    def values(self, latent: Float[Tensor, "*rows objectives"]) -> Float[Tensor, "*rows objectives"]:
+        """Values of latent ones, in the units of the objectives."""
+        return torch.stack([self.warps[i].backward(latent[..., i]) for i in range(self.num_objectives)], dim=-1)
+
+
+def _standardised(knots: Float[Tensor, " knots"], inverse: Tensor) -> Float[Tensor, " knots"]:
+    """Knots shifted and scaled such that the rows they stand for have mean 0 and spread 1."""
+    rows = knots[inverse]
+    return (knots - rows.mean()) / rows.std(correction=0)
+
+
+def _piecewise(
+    at: Float[Tensor, "*shape"], knots: Float[Tensor, " knots"], images: Float[Tensor, " knots"]
+) -> Float[Tensor, "*shape"]:
+    """Linear interpolation; beyond the ends the mean slope of the outer :data:`TAIL` of the knots."""
+    outer = max(1, int(TAIL * (len(knots) - 1)))
+    upper = (images[-1] - images[-1 - outer]) / (knots[-1] - knots[-1 - outer])
+    lower = (images[outer] - images[0]) / (knots[outer] - knots[0])
+    at = at.to(knots)
+    right = torch.searchsorted(knots, at.contiguous()).clamp(1, len(knots) - 1)
+    left = right - 1
+    slope = (images[right] - images[left]) / (knots[right] - knots[left])
+    inside = images[left] + slope * (at - knots[left])
+    result = torch.where(at > knots[-1], images[-1] + upper * (at - knots[-1]), inside)
+    return torch.where(at < knots[0], images[0] + lower * (at - knots[0]), result)

@@ -1,0 +1,108 @@
+"""Details: what is known of every evaluated network beyond a table's accuracies, in one Parquet file beside it.
+
+One row per network (architecture and seed), split, attack or corruption, and level. Columns:
+
+=====================================  ==============================================================================
+``architecture``, ``seed``             the network
+``dataset``, ``split``                 beginning of the table's columns; ``valid`` or ``test``
+``kind``, ``key``, ``level``           ``clean``, ``attack`` or ``corruption``; its name; eps in 1/255, or severity
+``images``, ``accuracy``               how many were shown; percent that count as correctly classified
+``confidence``                         mean highest softmax of all reported images; ``_right`` and ``_wrong``: of those
+                                       that are classified correctly or not, empty where there are none; ``_true``:
+                                       mean softmax of the true class
+``forwards``, ``gradients``            mean passes that an image took
+``confusion``                          counts, row by row; rows are true classes
+``robust``                             one bit per image, in their order, packed: does it count as correctly classified
+=====================================  ==============================================================================
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from agnet.errors import TableError
+from agnet.runtime.files import replacing
+from agnet.tables.table import content_hash, read_metadata, read_parquet, stamped
+
+SCHEMA = pa.schema(
+    [
+        ("architecture", pa.string()),
+        ("seed", pa.int32()),
+        ("dataset", pa.string()),
+        ("split", pa.string()),
+        ("kind", pa.string()),
+        ("key", pa.string()),
+        ("level", pa.float64()),
+        ("images", pa.int32()),
+        ("accuracy", pa.float64()),
+        ("confidence", pa.float64()),
+        ("confidence_right", pa.float64()),
+        ("confidence_wrong", pa.float64()),
+        ("confidence_true", pa.float64()),
+        ("forwards", pa.float64()),
+        ("gradients", pa.float64()),
+        ("confusion", pa.list_(pa.field("element", pa.int32()))),  # the name that Parquet gives back
+        ("robust", pa.binary()),
+    ]
+)
+KEYS = ("architecture", "seed", "dataset", "split", "kind", "key", "level")
+"""Columns that name a row."""
+
+
+def details_table(rows: Iterable[Mapping[str, Any]]) -> pa.Table:
+    """Rows as a table of :data:`SCHEMA`, a fraction of their size.
+
+    Args:
+        rows: one mapping per row, with all columns.
+
+    Raises:
+        TableError: if a row lacks a column or has a value of another type.
+    """
+    columns: dict[str, list[Any]] = {name: [] for name in SCHEMA.names}
+    for row in rows:
+        missing = [name for name in columns if name not in row]
+        if missing:
+            raise TableError(f"a row has no {missing[0]}; details have {', '.join(columns)}")
+        for name, values in columns.items():
+            values.append(row[name])
+    try:
+        return pa.table(columns, SCHEMA)
+    except (pa.ArrowException, OverflowError) as error:
+        raise TableError(f"a value is of another type: {error}") from error
+
+
+def write_details(path: Path, table: pa.Table, metadata: Mapping[str, str]) -> None:
+    """Write details atomically, with metadata and the hash of the content.
+
+    Args:
+        path: the Parquet file.
+        table: see :func:`details_table`; several may be concatenated.
+        metadata: space, dataset, protocol, code revision, seeds, command.
+    """
+    with replacing(path) as temporary:
+        pq.write_table(stamped(table, metadata), temporary, compression="zstd")
+
+
+def read_details(path: Path) -> pa.Table:
+    """Read details and check them.
+
+    Raises:
+        TableError: if the file is missing, damaged, has other columns, or is not what was written.
+    """
+    if not path.is_file():
+        raise TableError(f"no details at {path}; evaluation.run writes them beside its units, *_details.parquet")
+    table = read_parquet(path)
+    wrong = [
+        field.name
+        for field in SCHEMA
+        if field.name not in table.schema.names or table.schema.field(field.name).type != field.type
+    ]
+    if wrong:
+        raise TableError(f"{path} has no column {wrong[0]} of type {SCHEMA.field(wrong[0]).type}; is it a table?")
+    expected = read_metadata(path).get("content_sha256")
+    if expected is not None and content_hash(table) != expected:
+        raise TableError(f"{path} is not what was written: its content has another hash; make it again")
+    return table.select(SCHEMA.names)

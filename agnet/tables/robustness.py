@@ -1,0 +1,188 @@
+"""Asking a robustness table: which accuracy, of which network, under what.
+
+Example:
+    >>> from agnet.runtime.paths import CHECKPOINT_DIR
+    >>> table = RobustnessTable.read(CHECKPOINT_DIR / "nasbench201_digits.parquet")
+    >>> table.query(split="test", key="fgsm", level=[8, 16], architectures=[6111]).columns["level"].tolist()
+    [8.0, 16.0]
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from agnet.errors import TableError
+from agnet.spaces import NASBench201
+from agnet.tables.columns import Column, parse_column
+from agnet.tables.table import KEY, check_table, content_hash, read_metadata, read_parquet
+
+Id = str | int | np.integer
+"""An architecture: its string, or its id in NAS-Bench-201 as a number or as text."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Values in tidy form, one row each.
+
+    Attributes:
+        columns: arrays of equal length: ``architecture``, ``isomorph`` (id of the network that was evaluated in its
+            place), ``dataset``, ``split``, ``key``, ``level``, ``quantity``, ``value``; ``pandas.DataFrame`` and
+            ``pyarrow.table`` take them as they are.
+    """
+
+    columns: Mapping[str, np.ndarray]
+
+    def __len__(self) -> int:
+        return len(self.columns["value"])
+
+
+@dataclass(frozen=True)
+class RobustnessTable:
+    """A table whose columns are named as :mod:`agnet.tables.columns` says.
+
+    Attributes:
+        path: the file, for messages.
+        table: its content.
+        metadata: how it was made.
+    """
+
+    path: Path
+    table: pa.Table
+    metadata: Mapping[str, str]
+
+    @classmethod
+    def read(cls, path: Path | str) -> "RobustnessTable":
+        """Read a table and check it against the hash it was written with, if there is one.
+
+        Raises:
+            TableError: for a missing, damaged or changed file, or one without robustness columns.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise TableError(f"no table at {path}")
+        table, metadata = check_table(read_parquet(path), path), read_metadata(path)
+        expected = metadata.get("content_sha256")
+        if expected is not None and content_hash(table) != expected:
+            raise TableError(f"{path} is not what was written: its content has another hash; restore or make it again")
+        found = cls(path, table, metadata)
+        if not found.known:
+            raise TableError(
+                f"{path} has no column such as cifar10_test_pgd_eps1 or cifar10_clean, only "
+                f"{', '.join(table.column_names[:8])}; agnet/tables/columns.py says how they are named"
+            )
+        return found
+
+    @cached_property
+    def known(self) -> tuple[Column, ...]:
+        """What the table's columns say, in its order; others, such as ``parameters``, are left out."""
+        return tuple(c for c in map(parse_column, self.table.column_names) if c is not None)
+
+    @cached_property
+    def architectures(self) -> tuple[str, ...]:
+        """Strings of all rows."""
+        return tuple(self.table[KEY].to_pylist())
+
+    @cached_property
+    def isomorphs(self) -> np.ndarray:
+        """For every row, the id of the network that was evaluated."""
+        if "isomorph" in self.table.column_names:
+            return self.table["isomorph"].to_numpy().astype(np.int64)
+        space = NASBench201()
+        ids = dict(zip(space.enumerate(), space.isomorphs, strict=True))
+        return np.array([ids[architecture] for architecture in self.architectures], dtype=np.int64)
+
+    @cached_property
+    def _rows(self) -> dict[str, int]:
+        return {architecture: row for row, architecture in enumerate(self.architectures)}
+
+    def representative(self, architecture: Id) -> str:
+        """The string of the network that was evaluated in an architecture's place.
+
+        Args:
+            architecture: its string, or its id.
+
+        Raises:
+            TableError: if it has no row.
+        """
+        return NASBench201().enumerate()[int(self.isomorphs[self._row(architecture)])]
+
+    def query(
+        self,
+        *,
+        dataset: str | Sequence[str] | None = None,
+        split: str | Sequence[str] | None = None,
+        key: str | Sequence[str] | None = None,
+        level: int | float | Sequence[int | float] | None = None,
+        quantity: str | Sequence[str] = "accuracy",
+        architectures: Id | Iterable[Id] | None = None,
+    ) -> Answer:
+        """Values by what they are of; a value, several, or None for all.
+
+        Args:
+            dataset: beginning of the columns, e.g. ``cifar10``.
+            split: ``valid`` or ``test``; empty in tables of one set of images.
+            key: ``clean``, an attack, a corruption, or a measure.
+            level: radii in units of 1/255, or severities; 0 for ``clean`` and measures.
+            quantity: ``accuracy`` (percent), ``confidence_right``, ``confidence_wrong``, or, of measures,
+                ``initialised`` and ``trained``.
+            architectures: strings or ids.
+
+        Raises:
+            TableError: for what the table does not have, naming what it has.
+        """
+        wanted = self.known
+        for name, values in (("dataset", dataset), ("split", split), ("key", key), ("level", level)):
+            wanted = self._only(wanted, name, values)
+        wanted = self._only(wanted, "quantity", quantity)
+        rows = np.arange(len(self.architectures)) if architectures is None else self._chosen(architectures)
+        names = np.array(self.architectures, dtype=object)[rows]
+        count = len(rows)
+        values = [self.table[column.name].to_numpy().astype(np.float64)[rows] for column in wanted]
+        parts = ("dataset", "split", "key", "level", "quantity")
+        return Answer(
+            {
+                "architecture": np.tile(names, len(wanted)),
+                "isomorph": np.tile(self.isomorphs[rows], len(wanted)),
+                **{part: np.repeat(np.array([getattr(c, part) for c in wanted]), count) for part in parts},
+                "value": np.concatenate(values),
+            }
+        )
+
+    def _only(self, columns: tuple[Column, ...], name: str, values: Any) -> tuple[Column, ...]:
+        """Columns with one of the values."""
+        if values is None:
+            return columns
+        given = [values] if np.ndim(values) == 0 else list(values)
+        if not given:
+            raise TableError(f"{self.path}: no {name} given; leave it out for all there are")
+        there = list(dict.fromkeys(getattr(column, name) for column in columns))
+        unknown = [value for value in given if value not in there]
+        if unknown:
+            raise TableError(
+                f"{self.path}: no {name} {unknown[0]!r} among the columns asked for; there is "
+                f"{', '.join(map(_shown, there))}"
+            )
+        return tuple(column for column in columns if getattr(column, name) in given)
+
+    def _chosen(self, architectures: Id | Iterable[Id]) -> np.ndarray:
+        given = [architectures] if isinstance(architectures, str | int | np.integer) else architectures
+        return np.array([self._row(architecture) for architecture in given], dtype=np.int64)
+
+    def _row(self, architecture: Id) -> int:
+        if not isinstance(architecture, str) or architecture.isdecimal():
+            cells = NASBench201().enumerate()
+            if not 0 <= int(architecture) < len(cells):
+                raise TableError(f"no architecture has the id {architecture}; ids are 0..{len(cells) - 1}")
+            architecture = cells[int(architecture)]
+        if architecture not in self._rows:
+            raise TableError(f"{self.path}: no row for {architecture!r} among {len(self._rows)}")
+        return self._rows[architecture]
+
+
+def _shown(value: str | float) -> str:
+    return repr(value) if isinstance(value, str) else f"{value:g}"

@@ -1,0 +1,253 @@
+"""Tables: Parquet files with one row per architecture, the one contract between producing and searching.
+
+A column ``architecture`` holds the space's string; every other column is numeric. Accuracies are in percent, latencies
+in ms, energies in mJ, eps in units of 1/255 in the column's name. Several tables are joined on ``architecture``.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from agnet.errors import TableError
+from agnet.runtime.files import replacing
+
+KEY = "architecture"
+
+_TEXT = (pa.string(), pa.large_string(), pa.string_view())
+
+
+def content_hash(table: pa.Table) -> str:
+    """SHA-256 of a table's columns, in order: names and values, without the metadata."""
+    sha = hashlib.sha256()
+    for name in table.column_names:
+        column = table[name].combine_chunks()
+        sha.update(name.encode() + str(column.type).encode())
+        if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
+            sha.update(np.ascontiguousarray(column.to_numpy(zero_copy_only=False)).tobytes())
+        elif pa.types.is_list(column.type):
+            for part in (column.offsets, column.values):
+                sha.update(np.ascontiguousarray(part.to_numpy(zero_copy_only=False)).tobytes())
+        elif pa.types.is_binary(column.type):
+            sha.update("\n".join(value.hex() for value in column.to_pylist()).encode())
+        else:
+            sha.update("\n".join(column.to_pylist()).encode())
+    return sha.hexdigest()
+
+
+def write_table(path: Path, table: pa.Table, metadata: Mapping[str, str]) -> None:
+    """Write a table atomically, with its metadata and the hash of its content.
+
+    Args:
+        path: the Parquet file.
+        table: a column ``architecture`` and numeric columns.
+        metadata: space, dataset, protocol, code revision, seeds, command.
+
+    Raises:
+        TableError: if the table breaks the contract.
+    """
+    with replacing(path) as temporary:
+        pq.write_table(stamped(check_table(table, path), metadata), temporary, compression="zstd")
+
+
+def stamped(table: pa.Table, metadata: Mapping[str, str]) -> pa.Table:
+    """The table with metadata and the hash of its content."""
+    entries = {**metadata, "content_sha256": content_hash(table)}
+    return table.replace_schema_metadata({f"agnet.{key}": value for key, value in entries.items()})
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """The metadata :func:`write_table` stored, or an empty dict for a table from elsewhere."""
+    raw = pq.read_schema(path).metadata or {}
+    return {k.decode()[6:]: v.decode() for k, v in raw.items() if k.startswith(b"agnet.")}
+
+
+@dataclass(frozen=True)
+class Table:
+    """Numeric columns of one or several joined tables.
+
+    Attributes:
+        columns: column names.
+        values: one row per architecture.
+        rows: row of every architecture.
+    """
+
+    columns: tuple[str, ...]
+    values: Float[Tensor, "rows columns"]
+    rows: Mapping[str, int]
+
+    def lookup(self, architectures: Sequence[str]) -> Float[Tensor, "queries columns"]:
+        """Values of architectures, float64.
+
+        Raises:
+            TableError: naming the first architecture that is not in the table.
+        """
+        try:
+            index = [self.rows[a] for a in architectures]
+        except KeyError as error:
+            raise TableError(
+                f"architecture {error.args[0]!r} is not in the table ({len(self.rows)} rows with "
+                f"{', '.join(self.columns)}); add its row or restrict the space"
+            ) from None
+        return self.values[torch.tensor(index, dtype=torch.int64)]
+
+
+def read_table(
+    paths: Sequence[Path | str], columns: Sequence[str], *, missing: Literal["error", "drop", "keep"] = "error"
+) -> Table:
+    """Read the named columns from one or several tables, joined on ``architecture``.
+
+    Only architectures present in every table that contributes a column are kept.
+
+    Args:
+        paths: Parquet files.
+        columns: columns to read, at least one; each must be in exactly one file.
+        missing: what becomes of rows that lack a value in one of the columns: the table is refused (error), the rows
+            are left out (drop), or kept with NaN (keep).
+
+    Raises:
+        TableError: for a missing or unreadable file, a missing or ambiguous column, a column that is not numeric,
+            duplicate architectures, or missing values; it names file, column and remedy.
+    """
+    files = [Path(path) for path in paths]
+    if not files:
+        raise TableError("no table given; set objective.tables=[path.parquet]")
+    names = [_column_names(path) for path in files]
+    source: dict[Path, list[str]] = {}
+    if not columns or KEY in columns:
+        raise TableError(f"columns {list(columns)}: name at least one, and only columns with values, not {KEY!r}")
+    for column in dict.fromkeys(columns):
+        holders = [path for path, available in zip(files, names, strict=True) for name in available if name == column]
+        if not holders:
+            available = sorted({c for file_names in names for c in file_names} - {KEY})
+            raise TableError(f"no column {column!r} in {', '.join(map(str, files))}; available: {', '.join(available)}")
+        if len(holders) > 1:
+            raise TableError(
+                f"column {column!r} is in {' and '.join(map(str, holders))}; drop one table or rename the column"
+            )
+        source.setdefault(holders[0], []).append(column)
+    joined: pa.Table | None = None
+    for path, wanted in source.items():
+        part = check_table(read_parquet(path, [KEY, *wanted]), path)
+        if missing == "error":
+            _refuse_missing(part, path)
+        joined = part if joined is None else joined.join(part, keys=KEY, join_type="inner")
+    assert joined is not None
+    if joined.num_rows == 0:
+        raise TableError(f"{', '.join(map(str, source))} share no architecture; are they of one space?")
+    values = np.stack([_floats(joined[c]) for c in columns], axis=1)
+    present = np.ones(len(values), dtype=bool) if missing == "keep" else ~np.isnan(values).any(axis=1)
+    if not present.all():
+        values = values[present]
+        if not len(values):
+            raise TableError(f"{', '.join(map(str, source))}: no row has a value in all of {', '.join(columns)}")
+    rows = {a: i for i, a in enumerate(joined[KEY].filter(pa.array(present)).to_pylist())}
+    return Table(tuple(columns), torch.from_numpy(values), rows)
+
+
+def column_names(paths: Sequence[Path | str]) -> list[str]:
+    """Columns with values of one or several tables.
+
+    Raises:
+        TableError: for a missing or unreadable file.
+    """
+    return [name for path in paths for name in _column_names(Path(path)) if name != KEY]
+
+
+def _column_names(path: Path) -> list[str]:
+    if not path.is_file():
+        raise TableError(f"no table at {path}; check objective.tables (paths are relative to the current folder)")
+    try:
+        names = pq.read_schema(path).names
+    except (pa.ArrowException, OSError) as error:
+        raise _unreadable(path, error) from error
+    if KEY not in names:
+        raise TableError(_no_key(path, names))
+    return names
+
+
+def read_parquet(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """A file's columns, all by default, unchecked.
+
+    Raises:
+        TableError: if it cannot be read.
+    """
+    try:
+        return pq.read_table(path, columns=columns)
+    except (pa.ArrowException, OSError) as error:  # the end of the file may be whole where the values are not
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> TableError:
+    return TableError(
+        f"{path} is not a readable Parquet file ({' '.join(str(error).split())}); copy or make it again, write your "
+        "table as one, or make one of a benchmark's own file with python -m search.import_table"
+    )
+
+
+def check_table(table: pa.Table, path: Path) -> pa.Table:
+    """The table with its keys as plain strings.
+
+    Raises:
+        TableError: if it breaks the contract: the reason why it cannot serve.
+    """
+    if KEY not in table.column_names:
+        raise TableError(_no_key(path, table.column_names))
+    key = table[KEY]
+    if isinstance(key.type, pa.DictionaryType):
+        key = key.cast(key.type.value_type)
+    if key.type not in _TEXT:
+        raise TableError(f"{path}: column {KEY!r} has type {key.type}; it must hold strings")
+    if key.null_count:
+        raise TableError(f"{path}: column {KEY!r} is empty in {key.null_count} rows; drop them")
+    key = key.cast(pa.string())
+    if pc.count_distinct(key).as_py() != len(key):  # pyright: ignore[reportAttributeAccessIssue]
+        counts = key.value_counts()
+        repeated = next(e["values"].as_py() for e in counts if e["counts"].as_py() > 1)
+        raise TableError(f"{path}: architecture {repeated!r} has several rows; keep one row per architecture")
+    for name in table.column_names:
+        if name == KEY:
+            continue
+        column = table[name]
+        if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
+            raise TableError(f"{path}: column {name!r} has type {column.type}; columns must be numeric: convert it")
+        infinite = np.flatnonzero(np.isinf(_floats(column)))
+        if len(infinite):
+            row = int(infinite[0])
+            raise TableError(
+                f"{path}: column {name!r} is {column[row].as_py()} for {_named(key[row].as_py(), len(infinite))}; drop "
+                "those rows or leave the value empty"
+            )
+    return table.set_column(table.column_names.index(KEY), KEY, key)
+
+
+def _no_key(path: Path, names: Sequence[str]) -> str:
+    return f"{path} has no column {KEY!r} with the space's strings; rename one of its columns: {', '.join(names)}"
+
+
+def _refuse_missing(table: pa.Table, path: Path) -> None:
+    for name in table.column_names[1:]:
+        missing = np.flatnonzero(np.isnan(_floats(table[name])))
+        if len(missing):
+            raise TableError(
+                f"{path}: column {name!r} has no value for {_named(table[KEY][missing[0]].as_py(), len(missing))}; "
+                "fill in what is missing, drop those rows, or search without them: objective.missing=drop"
+            )
+
+
+def _named(architecture: str, count: int) -> str:
+    return repr(architecture) if count == 1 else f"{architecture!r} and {count - 1} more"
+
+
+def _floats(column: pa.ChunkedArray) -> np.ndarray:
+    """A numeric column as float64, NaN where it is empty."""
+    return column.to_numpy().astype(np.float64)

@@ -1,0 +1,235 @@
+"""Attack any classifier: the function behind :func:`evaluation.evaluate`."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float, Int, Shaped
+from torch import Tensor, nn
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from agnet.errors import ConfigurationError, InvalidInput
+from evaluation.attacks import scheduler
+from evaluation.attacks.auto_attack import Ensemble
+from evaluation.attacks.base import AbstractAttack, BatchAttack, Model, SteppedAttack
+from evaluation.attacks.checks import check_differentiable, check_finite, check_images, check_logits, check_model
+from evaluation.attacks.outcome import Evaluation, Outcome
+from evaluation.attacks.scheduler import Ledger, Target
+from evaluation.data.images import in_unit_interval
+from evaluation.networks.compiled import CompiledNetwork
+from evaluation.networks.nasbench201 import CellNetwork
+
+MODES = ("published", "worst_case")
+PRECISIONS = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}
+
+
+def check_modes(mode: str, precision: str) -> None:
+    """Refuse what :func:`evaluate` does not know.
+
+    Raises:
+        ConfigurationError: naming the choices.
+    """
+    if mode not in MODES or precision not in PRECISIONS:
+        raise ConfigurationError(
+            f"{mode=}, {precision=}; give mode one of {', '.join(MODES)} and precision one of {', '.join(PRECISIONS)}"
+        )
+
+
+def evaluate(
+    model: Model | nn.Module,
+    images: Shaped[Tensor, "images channels height width"],
+    labels: Int[Tensor, " images"],
+    attacks: Sequence[AbstractAttack],
+    *,
+    mode: str = "published",
+    seed: int = 0,
+    precision: str = "float32",
+    indices: Int[Tensor, " images"] | None = None,
+    batch_size: int | None = None,
+    keep_images: bool = False,
+    progress: bool = False,
+) -> Evaluation:
+    """Attack a classifier at every radius of every attack.
+
+    Every outcome belongs to its image, radius, attack and seed: it does not depend on the batch size, the order of the
+    images, or which other images and attacks are run (bit for bit on CPU with networks of this project in float32 and
+    float64; to rounding with models whose logits depend on the batch size by rounding). The model may compute on any
+    device; give images and labels on the same one.
+
+    Args:
+        model: logits ``[batch, classes]`` of images ``[batch, channels, height, width]`` with pixels in [0, 1], any
+            normalisation inside; a module must be in evaluation mode. A
+            :class:`~evaluation.networks.nasbench201.CellNetwork` is compiled first.
+        images: pixels in [0, 1], or uint8 levels.
+        labels: true classes.
+        attacks: attacks with their radii.
+        mode: ``"published"``: each radius by itself, PGD and FGSM judged at the last iterate on all images, APGD and
+            Square on the correctly classified ones, as the published robustness dataset; ``"worst_case"``: any
+            misclassified iterate counts, misclassified images count as fooled, and an image fooled at one radius counts
+            as fooled at all larger ones.
+        seed: seed of all random draws.
+        precision: of the search: ``"float32"``, ``"float64"``, or ``"bfloat16"``, several times faster on processors
+            with such units. Outcomes are judged in float32 (float64) in any case.
+        indices: the images' indices in their data set, to which random draws belong; 0, 1, ... by default.
+        batch_size: slots attacked at a time; by default as many as suit the device.
+        keep_images: keep the reported images, ``Evaluation.adversarial``.
+        progress: show a progress bar where there is a terminal.
+
+    Returns:
+        Outcomes: the clean images first, then each attack and radius.
+
+    Raises:
+        InvalidInput: if images, labels, model or logits are not usable; see :mod:`evaluation.attacks.checks`.
+        ConfigurationError: if a setting is unknown, or two attacks share a name.
+    """
+    check_images(images, labels)
+    check_model(model)
+    names = [attack.name for attack in attacks]
+    if len({"clean", *names}) <= len(names):
+        raise ConfigurationError(f"attacks {', '.join(names)}: give each its own name=..., and none the name clean")
+    check_modes(mode, precision)
+    if batch_size is not None and batch_size < 1:
+        raise ConfigurationError(f"{batch_size=}; give at least 1")
+    indices = torch.arange(len(images)) if indices is None else indices
+    if indices.shape != labels.shape:
+        raise InvalidInput(f"{len(indices)} indices for {len(images)} images; give one index per image")
+    members = [m for attack in attacks for m in (attack.members if isinstance(attack, Ensemble) else (attack,))]
+    target = _prepare(
+        model,
+        in_unit_interval(images.detach()).double() if precision == "float64" else images.detach(),
+        labels.long(),
+        indices.long(),
+        seed=seed,
+        precision=precision,
+        capacity=batch_size or default_batch_size(images),
+        with_sign=any(isinstance(m, SteppedAttack) and m.needs_clean_gradient for m in members),
+        with_gradient=any(isinstance(m, SteppedAttack) and m.needs_gradient for m in members),
+    )
+    for member in members:
+        if isinstance(member, SteppedAttack):
+            member.check_classes(target.clean_logits.shape[1])
+    clean = Ledger(target, 1)
+    outcomes = [_outcome("clean", "", 0.0, mode, clean, 0)]
+    adversarial: dict[str, Tensor] = {}
+    worst_case = mode == "worst_case"
+    for attack in attacks:
+        ledger = Ledger(target, len(attack.eps), keep_images=keep_images)
+        for member in attack.members if isinstance(attack, Ensemble) else (attack,):
+            everything = isinstance(member, SteppedAttack) and member.attacks_misclassified and not worst_case
+            todo = torch.ones_like(ledger.fooled) if everything and member is attack else ~ledger.fooled
+            with tqdm(total=int(todo.sum()), desc=member.name, unit="pair", disable=None if progress else True) as bar:
+                _run(member, target, todo, ledger, worst_case=worst_case, tick=bar.update)
+        for k, eps in enumerate(attack.eps):
+            outcome = _outcome(attack.name, attack.norm, float(eps), mode, ledger, k)
+            outcomes.append(outcome)
+            if ledger.images is not None:
+                adversarial[outcome.column] = ledger.images[k]
+    settings = {
+        "mode": mode,
+        "seed": seed,
+        "precision": precision,
+        "attacks": {attack.name: attack.describe() for attack in attacks},
+        "torch": str(torch.__version__),
+        "device": str(images.device),
+    }
+    return Evaluation(tuple(outcomes), target.clean_logits.shape[1], settings, adversarial)
+
+
+def _run(attack: AbstractAttack, target: Target, todo: Tensor, ledger: Ledger, **options) -> None:
+    if isinstance(attack, SteppedAttack):
+        scheduler.run(attack, target, todo, ledger, **options)
+    elif isinstance(attack, BatchAttack):
+        scheduler.run_batches(attack, target, todo, ledger, **options)
+    else:
+        raise TypeError(f"{type(attack).__name__} is neither a SteppedAttack nor a BatchAttack nor an Ensemble")
+
+
+def default_batch_size(images: Tensor) -> int:
+    """Slots: on CPU as many as keep the features in the cache, on other devices as many as fill them."""
+    pixels = images.shape[-1] * images.shape[-2]
+    return max(2**17 // pixels, 8) if images.device.type == "cpu" else max(2**22 // pixels, 8)
+
+
+def _prepare(
+    model: Model | nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    indices: Tensor,
+    *,
+    seed: int,
+    precision: str,
+    capacity: int,
+    with_sign: bool,
+    with_gradient: bool,
+) -> Target:
+    """Compile the model and pass the clean images through it."""
+    search, judge = searcher_and_judge(model, precision)
+    logits, signs = [], []
+    for rows in torch.arange(len(images), device=images.device).split(capacity):
+        inputs = in_unit_interval(images[rows])
+        if with_sign:
+            with torch.enable_grad():
+                inputs.requires_grad_()
+                found = judge(inputs)
+                check_logits(found, labels[rows])
+                loss = F.cross_entropy(found, labels[rows], reduction="sum")
+                if loss.requires_grad:
+                    (gradient,) = torch.autograd.grad(loss, inputs)
+                    check_finite(~gradient.isnan())
+                    signs.append(gradient.sign().to(torch.int8))
+                else:  # a constant network
+                    signs.append(torch.zeros_like(inputs, dtype=torch.int8))
+        else:
+            with torch.no_grad():
+                found = judge(inputs)
+            check_logits(found, labels[rows])
+        logits.append(found.detach())
+    if with_sign or with_gradient:
+        with torch.enable_grad():
+            found = search(in_unit_interval(images[:2].clone()).requires_grad_())
+        check_differentiable(found)
+    return Target(
+        search=search,
+        judge=judge,
+        images=images,
+        labels=labels,
+        indices=indices,
+        clean_logits=torch.cat(logits).float() if logits[0].itemsize < 4 else torch.cat(logits),
+        clean_sign=torch.cat(signs) if signs else None,
+        seed=seed,
+        capacity=capacity,
+        chunk=1 if images.device.type == "cpu" else 10,
+    )
+
+
+def searcher_and_judge(model: Model | nn.Module, precision: str) -> tuple[Model, Model]:
+    """The model as attacks ask it and as it judges them."""
+    exact = torch.float64 if precision == "float64" else torch.float32
+    if isinstance(model, CellNetwork):
+        judge = CompiledNetwork(model, exact)
+        return (CompiledNetwork(model, torch.bfloat16) if precision == "bfloat16" else judge), judge
+    if precision != "bfloat16":
+        return model, model
+
+    def search(inputs: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch classes"]:
+        with torch.autocast(inputs.device.type, torch.bfloat16):
+            return model(inputs).float()
+
+    return search, model
+
+
+def _outcome(name: str, norm: str, eps: float, mode: str, ledger: Ledger, k: int) -> Outcome:
+    clean = name == "clean"
+    return Outcome(
+        attack=name,
+        norm=norm,
+        eps=eps,
+        mode=mode,
+        labels=ledger.labels,
+        predicted=ledger.predicted[k],
+        robust=~ledger.fooled[k],
+        confidence=ledger.confidence[k],
+        true_confidence=ledger.true_confidence[k],
+        forwards=torch.ones_like(ledger.forwards[k]) if clean else ledger.forwards[k],
+        gradients=ledger.gradients[k],
+    )

@@ -1,0 +1,225 @@
+"""What an attack found out: per image and radius, and in summary."""
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from agnet.errors import InvalidInput
+from agnet.runtime.files import replacing, write_text
+
+Row = dict[str, str | int | float | None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One attack at one radius, or the clean images, judged by the network at full precision.
+
+    Attributes:
+        attack: the attack's name, or ``"clean"``.
+        norm: the ball, or an empty string for the clean images.
+        eps: radius in units of 1/255.
+        mode: ``"published"`` or ``"worst_case"``, see :func:`evaluation.evaluate`.
+        labels: true classes.
+        predicted: class of each reported image.
+        robust: whether the image counts as correctly classified under the attack.
+        confidence: highest softmax of each reported image.
+        true_confidence: softmax of the true class.
+        forwards: model evaluations spent on each image.
+        gradients: input gradients spent on each image.
+    """
+
+    attack: str
+    norm: str
+    eps: float
+    mode: str
+    labels: Int[Tensor, " images"]
+    predicted: Int[Tensor, " images"]
+    robust: Bool[Tensor, " images"]
+    confidence: Float[Tensor, " images"]
+    true_confidence: Float[Tensor, " images"]
+    forwards: Int[Tensor, " images"]
+    gradients: Int[Tensor, " images"]
+
+    @property
+    def column(self) -> str:
+        """Name of the accuracy in a table, e.g. ``pgd_eps0.5``."""
+        return self.attack if self.attack == "clean" else f"{self.attack}_eps{self.eps:g}"
+
+    @property
+    def accuracy(self) -> float:
+        """Percent of the images that count as correctly classified."""
+        return 100.0 * float(self.robust.double().mean())
+
+    def part(self, rows: slice) -> "Outcome":
+        """The outcome of some of the images."""
+        names = ("labels", "predicted", "robust", "confidence", "true_confidence", "forwards", "gradients")
+        return replace(self, **{name: getattr(self, name)[rows] for name in names})
+
+    def confusion(self, num_classes: int) -> Int[Tensor, "classes classes"]:
+        """Counts of reported images: rows are true classes, columns predicted ones."""
+        flat = torch.bincount(self.labels * num_classes + self.predicted, minlength=num_classes**2)
+        return flat.view(num_classes, num_classes)
+
+    def summary(self) -> Row:
+        """Accuracy, mean confidences (None where there is no such image) and mean cost per image."""
+        right = self.predicted == self.labels
+
+        def mean(values: Tensor) -> float | None:
+            return float(values.double().mean()) if len(values) else None
+
+        return {
+            "attack": self.attack,
+            "norm": self.norm,
+            "eps": self.eps,
+            "mode": self.mode,
+            "images": len(self.labels),
+            "accuracy": self.accuracy,
+            "confidence": mean(self.confidence),
+            "confidence_right": mean(self.confidence[right]),
+            "confidence_wrong": mean(self.confidence[~right]),
+            "confidence_true": mean(self.true_confidence),
+            "forwards": mean(self.forwards),
+            "gradients": mean(self.gradients),
+        }
+
+    def details(self, num_classes: int) -> dict[str, object]:
+        """The summary, the confusion matrix, and the robust bits of all images, packed, in hexadecimal."""
+        bits = np.packbits(self.robust.numpy())
+        return {**self.summary(), "confusion": self.confusion(num_classes).tolist(), "robust": bits.tobytes().hex()}
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Outcomes of several attacks on one network and one set of images; the clean outcome comes first.
+
+    Attributes:
+        outcomes: one for the clean images, then one for each attack and radius.
+        num_classes: logits of the network.
+        settings: mode, seed, precision and the attacks' settings.
+        adversarial: reported images of the attacks whose images were kept, by column.
+    """
+
+    outcomes: tuple[Outcome, ...]
+    num_classes: int
+    settings: dict[str, object]
+    adversarial: dict[str, Tensor] = field(default_factory=dict, repr=False)
+
+    def __getitem__(self, column: str) -> Outcome:
+        for outcome in self.outcomes:
+            if outcome.column == column:
+                return outcome
+        raise KeyError(f"no outcome {column}; there are {', '.join(o.column for o in self.outcomes)}")
+
+    @property
+    def accuracies(self) -> dict[str, float]:
+        """Percent correct by column: ``clean``, ``pgd_eps0.5``, ..."""
+        return {outcome.column: outcome.accuracy for outcome in self.outcomes}
+
+    def summary(self) -> list[Row]:
+        """One row per outcome, see :meth:`Outcome.summary`."""
+        return [outcome.summary() for outcome in self.outcomes]
+
+    def details(self) -> list[dict[str, object]]:
+        """One entry per outcome, see :meth:`Outcome.details`."""
+        return [outcome.details(self.num_classes) for outcome in self.outcomes]
+
+    def joined(self, other: "Evaluation") -> "Evaluation":
+        """This evaluation with the attacks of another one of the same network and images."""
+        attacks = {**self.settings["attacks"], **other.settings["attacks"]}  # pyright: ignore
+        return Evaluation(
+            self.outcomes + other.outcomes[1:],
+            self.num_classes,
+            {**self.settings, "attacks": attacks},
+            {**self.adversarial, **other.adversarial},
+        )
+
+    def save(self, folder: Path) -> None:
+        """Write ``summary.csv``, ``images.npz`` (results per image), ``evaluation.json`` and ``accuracy.png``."""
+        rows = self.summary()
+        text = io.StringIO()
+        writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        write_text(folder / "summary.csv", text.getvalue())
+        save_outcomes(folder / "images.npz", self)
+        content = {"settings": self.settings, "confusion_rows": "true classes", "outcomes": self.details()}
+        write_text(folder / "evaluation.json", json.dumps(content))
+        with replacing(folder / "accuracy.png") as temporary:
+            plot(self.outcomes, temporary)
+
+
+PER_IMAGE = ("predicted", "robust", "confidence", "true_confidence", "forwards", "gradients")
+
+
+def save_outcomes(path: Path, evaluation: Evaluation) -> None:
+    """Write the outcome of every image as ``.npz``: arrays ``labels`` and ``<column>/<quantity>``, text ``about``."""
+    about = {
+        "num_classes": evaluation.num_classes,
+        "settings": evaluation.settings,
+        "outcomes": [{k: getattr(o, k) for k in ("attack", "norm", "eps", "mode")} for o in evaluation.outcomes],
+    }
+    arrays = {"about": np.array(json.dumps(about)), "labels": evaluation.outcomes[0].labels.numpy()}
+    for outcome in evaluation.outcomes:
+        arrays |= {f"{outcome.column}/{name}": getattr(outcome, name).numpy() for name in PER_IMAGE}
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **arrays)
+
+
+def load_outcomes(path: Path) -> Evaluation:
+    """Read what :func:`save_outcomes` has written.
+
+    Raises:
+        InvalidInput: if the file is damaged.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            about = json.loads(str(file["about"]))
+            arrays = {name: torch.from_numpy(file[name]) for name in file.files if name != "about"}
+        outcomes: list[Outcome] = []
+        for entry in about["outcomes"]:
+            column = entry["attack"] if entry["attack"] == "clean" else f"{entry['attack']}_eps{entry['eps']:g}"
+            values: dict[str, Any] = {name: arrays[f"{column}/{name}"] for name in PER_IMAGE}
+            outcomes.append(Outcome(**entry, labels=arrays["labels"], **values))
+    except (OSError, ValueError, KeyError, TypeError, BadZipFile) as error:
+        raise InvalidInput(f"damaged file {path}: {error}; delete it and run again") from error
+    return Evaluation(tuple(outcomes), about["num_classes"], about["settings"])
+
+
+def plot(outcomes: Sequence[Outcome], path: Path) -> None:
+    """Draw accuracy against eps, one line per attack, as a PNG."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 4.4), dpi=150, layout="constrained")
+    axes = figure.add_subplot()
+    clean = next(outcome for outcome in outcomes if outcome.attack == "clean")
+    axes.axhline(clean.accuracy, color="0.5", linestyle=":", label="clean")
+    names = list(dict.fromkeys(o.attack for o in outcomes if o.attack != "clean"))
+    for name, marker in zip(names, "osD^vP*X<>" * (1 + len(names) // 10), strict=False):
+        points = [(o.eps, o.accuracy) for o in outcomes if o.attack == name]
+        axes.plot(*zip(*points, strict=True), marker=marker, markersize=4, linewidth=1.4, label=name)
+    positive = sorted({o.eps for o in outcomes if o.eps > 0})
+    if positive:
+        axes.set_xscale("symlog", linthresh=positive[0])
+        axes.set_xlim(0 if any(o.eps == 0 for o in outcomes[1:]) else positive[0] * 0.8, positive[-1] * 1.25)
+        ticks = positive[-1:]  # those whose labels do not run into each other
+        for eps in reversed(positive):
+            if eps <= ticks[-1] / 1.25:
+                ticks.append(eps)
+        axes.set_xticks(ticks, [f"{eps:g}" for eps in ticks])
+        axes.minorticks_off()
+    axes.set_ylim(0, 100)
+    axes.set_xlabel("eps in units of 1/255")
+    axes.set_ylabel("accuracy in %")
+    axes.grid(alpha=0.25)
+    axes.legend(frameon=False)
+    figure.savefig(path, format="png")

@@ -1,0 +1,346 @@
+"""The engine: attacks as a queue of (image, radius) pairs served by the slots of one batch.
+
+Pairs finish at different times: a slot whose pair is decided is given the next pair, so the batch stays full until the
+queue is empty, whatever the radii. Every pair draws from its own key, and the compiled network gives each row the same
+bits in any batch, so the outcome of a pair depends on nothing but the pair.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from evaluation.attacks.base import BatchAttack, Model, Slots, SteppedAttack, radius_code
+from evaluation.attacks.checks import check_finite
+from evaluation.data.images import in_unit_interval
+from evaluation.randomness import keys
+
+Job = tuple[int, int, int]  # image, radius, attempt
+
+
+@dataclass(frozen=True)
+class Target:
+    """A network and the images it is attacked on.
+
+    Attributes:
+        search: the network that attacks ask for logits and gradients.
+        judge: the network at full precision; nothing counts as fooled before it says so.
+        images: pixels in [0, 1], or uint8 levels.
+        labels: true classes.
+        indices: the images' indices in their data set, to which random draws belong.
+        clean_logits: the judge's logits of the images.
+        clean_sign: sign of the cross-entropy's gradient at the images, int8, if an attack needs it.
+        seed: seed of all draws.
+        capacity: slots.
+        chunk: evaluations between two looks at which slots are decided; each look waits for the device.
+    """
+
+    search: Model
+    judge: Model
+    images: Tensor
+    labels: Int[Tensor, " images"]
+    indices: Int[Tensor, " images"]
+    clean_logits: Float[Tensor, "images classes"]
+    clean_sign: Tensor | None
+    seed: int
+    capacity: int
+    chunk: int
+
+    @property
+    def correct(self) -> Bool[Tensor, " images"]:
+        """Whether each clean image is classified correctly."""
+        return self.clean_logits.argmax(dim=1) == self.labels
+
+
+class Ledger:
+    """What is known of every (radius, image) pair of an attack; at first, what the clean image says.
+
+    Args:
+        target: the network and the images.
+        num_radii: radii of the attack.
+        keep_images: store the reported images too.
+
+    Attributes:
+        fooled: whether the pair does not count as correctly classified.
+        predicted: class of the reported image.
+        confidence: its highest softmax.
+        true_confidence: its softmax of the true class.
+        forwards: model evaluations spent, the judge's included.
+        gradients: input gradients spent.
+        images: reported images, or None.
+    """
+
+    def __init__(self, target: Target, num_radii: int, *, keep_images: bool = False) -> None:
+        probabilities = target.clean_logits.softmax(dim=1)
+        top = probabilities.max(dim=1)
+
+        def repeat(values: Tensor) -> Tensor:
+            return values.cpu().expand(num_radii, *values.shape).clone()
+
+        self.labels = target.labels.cpu()
+        self.fooled = repeat(~target.correct)
+        self.predicted = repeat(top.indices)
+        self.confidence = repeat(top.values)
+        self.true_confidence = repeat(probabilities.gather(1, target.labels[:, None]).squeeze(1))
+        self.forwards = torch.zeros(num_radii, len(self.labels), dtype=torch.int64)
+        self.gradients = torch.zeros_like(self.forwards)
+        self.images = repeat(in_unit_interval(target.images)) if keep_images else None
+
+    def record(
+        self,
+        radius: Int[Tensor, " rows"],
+        image: Int[Tensor, " rows"],
+        logits: Float[Tensor, "rows classes"],
+        points: Tensor,
+    ) -> None:
+        """Enter the judge's logits of reported images."""
+        probabilities = logits.to(self.confidence.dtype).softmax(dim=1)
+        top = probabilities.max(dim=1)
+        labels = self.labels[image].to(logits.device)
+        self.fooled[radius, image] = (top.indices != labels).cpu()
+        self.predicted[radius, image] = top.indices.cpu()
+        self.confidence[radius, image] = top.values.cpu()
+        self.true_confidence[radius, image] = probabilities.gather(1, labels[:, None]).squeeze(1).cpu()
+        if self.images is not None:
+            self.images[radius, image] = points.cpu().to(self.images.dtype)
+
+    def carry(self, radius: int, image: int) -> None:
+        """Report a success at all larger radii too: the image lies in their balls."""
+        for values in (self.fooled, self.predicted, self.confidence, self.true_confidence, self.images):
+            if values is not None:
+                values[radius + 1 :, image] = values[radius, image]
+
+
+def run(
+    attack: SteppedAttack,
+    target: Target,
+    todo: Bool[Tensor, "radii images"],
+    ledger: Ledger,
+    *,
+    worst_case: bool = False,
+    tick: Callable[[int], object] = lambda count: None,
+) -> None:
+    """Attack pairs and enter the outcomes in the ledger.
+
+    Args:
+        attack: the attack.
+        target: the network and the images.
+        todo: pairs to attack.
+        ledger: where outcomes go.
+        worst_case: any misclassified point is a success, and an image fooled at one radius counts as fooled at all
+            larger ones, where it is not attacked again.
+        tick: called with the number of pairs decided.
+    """
+    _Run(attack, target, todo, ledger, worst_case, tick).run()
+
+
+class _Run:
+    """One attack's queue and slots."""
+
+    def __init__(
+        self,
+        attack: SteppedAttack,
+        target: Target,
+        todo: Bool[Tensor, "radii images"],
+        ledger: Ledger,
+        worst_case: bool,
+        tick: Callable[[int], object],
+    ) -> None:
+        self.attack, self.target, self.ledger = attack, target, ledger
+        self.worst_case, self.tick = worst_case, tick
+        self.stops = attack.stops_when_fooled or worst_case
+        self.device = target.images.device
+        self.radii = torch.tensor([eps / 255 for eps in attack.eps], dtype=torch.float64)
+        self.codes = radius_code(self.radii)
+        self.todo = todo.cpu()
+        pairs = self.todo.nonzero().tolist()  # small radii, whose pairs last longest, come first
+        if worst_case:  # the larger radii of an image follow when the smaller have failed
+            started: set[int] = set()
+            pairs = [(radius, image) for radius, image in pairs if not (image in started or started.add(image))]
+        self.queue: deque[Job] = deque((image, radius, 0) for radius, image in pairs)
+        self.slots: Slots = {}
+
+    @property
+    def active(self) -> int:
+        return len(self.slots["step"]) if self.slots else 0
+
+    def run(self) -> None:
+        while self.queue or self.active:
+            room = self.target.capacity - self.active
+            if self.queue and room >= max(self.target.capacity // 16, 1):
+                self._refill(room)
+            for _ in range(self.target.chunk if self.attack.evaluations else 0):
+                self.slots = self._advance(self.slots)
+            self._harvest()
+
+    def _refill(self, room: int) -> None:
+        """Give free slots the next pairs."""
+        jobs = torch.tensor([self.queue.popleft() for _ in range(min(room, len(self.queue)))])
+        image, radius, attempt = jobs.unbind(dim=1)
+        attack, target = self.attack, self.target
+        inputs = in_unit_interval(target.images[image.to(self.device)])
+        index = target.indices[image.to(target.indices.device)].cpu()
+        device = self.device
+        slots: Slots = {
+            "image": image.to(device),
+            "radius": radius.to(device),
+            "attempt": attempt.to(device),
+            "inputs": inputs,
+            "labels": target.labels[image.to(self.device)],
+            "eps": self.radii[radius].to(inputs),
+            "keys": keys(target.seed, attack.name, index, self.codes[radius], attempt).to(device),
+            "shared_keys": keys(target.seed, attack.name, self.codes[radius], attempt).to(device),
+            "step": torch.zeros(len(jobs), dtype=torch.int64, device=device),
+            "spent": torch.zeros(len(jobs), dtype=torch.int64, device=device),
+            "paused": torch.full((len(jobs),), attack.evaluations == 0, device=device),
+            "claimed": torch.zeros(len(jobs), dtype=torch.bool, device=device),
+            "denied": torch.zeros(len(jobs), dtype=torch.bool, device=device),
+            "broken": torch.zeros(len(jobs), dtype=torch.bool, device=device),
+        }
+        clean: Slots = {"clean_logits": target.clean_logits[slots["image"]]}
+        if target.clean_sign is not None:
+            clean["clean_sign"] = target.clean_sign[slots["image"]].to(inputs)
+        slots |= attack.start(slots | clean)
+        self.slots = {k: torch.cat([self.slots[k], v]) for k, v in slots.items()} if self.active else slots
+
+    def _advance(self, slots: Slots) -> Slots:
+        """Evaluate every slot's point and move on, without waiting for the device.
+
+        Slots that are decided, or seem to be, stay as they are.
+        """
+        attack = self.attack
+        point, gradient = slots["point"].detach(), None
+        if attack.needs_gradient:
+            with torch.enable_grad():
+                point.requires_grad_()
+                logits = self.target.search(point)
+                loss = attack.loss(logits, slots)
+                if loss.requires_grad:
+                    (gradient,) = torch.autograd.grad(loss.sum(), point)
+                else:  # a constant network
+                    gradient = torch.zeros_like(point)
+            logits, loss = logits.detach(), loss.detach()
+        else:
+            with torch.no_grad():
+                logits = self.target.search(point)
+                loss = attack.loss(logits, slots)
+        claimed = torch.zeros_like(slots["claimed"])
+        if self.stops:
+            claimed = (logits.argmax(dim=1) != slots["labels"]) & ~slots["denied"] & ~slots["paused"]
+        frozen = slots["paused"] | claimed
+        broken = ~logits.isfinite().all(dim=1)
+        if gradient is not None:  # the sign of NaN is 0, which would pass for a flat loss
+            broken |= gradient.isnan().flatten(1).any(dim=1) & ~frozen
+        within = slots["step"].clamp(max=attack.evaluations - 1)  # paused slots are past the end of the attack's tables
+        changes = attack.update({**slots, "step": within}, loss, gradient)
+        changes |= {"step": slots["step"] + 1, "denied": torch.zeros_like(slots["denied"])}
+        if self.target.chunk > 1 or bool(frozen.any()):  # with one evaluation to a chunk, looking costs nothing
+            changes = {k: _where(frozen, slots[k], v) for k, v in changes.items()}
+        changes["spent"] = slots["spent"] + ~slots["paused"]
+        changes["claimed"] = slots["claimed"] | claimed
+        changes["broken"] = slots["broken"] | broken
+        changes["paused"] = frozen | broken | (changes["step"] >= attack.evaluations)
+        return {**slots, **changes}
+
+    def _harvest(self) -> None:
+        """Judge the slots that are or seem decided, record outcomes, drop them, queue what follows."""
+        paused = self.slots["paused"].nonzero().squeeze(1)
+        if not len(paused):
+            return
+        slots = {k: v[paused] for k, v in self.slots.items()}
+        check_finite(~slots["broken"])
+        claimed = slots["claimed"]
+        final = self.attack.final(slots)
+        if final is None:
+            judged, points = claimed.nonzero().squeeze(1), slots["point"]
+        else:
+            judged = torch.arange(len(paused), device=self.device)
+            points = torch.where(claimed[:, None, None, None], slots["point"], final)
+        image, radius, attempt = (slots[k].cpu() for k in ("image", "radius", "attempt"))
+        spent = slots["spent"].cpu()
+        fooled = torch.zeros(len(paused), dtype=torch.bool)
+        denied = torch.zeros(len(paused), dtype=torch.bool)
+        if len(judged):
+            with torch.no_grad():
+                logits = self.target.judge(points[judged])
+            check_finite(logits.isfinite())
+            rows = judged.cpu()
+            wrong = (logits.argmax(dim=1) != slots["labels"][judged]).cpu()
+            fooled[rows] = wrong
+            denied[rows] = claimed.cpu()[rows] & ~wrong
+            spent_on_judge = torch.zeros_like(spent)
+            spent_on_judge[rows] = 1
+            self.ledger.forwards[radius, image] += spent_on_judge
+            keep = ~denied[rows]
+            on_device = keep.to(self.device)
+            self.ledger.record(radius[rows][keep], image[rows][keep], logits[on_device], points[judged][on_device])
+        ended = ~denied
+        if self.attack.evaluations:
+            self.ledger.forwards[radius[ended], image[ended]] += spent[ended]
+            if self.attack.needs_gradient:
+                self.ledger.gradients[radius[ended], image[ended]] += spent[ended]
+        self._follow(radius[ended], image[ended], attempt[ended], fooled[ended])
+        if bool(denied.any()):
+            rows = paused[denied.to(self.device)]
+            for name, value in (("denied", True), ("paused", False), ("claimed", False)):
+                self.slots[name] = self.slots[name].index_fill(0, rows, value)
+        stays = torch.ones(self.active, dtype=torch.bool, device=self.device)
+        stays[paused[ended.to(self.device)]] = False
+        kept = stays.nonzero().squeeze(1)
+        self.slots = {k: v[kept] for k, v in self.slots.items()} if len(kept) else {}
+
+    def _follow(self, radius: Tensor, image: Tensor, attempt: Tensor, fooled: Tensor) -> None:
+        """Queue the next run or the next radius of pairs that have not been fooled."""
+        last = len(self.radii) - 1
+        for r, i, a, success in zip(radius.tolist(), image.tolist(), attempt.tolist(), fooled.tolist(), strict=True):
+            if not success and a + 1 < self.attack.attempts:
+                self.queue.appendleft((i, r, a + 1))
+                continue
+            if not self.worst_case:
+                self.tick(1)
+            elif success:
+                self.ledger.carry(r, i)
+                self.tick(int(self.todo[r:, i].sum()))
+            else:
+                self.tick(1)
+                following = next((k for k in range(r + 1, last + 1) if self.todo[k, i]), None)
+                if following is not None:
+                    self.queue.append((i, following, 0))
+
+
+def run_batches(
+    attack: BatchAttack,
+    target: Target,
+    todo: Bool[Tensor, "radii images"],
+    ledger: Ledger,
+    *,
+    worst_case: bool = False,
+    tick: Callable[[int], object] = lambda count: None,
+) -> None:
+    """Like :func:`run`, for an attack that takes whole batches at one radius; only the judge's forwards are counted."""
+    todo = todo.cpu().clone()
+    for k, eps in enumerate(attack.eps):
+        images = todo[k].nonzero().squeeze(1)
+        for image in images.split(target.capacity):
+            rows = image.to(target.images.device)
+            inputs, labels = in_unit_interval(target.images[rows]), target.labels[rows]
+            points = attack.perturb(target.judge, inputs, labels, eps=eps / 255, seed=target.seed)
+            with torch.no_grad():
+                logits = target.judge(points)
+            check_finite(logits.isfinite())
+            radius = torch.full_like(image, k)
+            ledger.forwards[radius, image] += 1
+            ledger.record(radius, image, logits, points)
+            tick(len(image))
+            if worst_case:
+                for i in image[ledger.fooled[k, image]].tolist():
+                    ledger.carry(k, i)
+                    tick(int(todo[k + 1 :, i].sum()))
+                    todo[k + 1 :, i] = False
+
+
+def _where(condition: Bool[Tensor, " slots"], old: Tensor, new: Tensor) -> Tensor:
+    return torch.where(condition.view(-1, *[1] * (new.ndim - 1)), old, new)

@@ -1,0 +1,1 @@
+"""Networks of architectures, and the same networks rearranged to run faster."""

@@ -1,0 +1,125 @@
+"""A live objective: every architecture that a search asks for is trained and attacked, and kept in a store.
+
+``search.run objective=live`` builds one. It has the columns of the table that :mod:`evaluation.run` would make under
+the same protocol, and its store is that command's folder: what either has evaluated, the other finds.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from agnet.errors import ConfigurationError, TaskError
+from agnet.runtime.executors import AbstractEngine
+from agnet.spaces import NASBench201
+from agnet.tables.objective import MeasuredObjective, MeasuredReport, measured_objective
+from evaluation.production import Protocol, Record, Unit, produce
+from evaluation.production.configured import FromConfig, build_protocol
+from evaluation.production.merge import counted, table_row
+from evaluation.production.produce import Source
+
+
+@dataclass(frozen=True)
+class Evaluations:
+    """Evaluates architectures, each isomorphism class once.
+
+    Attributes:
+        protocol: how.
+        source: where worker processes get the protocol from.
+        store: folder of the units.
+        engine: who works.
+        seeds: every architecture is trained with each; what counts is the mean.
+        device: see :func:`evaluation.production.produce.produce`.
+    """
+
+    protocol: Protocol
+    source: Source
+    store: Path
+    engine: AbstractEngine
+    seeds: tuple[int, ...]
+    device: str
+
+    def rows(self, architectures: Sequence[str]) -> list[dict[str, float]]:
+        """Every column of every architecture.
+
+        Raises:
+            TaskError: if one could not be evaluated; the others are kept.
+        """
+        space = NASBench201()
+        representatives = [space.canonical(architecture) for architecture in architectures]
+        found = produce(
+            self.protocol,
+            list(dict.fromkeys(representatives)),
+            self.store,
+            engine=self.engine,
+            seeds=self.seeds,
+            source=self.source,
+            device=self.device,
+            progress=False,
+        )
+        if found.failures:
+            unit, failure = next(iter(found.failures.items()))
+            raise TaskError(
+                f"{len(found.failures)} networks could not be evaluated, the first of them {unit}: {failure.error}; "
+                f"mend it, delete {self.store / 'failures'} and run the same command again"
+            )
+        return [
+            self._row(architecture, [found.records[Unit(representative, seed)] for seed in self.seeds])
+            for architecture, representative in zip(architectures, representatives, strict=True)
+        ]
+
+    def _row(self, architecture: str, records: Sequence[Record]) -> dict[str, float]:
+        parameters, macs = counted(architecture, self.protocol.shape, self.protocol.image_size)
+        known = {name: value for name, value in table_row(self.protocol, records).items() if value is not None}
+        return {**known, "parameters": float(parameters), "macs": float(macs)}
+
+
+def live_objective(
+    protocol: Mapping[str, Any],
+    engine: Mapping[str, Any],
+    store: str,
+    seeds: Sequence[int] = (0,),
+    device: str = "cpu",
+    maximize: Sequence[str] = (),
+    minimize: Sequence[str] = (),
+    report: Sequence[str] = (),
+    constraints: Mapping[str, Any] | None = None,
+) -> tuple[MeasuredObjective, MeasuredReport]:
+    """Objective and report of a configuration.
+
+    Args:
+        protocol: as in ``conf/protocol``.
+        engine: as in ``conf/engine``.
+        store: folder of the units; searches may share one, one after another.
+        seeds: see :class:`Evaluations`.
+        device: ``cpu`` or ``cuda``.
+        maximize: columns to maximise.
+        minimize: columns to minimise.
+        report: columns to read at the end for the architectures found.
+        constraints: limits, see :func:`agnet.tables.objective.read_objective`.
+
+    Raises:
+        ConfigurationError: if there is nothing to optimise, or a column is none of those that the protocol gives.
+    """
+    cfg = OmegaConf.create(dict(protocol))
+    assert isinstance(cfg, DictConfig)
+    if cfg.group_size != 1:
+        raise ConfigurationError(f"protocol.group_size={cfg.group_size}; a search asks for single networks: give 1")
+    if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0:
+        raise ConfigurationError(f"objective.seeds={list(seeds)}; give distinct whole numbers from 0, one at least")
+    source = FromConfig(json.dumps(dict(protocol)))
+    evaluations = Evaluations(
+        build_protocol(cfg), source, Path(store), instantiate(dict(engine), _convert_="all"), tuple(seeds), device
+    )
+    return measured_objective(
+        evaluations.rows,
+        [*evaluations.protocol.columns, "parameters", "macs"],
+        maximize=maximize,
+        minimize=minimize,
+        report=report,
+        constraints=constraints,
+    )

@@ -1,0 +1,216 @@
+"""The frame of commands, with stand-ins for the configuration library."""
+
+import errno
+import functools
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from agnet.errors import AGNetError, TableError
+from agnet.runtime.command import BAD_INPUT, INTERRUPTED, command
+from agnet.runtime.paths import ROOT
+
+Body = Callable[[Any], None]
+
+
+def pass_configuration(job: Body) -> Callable[[], Any]:
+    """A configuration library that has nothing to say."""
+    return lambda: job({"seed": 1})
+
+
+def library_error(module: str) -> type[Exception]:
+    return type("InstantiationException", (Exception,), {"__module__": module})
+
+
+def raiser(error: BaseException, cause: BaseException | None = None) -> Body:
+    def body(_: Any) -> None:
+        raise error from cause
+
+    return body
+
+
+def run(body: Body, decorate: Callable[[Body], Callable[[], Any]] = pass_configuration) -> int | str | None:
+    with pytest.raises(SystemExit) as stop:
+        command(decorate, body)()
+    return stop.value.code
+
+
+def test_the_numbers_are_the_customary_ones() -> None:
+    assert (BAD_INPUT, INTERRUPTED) == (2, 130)
+
+
+def test_success_returns(capfd: pytest.CaptureFixture[str]) -> None:
+    seen: list[Any] = []
+    command(pass_configuration, seen.append)()
+    assert seen == [{"seed": 1}]
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_body_keeps_its_name() -> None:
+    """Hydra names a job after its function."""
+    names = []
+
+    def decorate(job: Body) -> Callable[[], Any]:
+        names.append(job.__name__)
+        return functools.partial(job, None)
+
+    def search(_: Any) -> None: ...
+
+    command(decorate, search)()
+    assert names == ["search"]
+
+
+def test_an_error_of_the_user_is_one_line(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(raiser(TableError("no column 'x' in t.parquet"))) == 2
+    assert capfd.readouterr() == ("", "error: no column 'x' in t.parquet\n")
+
+
+def test_the_remedy_is_found_behind_the_library(capfd: pytest.CaptureFixture[str]) -> None:
+    """Hydra wraps what a constructor raises, several times where objects are nested."""
+    wrapped = library_error("hydra.errors")("Error in call to target")
+    wrapped.__cause__ = AGNetError("eps=[9, 3]; give increasing values")
+    assert run(raiser(library_error("hydra.errors")("Error in call to outer target"), cause=wrapped)) == 2
+    assert capfd.readouterr().err == "error: eps=[9, 3]; give increasing values\n"
+
+
+def refuses(error: Exception) -> Callable[[Body], Callable[[], Any]]:
+    """A configuration library that raises before any body starts, if it is told to raise."""
+
+    def decorate(_: Body) -> Callable[[], Any]:
+        def main() -> None:
+            if "HYDRA_FULL_ERROR" not in os.environ:
+                raise SystemExit(1)
+            raise error
+
+        return main
+
+    return decorate
+
+
+def test_what_the_library_refuses_before_the_body_is_one_line(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(lambda _: None, refuses(library_error("hydra.errors")("Could not delete\nfrom config"))) == 2
+    assert capfd.readouterr().err.startswith("error: Could not delete from config; --help lists")
+    assert "HYDRA_FULL_ERROR" not in os.environ
+
+
+def test_who_asks_for_the_traceback_gets_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    error = library_error("hydra.errors")("Could not delete from config")
+    with pytest.raises(type(error)):
+        command(refuses(error), lambda _: None)()
+    assert os.environ["HYDRA_FULL_ERROR"] == "1"
+
+
+def test_a_defect_of_the_library_keeps_its_traceback() -> None:
+    with pytest.raises(ZeroDivisionError):
+        command(refuses(ZeroDivisionError()), lambda _: None)()
+
+
+def test_the_body_and_its_processes_see_the_environment_of_the_user() -> None:
+    seen: list[str | None] = []
+
+    def twice(job: Body) -> Callable[[], Any]:
+        def main() -> None:
+            for _ in range(2):
+                job(None)
+                seen.append(os.environ.get("HYDRA_FULL_ERROR"))
+
+        return main
+
+    command(twice, lambda _: seen.append(os.environ.get("HYDRA_FULL_ERROR")))()
+    assert seen == [None, "1", None, "1"]
+    assert "HYDRA_FULL_ERROR" not in os.environ
+
+
+@pytest.mark.parametrize("error", [FileExistsError(errno.EEXIST, "File exists", "a"), PermissionError(1, "no", "a")])
+def test_a_place_that_cannot_be_used_is_the_users(error: OSError, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(raiser(error)) == 2
+    assert capfd.readouterr().err == f"error: cannot use a ({error.strerror}); choose another\n"
+
+
+@pytest.mark.parametrize("module", ["hydra.errors", "omegaconf.errors", "omegaconf"])
+def test_what_the_library_says_itself_is_bad_input(module: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(raiser(library_error(module)("Missing mandatory value: out\n    full_key: out"))) == 2
+    assert capfd.readouterr().err == "error: Missing mandatory value: out full_key: out\n"
+
+
+@pytest.mark.parametrize("error", [ValueError("a defect"), library_error("hydrangea")("a defect"), AssertionError()])
+def test_a_defect_keeps_its_traceback(error: Exception, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(type(error)) as caught:
+        command(pass_configuration, raiser(error))()
+    assert caught.value is error
+    assert capfd.readouterr().err == ""
+
+
+def test_an_error_merely_being_handled_is_no_remedy() -> None:
+    """A defect in an except block (context, not cause) is a defect."""
+
+    def body(_: Any) -> None:
+        try:
+            raise TableError("first")
+        except TableError:
+            raise ValueError("a defect on the way")  # noqa: B904
+
+    with pytest.raises(ValueError, match="a defect on the way"):
+        command(pass_configuration, body)()
+
+
+def test_ctrl_c(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(raiser(KeyboardInterrupt())) == 130
+    assert capfd.readouterr().err == "interrupted; the same command continues\n"
+
+
+@pytest.mark.parametrize(("said", "code"), [(1, 2), (0, 0), (None, None), (3, 3)])
+def test_the_library_refuses_before_the_body_starts(said: int | None, code: int | None) -> None:
+    def refuse(_: Body) -> Callable[[], Any]:
+        def stop() -> None:
+            raise SystemExit(said)
+
+        return stop
+
+    assert run(lambda _: None, refuse) == code
+
+
+@pytest.mark.parametrize("code", [0, 1, 2, 7])
+def test_a_status_of_the_body_is_kept(code: int) -> None:
+    assert run(raiser(SystemExit(code))) == code
+
+
+def test_a_defect_the_library_reports_is_no_bad_input() -> None:
+    """Hydra prints the traceback of a defect and exits with 1: that stays 1."""
+
+    def report(job: Body) -> Callable[[], Any]:
+        def main() -> None:
+            try:
+                job(None)
+            except RuntimeError:
+                raise SystemExit(1) from None
+
+        return main
+
+    assert run(raiser(RuntimeError("a defect")), report) == 1
+
+
+def test_a_reader_that_has_gone_is_no_defect() -> None:
+    script = (
+        "from agnet.runtime.command import command\n"
+        "def body(_):\n    raise BrokenPipeError\n"
+        "command(lambda job: lambda: job(None), body)()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 128 + 13
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+def test_a_full_disk_is_said_in_one_line(number: int, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(raiser(OSError(number, os.strerror(number), "there/state.pt"))) == BAD_INPUT
+    said = capfd.readouterr().err
+    assert (
+        said == f"error: {os.strerror(number)} (there/state.pt): free some space; the same command continues where "
+        "it stopped\n"
+    )
