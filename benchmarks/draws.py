@@ -30,8 +30,8 @@ SHARES = {
 
 def draw(model: AbstractGenerator, space: AbstractSpace, draws: int) -> list[str | None]:
     """Strings of so many draws; None where mending failed."""
-    random = torch.Generator().manual_seed(0)
-    graphs, decoded = generate(model, model.prior(draws, generator=random), generator=random)
+    rng = torch.Generator().manual_seed(0)
+    graphs, decoded = generate(model, model.prior(draws, rng=rng), rng=rng)
     return space.decode(space.mend(graphs, nodes=decoded.nodes, edges=decoded.edges))
 
 
@@ -39,7 +39,7 @@ def row(space: AbstractSpace, draws: int) -> list[str]:
     """One space's line of the table."""
     model, _ = load_generator(space)
     seconds = cpu_seconds(lambda: draw(model, space, draws), runs=3)
-    found = assess(model, space, draws=draws, generator=torch.Generator().manual_seed(0))
+    found = assess(model, space, draws=draws, rng=torch.Generator().manual_seed(0))
     return [
         space.name,
         f"{statistics.median(seconds):.2f} ({min(seconds):.2f} to {max(seconds):.2f})",

@@ -59,10 +59,10 @@ def sparse_propagate(halves: Tensor, adjacency: Tensor, degrees: Tensor, weights
 
 def run(model: GraphGenerator, propagate: Any, n: int) -> list[str | None]:
     """Generate ``n`` graphs with a given message passing."""
-    random = torch.Generator().manual_seed(0)
+    rng = torch.Generator().manual_seed(0)
     dense, generator_model.propagate = generator_model.propagate, propagate
     try:
-        graphs, _ = generate(model, model.prior(n, generator=random), generator=random)
+        graphs, _ = generate(model, model.prior(n, rng=rng), rng=rng)
     finally:
         generator_model.propagate = dense
     return SPACE.decode(graphs)
@@ -70,12 +70,12 @@ def run(model: GraphGenerator, propagate: Any, n: int) -> list[str | None]:
 
 def step(model: GraphGenerator, propagate: Any, batch: int) -> None:
     """Ten forward and backward passes of the reconstruction loss."""
-    random = torch.Generator().manual_seed(0)
-    graphs = SPACE.encode(SPACE.sample(batch, generator=random))
+    rng = torch.Generator().manual_seed(0)
+    graphs = SPACE.encode(SPACE.sample(batch, rng=rng))
     dense, generator_model.propagate = generator_model.propagate, propagate
     try:
         for _ in range(10):
-            reconstruction_loss(model(model.prior(batch, generator=random)), graphs).mean().backward()
+            reconstruction_loss(model(model.prior(batch, rng=rng)), graphs).mean().backward()
     finally:
         generator_model.propagate = dense
 

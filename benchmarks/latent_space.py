@@ -46,10 +46,10 @@ COLOURS = dict(zip(OPERATIONS, ("#4c8bc0", "#123f7a", "#d08b2c", "#8a9099", "#e3
 
 def distances(model: GraphGenerator, column: dict[str, float]) -> float:
     """Rank correlation of latent distance with the difference of a column, over random pairs of cells."""
-    random = torch.Generator().manual_seed(1)
-    cells = [a for a in SPACE.sample(600, generator=random) if a in column]
-    z = invert(model, SPACE.encode(cells), generator=random)
-    first, second = torch.randint(len(cells), (2, PAIRS), generator=random)
+    rng = torch.Generator().manual_seed(1)
+    cells = [a for a in SPACE.sample(600, rng=rng) if a in column]
+    z = invert(model, SPACE.encode(cells), rng=rng)
+    first, second = torch.randint(len(cells), (2, PAIRS), generator=rng)
     values = torch.tensor([column[a] for a in cells], dtype=torch.float64)
     ranks = values.argsort().argsort().double()  # of cells: outliers at the bottom would decide otherwise
     found = spearman((z[first] - z[second]).norm(dim=1).double(), (ranks[first] - ranks[second]).abs())
@@ -64,11 +64,11 @@ def pairings(steps: int, column: dict[str, float]) -> str:
             pairing = instantiate(compose("pretrain", overrides=[f"pairing={name}", "out=x"]).pairing)
         torch.manual_seed(0)
         model = GraphGenerator(SPACE.num_types, SPACE.max_nodes)
-        random = torch.Generator().manual_seed(0)
+        rng = torch.Generator().manual_seed(0)
         begin = time.process_time()
-        pretrain(model, SPACE, Schedule(steps=steps), pairing, generator=random)
+        pretrain(model, SPACE, Schedule(steps=steps), pairing, rng=rng)
         seconds = time.process_time() - begin
-        found = assess(model, SPACE, generator=random)
+        found = assess(model, SPACE, rng=rng)
         cells = [f"{found[key]:.4g}" for key in SHOWN]
         rows.append(f"| {name} | {' | '.join(cells)} | {distances(model, column):.2f} | {seconds:.0f} |")
         print(rows[-1], flush=True)
@@ -82,7 +82,7 @@ def plane(axes: list[Axes], model: GraphGenerator, columns: dict[str, dict[str, 
     best = [max(columns[name], key=lambda a: columns[name][a]) for name in names]
     ordered = sorted(columns[names[0]], key=lambda a: columns[names[0]][a])
     anchors = [*best, ordered[len(ordered) // 10]]
-    z = invert(model, SPACE.encode(anchors), generator=torch.Generator().manual_seed(0))
+    z = invert(model, SPACE.encode(anchors), rng=torch.Generator().manual_seed(0))
     x_axis = (z[1] - z[0]) / (z[1] - z[0]).norm()
     y_axis = (z[2] - z[0]) - ((z[2] - z[0]) @ x_axis) * x_axis
     y_axis = y_axis / y_axis.norm()
@@ -139,7 +139,7 @@ def draw_cell(axis: Axes, architecture: str) -> None:
 
 def strip(model: GraphGenerator, ends: tuple[str, str], points: int = 400) -> list[str]:
     """Cells along the straight line between the latent vectors of two cells, without repeats."""
-    z = invert(model, SPACE.encode(list(ends)), generator=torch.Generator().manual_seed(0))
+    z = invert(model, SPACE.encode(list(ends)), rng=torch.Generator().manual_seed(0))
     way = torch.linspace(0, 1, points)[:, None] * (z[1] - z[0]) + z[0]
     found = [a for a in SPACE.decode(likeliest_graphs(decode(model, way))) if a is not None]
     return list(dict.fromkeys(found))

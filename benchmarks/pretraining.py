@@ -24,7 +24,7 @@ def measure(*overrides: str) -> tuple[list[float], list[float], dict[str, int | 
     """CPU seconds, losses and assessment of one pretraining."""
     with initialize_config_dir(version_base="1.3", config_dir=str(CONF_DIR)):
         cfg = compose("pretrain", overrides=["out=unused", *overrides])
-    space, random = NASBench201(), torch.Generator().manual_seed(0)
+    space, rng = NASBench201(), torch.Generator().manual_seed(0)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = GraphGenerator(space.num_types, space.max_nodes)
@@ -32,8 +32,8 @@ def measure(*overrides: str) -> tuple[list[float], list[float], dict[str, int | 
     found: dict[str, int | float] = {}
 
     def work() -> None:
-        losses.extend(pretrain(model, space, instantiate(cfg.schedule), instantiate(cfg.pairing), generator=random))
-        found.update(assess(model, space, generator=random))
+        losses.extend(pretrain(model, space, instantiate(cfg.schedule), instantiate(cfg.pairing), rng=rng))
+        found.update(assess(model, space, rng=rng))
 
     return cpu_seconds(work, runs=1, warmup=0), losses, found
 

@@ -49,6 +49,6 @@ def matched(accuracy: Values, clean: Values, attack: str, theirs: Mapping[str, V
 
 def tau(a: Values, b: Values) -> tuple[float, float]:
     """Kendall's tau and its standard deviation over resampled cells."""
-    random = np.random.default_rng(0)
-    draws = [random.integers(0, len(a), len(a)) for _ in range(BOOTSTRAPS)]
+    rng = np.random.default_rng(0)
+    draws = [rng.integers(0, len(a), len(a)) for _ in range(BOOTSTRAPS)]
     return float(kendalltau(a, b).statistic), float(np.std([kendalltau(a[d], b[d]).statistic for d in draws]))

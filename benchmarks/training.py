@@ -95,7 +95,7 @@ def main() -> None:
     parser.add_argument("--settings", nargs="*", choices=SETTINGS, default=list(SETTINGS))
     options = parser.parse_args()
     one_thread()
-    cells = NASBench201().sample(COUNT, generator=torch.Generator().manual_seed(0))
+    cells = NASBench201().sample(COUNT, rng=torch.Generator().manual_seed(0))
     for name in options.settings:
         channels, size, in_channels, batch = SETTINGS[name]
         shape = NetworkShape(10, in_channels, channels, 1, 0.45, 0.26)

@@ -24,7 +24,8 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
-from agnet.atomic import write_text
+
+from agnet.runtime.files import write_text
 
 PROBLEMS = {
     "single": ["objective=digits", "objective.maximize=[digits_valid_pgd_eps16]", "objective.report=[]"],

@@ -37,7 +37,7 @@ def drawn(space: AbstractSpace, count: int | None, *, seed: int) -> list[str]:
         raise ConfigurationError(
             f"num_architectures={count}; {space.name} has {space.size or 'very many'}: give 1 to it"
         )
-    return space.sample_new(count, known=(), generator=torch.Generator().manual_seed(seed))
+    return space.sample_new(count, known=(), rng=torch.Generator().manual_seed(seed))
 
 
 _NOT_OF_A_ROW = {"table", "num_architectures", "progress", "data_root", "hydra"}

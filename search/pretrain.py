@@ -45,7 +45,7 @@ def run(cfg: DictConfig) -> None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(cfg.seed)
         model = GraphGenerator(space.num_types, space.max_nodes, **cfg.generator)
-    random = torch.Generator().manual_seed(cfg.seed)
+    rng = torch.Generator().manual_seed(cfg.seed)
     path = Path(cfg.out) / generator_file(space, None if pairing.name == DEFAULT_PAIRING else pairing.name)
     path.parent.mkdir(parents=True, exist_ok=True)  # before the minutes that a folder which cannot be made would cost
     read_manifest(path.parent)
@@ -55,8 +55,8 @@ def run(cfg: DictConfig) -> None:
             bar.update()
             bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
 
-        losses = pretrain(model, space, schedule, pairing, generator=random, on_step=on_step)
-    metrics = assess(model, space, draws=cfg.draws, generator=random)
+        losses = pretrain(model, space, schedule, pairing, rng=rng, on_step=on_step)
+    metrics = assess(model, space, draws=cfg.draws, rng=rng)
     tail = losses[-max(1, len(losses) // 20) :]
     entry = {
         "kind": "generator",

@@ -72,7 +72,7 @@ class AbstractAcquisition(abc.ABC):
         n: int,
         *,
         targets: Targets,
-        generator: torch.Generator,
+        rng: torch.Generator,
         groups: Int[Tensor, " candidates"] | None = None,
     ) -> list[int]:
         """Rows of ``n`` candidates, fewer if there are fewer; equal scores are told apart by chance.
@@ -81,33 +81,33 @@ class AbstractAcquisition(abc.ABC):
             posterior: of the candidates; changed by what is chosen.
             n: how many.
             targets: what the model was fitted to.
-            generator: source of the draws.
+            rng: source of the draws.
             groups: of alike candidates; a second of a group is chosen only when all groups have had their turn.
         """
         groups = torch.arange(len(posterior.mean)) if groups is None else groups
         waiting = torch.zeros(len(groups), dtype=torch.bool)
         chosen: list[int] = []
-        weightings = draw_weights(min(n, len(posterior.mean)), targets.num_objectives, generator=generator)
-        for member, weights in enumerate(weightings, start=self.first(generator)):
-            scores = self.scores(posterior, Criterion(targets, weights, member, chosen), generator=generator).clone()
+        weightings = draw_weights(min(n, len(posterior.mean)), targets.num_objectives, rng=rng)
+        for member, weights in enumerate(weightings, start=self.first(rng)):
+            scores = self.scores(posterior, Criterion(targets, weights, member, chosen), rng=rng).clone()
             scores[chosen] = -torch.inf
             if not bool(waiting.all()):
                 scores[waiting] = -torch.inf
             best = (scores == scores.max()).nonzero()[:, 0]
-            row = int(best[torch.randint(len(best), (), generator=generator)])
+            row = int(best[torch.randint(len(best), (), generator=rng)])
             posterior.believe(row)
             chosen.append(row)
             waiting |= groups == groups[row]
         return chosen
 
-    def first(self, generator: torch.Generator) -> int:
+    def first(self, rng: torch.Generator) -> int:
         """Number of a batch's first pick."""
-        del generator
+        del rng
         return 0
 
     @abc.abstractmethod
     def scores(
-        self, posterior: Posterior, criterion: Criterion, *, generator: torch.Generator
+        self, posterior: Posterior, criterion: Criterion, *, rng: torch.Generator
     ) -> Float[Tensor, " candidates"]:
         """How much a query of each candidate is wanted; finite."""
 
@@ -120,7 +120,7 @@ class ExpectedImprovement(AbstractAcquisition):
     """
 
     def scores(
-        self, posterior: Posterior, criterion: Criterion, *, generator: torch.Generator
+        self, posterior: Posterior, criterion: Criterion, *, rng: torch.Generator
     ) -> Float[Tensor, " candidates"]:
         """In closed form for one objective; for several by sampling, for the most promising candidates."""
         objectives = criterion.targets.num_objectives
@@ -133,7 +133,7 @@ class ExpectedImprovement(AbstractAcquisition):
         optimistic = criterion(mean + 2 * std)
         hopes = scores + optimistic.to(scores)
         rows = hopes.topk(min(SHORTLIST, len(hopes))).indices
-        noise = torch.randn(SAMPLES, len(rows), objectives, generator=generator)
+        noise = torch.randn(SAMPLES, len(rows), objectives, generator=rng)
         gains = (criterion(mean[rows] + std[rows] * noise) - best).clamp(min=0).mean(dim=0).to(scores)
         improved = scores.new_full((len(scores),), 2 * FLOOR) + hopes.clamp(min=FLOOR)
         improved[rows] = torch.where(gains > 0, scores[rows] + gains.log(), improved[rows])
@@ -166,12 +166,12 @@ class UpperConfidenceBound(AbstractAcquisition):
         """The optimism of a pick."""
         return self.betas[criterion.member % len(self.betas)]
 
-    def first(self, generator: torch.Generator) -> int:
+    def first(self, rng: torch.Generator) -> int:
         """Any of the optimisms; drawn only where there are several."""
-        return 0 if len(self.betas) == 1 else int(torch.randint(len(self.betas), (), generator=generator))
+        return 0 if len(self.betas) == 1 else int(torch.randint(len(self.betas), (), generator=rng))
 
     def scores(
-        self, posterior: Posterior, criterion: Criterion, *, generator: torch.Generator
+        self, posterior: Posterior, criterion: Criterion, *, rng: torch.Generator
     ) -> Float[Tensor, " candidates"]:
         """Without limits the bound itself."""
         objectives = criterion.targets.num_objectives
@@ -194,10 +194,10 @@ class ThompsonSampling(AbstractAcquisition):
     """
 
     def scores(
-        self, posterior: Posterior, criterion: Criterion, *, generator: torch.Generator
+        self, posterior: Posterior, criterion: Criterion, *, rng: torch.Generator
     ) -> Float[Tensor, " candidates"]:
         """Drawn values; what is drawn to miss a limit comes behind, by how much it does."""
-        noise = torch.randn(posterior.mean.shape, generator=generator)
+        noise = torch.randn(posterior.mean.shape, generator=rng)
         return _feasible_first(posterior.mean + posterior.std * noise, criterion)
 
 
@@ -205,18 +205,18 @@ class Chance(AbstractAcquisition):
     """Uniform draws, whatever the model thinks: the ablation that a model has to beat. It has no gradient."""
 
     def scores(
-        self, posterior: Posterior, criterion: Criterion, *, generator: torch.Generator
+        self, posterior: Posterior, criterion: Criterion, *, rng: torch.Generator
     ) -> Float[Tensor, " candidates"]:
         """Uniform numbers."""
         del criterion
-        return torch.rand(len(posterior.mean), generator=generator)
+        return torch.rand(len(posterior.mean), generator=rng)
 
 
 class Greedy(AbstractAcquisition):
     """The best means."""
 
     def scores(
-        self, posterior: Posterior, criterion: Criterion, *, generator: torch.Generator
+        self, posterior: Posterior, criterion: Criterion, *, rng: torch.Generator
     ) -> Float[Tensor, " candidates"]:
         """Means; what is expected to miss a limit comes behind, by how much it does."""
         return _feasible_first(posterior.mean, criterion)

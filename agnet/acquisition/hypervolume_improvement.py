@@ -44,17 +44,17 @@ class OptimisticHypervolume(UpperConfidenceBound):
         several = criterion.targets.num_objectives > 1
         return self._front.beta(criterion) if several else super().beta(criterion)
 
-    def first(self, generator: torch.Generator) -> int:
+    def first(self, rng: torch.Generator) -> int:
         """Any of the optimisms."""
-        return super().first(generator) * len(self._front.betas) + self._front.first(generator)
+        return super().first(rng) * len(self._front.betas) + self._front.first(rng)
 
     def scores(
-        self, posterior: Posterior, criterion: Criterion, *, generator: torch.Generator
+        self, posterior: Posterior, criterion: Criterion, *, rng: torch.Generator
     ) -> Float[Tensor, " candidates"]:
         """Logarithm of the hypervolume; differentiable with two objectives, by the Chebyshev value with more."""
         targets = criterion.targets
         if targets.num_objectives == 1 or criterion.best is None:
-            return super().scores(posterior, criterion, generator=generator)
+            return super().scores(posterior, criterion, rng=rng)
         objectives = slice(0, targets.num_objectives)
         latent = posterior.mean[:, objectives] + self.beta(criterion) * posterior.std[:, objectives]
         known = targets.outcomes[targets.feasible].values

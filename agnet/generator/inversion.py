@@ -17,7 +17,7 @@ def invert(
     model: AbstractGenerator,
     graphs: Graphs,
     *,
-    generator: torch.Generator,
+    rng: torch.Generator,
     start: Float[Tensor, "batch latent"] | None = None,
     draws: int = 1024,
     steps: int = 40,
@@ -31,7 +31,7 @@ def invert(
     Args:
         model: the generator.
         graphs: what is to be decoded.
-        generator: source of the draws.
+        rng: source of the draws.
         start: latent vectors to begin at.
         draws: from the prior, where ``start`` is not given.
         steps: of Adam.
@@ -40,7 +40,7 @@ def invert(
     if not len(graphs):
         return torch.zeros(0, model.latent)
     if start is None:
-        z = model.prior(draws, generator=generator)
+        z = model.prior(draws, rng=rng)
         start = z[log_likelihood(decode(model, z), graphs).argmax(dim=0)]
     z = start.clone().requires_grad_()
     adam = torch.optim.Adam([z], step_size)

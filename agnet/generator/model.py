@@ -57,9 +57,9 @@ class AbstractGenerator(nn.Module, abc.ABC):
         """Where the weights are."""
         return next(self.parameters()).device
 
-    def prior(self, n: int, *, generator: torch.Generator) -> Float[Tensor, "n latent"]:
+    def prior(self, n: int, *, rng: torch.Generator) -> Float[Tensor, "n latent"]:
         """Latent vectors from the standard normal the generator was trained with."""
-        return torch.randn(n, self.latent, generator=generator).to(self.device)
+        return torch.randn(n, self.latent, generator=rng).to(self.device)
 
     @abc.abstractmethod
     def forward(self, z: Float[Tensor, "batch latent"]) -> Decoded:

@@ -34,26 +34,26 @@ class AbstractPairing(abc.ABC):
     name: ClassVar[str]
     """Of its file in ``conf/pairing``, and in the names of generators pretrained with it."""
 
-    def prepare(self, space: AbstractSpace, latent: int, *, generator: torch.Generator) -> None:
+    def prepare(self, space: AbstractSpace, latent: int, *, rng: torch.Generator) -> None:
         """Get to know a space before the first step.
 
         Args:
             space: where the targets come from.
             latent: size of the latent vectors.
-            generator: source of the draws.
+            rng: source of the draws.
         """
-        del space, latent, generator
+        del space, latent, rng
 
     @abc.abstractmethod
     def __call__(
-        self, model: AbstractGenerator, graphs: Graphs, *, generator: torch.Generator
+        self, model: AbstractGenerator, graphs: Graphs, *, rng: torch.Generator
     ) -> Float[Tensor, "batch latent"]:
         """A latent vector for every graph, to be decoded to it.
 
         Args:
             model: as it is at this step.
             graphs: targets, drawn from the space.
-            generator: source of the draws.
+            rng: source of the draws.
         """
 
 
@@ -63,10 +63,10 @@ class FreshNoise(AbstractPairing):
     name = "noise"
 
     def __call__(
-        self, model: AbstractGenerator, graphs: Graphs, *, generator: torch.Generator
+        self, model: AbstractGenerator, graphs: Graphs, *, rng: torch.Generator
     ) -> Float[Tensor, "batch latent"]:
         """Independent of the graphs."""
-        return model.prior(len(graphs), generator=generator)
+        return model.prior(len(graphs), rng=rng)
 
 
 class NearestLatent(AbstractPairing):
@@ -90,10 +90,10 @@ class NearestLatent(AbstractPairing):
         self.candidates = candidates
 
     def __call__(
-        self, model: AbstractGenerator, graphs: Graphs, *, generator: torch.Generator
+        self, model: AbstractGenerator, graphs: Graphs, *, rng: torch.Generator
     ) -> Float[Tensor, "batch latent"]:
         """The likeliest for each graph."""
-        z = model.prior(self.candidates * len(graphs), generator=generator)
+        z = model.prior(self.candidates * len(graphs), rng=rng)
         return z[log_likelihood(decode(model, z), graphs).argmax(dim=0)]
 
 
@@ -107,10 +107,10 @@ class OptimalTransport(AbstractPairing):
     name = "transport"
 
     def __call__(
-        self, model: AbstractGenerator, graphs: Graphs, *, generator: torch.Generator
+        self, model: AbstractGenerator, graphs: Graphs, *, rng: torch.Generator
     ) -> Float[Tensor, "batch latent"]:
         """A permutation of as many draws."""
-        z = model.prior(len(graphs), generator=generator)
+        z = model.prior(len(graphs), rng=rng)
         likelihood = log_likelihood(decode(model, z), graphs)
         rows, columns = linear_sum_assignment(likelihood.T.double().numpy(), maximize=True)
         assert (rows == range(len(graphs))).all()
@@ -146,24 +146,24 @@ class Address(AbstractPairing):
         self._center: Tensor | None = None
         self._directions: Tensor | None = None
 
-    def prepare(self, space: AbstractSpace, latent: int, *, generator: torch.Generator) -> None:
+    def prepare(self, space: AbstractSpace, latent: int, *, rng: torch.Generator) -> None:
         """Whiten the space's flattened graphs along the ``latent`` directions in which they differ most, at most."""
-        flat = self._drawn(space, generator)
+        flat = self._drawn(space, rng)
         center = flat.mean(dim=0)
         _, scale, components = torch.linalg.svd(flat - center, full_matrices=False)
         spread = scale / math.sqrt(len(flat))
         varying = int((spread > FLAT).sum())
         rank = min(varying, latent)
         if rank < varying:  # directions that are chosen for their spread look wider than they are: measure it again
-            spread = ((self._drawn(space, generator) - center) @ components.T).std(dim=0, correction=0)
+            spread = ((self._drawn(space, rng) - center) @ components.T).std(dim=0, correction=0)
         whitening = components[:rank].T / spread[:rank]
-        random = torch.randn(latent, rank, generator=generator, dtype=torch.float64)
+        random = torch.randn(latent, rank, generator=rng, dtype=torch.float64)
         self._center = center.float()
         self._directions = (whitening @ torch.linalg.qr(random).Q.T).float()
 
     @staticmethod
-    def _drawn(space: AbstractSpace, generator: torch.Generator) -> Float[Tensor, "reference features"]:
-        graphs = space.encode(space.sample(REFERENCE, generator=generator))
+    def _drawn(space: AbstractSpace, rng: torch.Generator) -> Float[Tensor, "reference features"]:
+        graphs = space.encode(space.sample(REFERENCE, rng=rng))
         return graphs.relaxed(space.num_types).flat().double()
 
     def addresses(self, graphs: Graphs, num_types: int) -> Float[Tensor, "batch latent"]:
@@ -173,9 +173,9 @@ class Address(AbstractPairing):
         return (graphs.relaxed(num_types).flat() - self._center) @ self._directions
 
     def __call__(
-        self, model: AbstractGenerator, graphs: Graphs, *, generator: torch.Generator
+        self, model: AbstractGenerator, graphs: Graphs, *, rng: torch.Generator
     ) -> Float[Tensor, "batch latent"]:
         """Addresses and noise."""
-        share = self.least + (self.most - self.least) * torch.rand(len(graphs), 1, generator=generator)
+        share = self.least + (self.most - self.least) * torch.rand(len(graphs), 1, generator=rng)
         place = self.addresses(graphs, model.num_types)
-        return (1 - share.square()).sqrt() * place + share * model.prior(len(graphs), generator=generator)
+        return (1 - share.square()).sqrt() * place + share * model.prior(len(graphs), rng=rng)

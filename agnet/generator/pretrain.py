@@ -56,7 +56,7 @@ def pretrain(
     schedule: Schedule,
     pairing: AbstractPairing,
     *,
-    generator: torch.Generator,
+    rng: torch.Generator,
     on_step: Callable[[int, float], None] = lambda step, loss: None,
 ) -> list[float]:
     """Fit a generator to the uniform distribution over a space, in place.
@@ -66,7 +66,7 @@ def pretrain(
         space: where targets are sampled.
         schedule: length and step sizes.
         pairing: gives targets their latent vectors.
-        generator: source of targets and latent vectors.
+        rng: source of targets and latent vectors.
         on_step: called with the step and its loss.
 
     Returns:
@@ -75,16 +75,16 @@ def pretrain(
     optimizer = Adam(
         model.parameters(), lr=schedule.learning_rate, betas=(schedule.betas[0], schedule.betas[1]), fused=True
     )
-    pairing.prepare(space, model.latent, generator=generator)
+    pairing.prepare(space, model.latent, rng=rng)
     losses = []
     own = round(schedule.own * schedule.batch_size)
     for step in range(schedule.steps):
-        graphs = space.encode(space.sample(schedule.batch_size - own, generator=generator))
+        graphs = space.encode(space.sample(schedule.batch_size - own, rng=rng))
         for group in optimizer.param_groups:
             group["lr"] = schedule.learning_rate * 0.5 * (1 + math.cos(math.pi * step / schedule.steps))
-        z = pairing(model, graphs, generator=generator)
+        z = pairing(model, graphs, rng=rng)
         if own:
-            drawn = model.prior(own, generator=generator)
+            drawn = model.prior(own, rng=rng)
             z, graphs = torch.cat([z, drawn]), concatenate([graphs, likeliest_graphs(decode(model, drawn), space)])
         loss = reconstruction_loss(model(z), graphs).mean()
         optimizer.zero_grad()

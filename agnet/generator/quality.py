@@ -36,9 +36,9 @@ def latent_information(node_logits: Float[Tensor, "batch nodes types"]) -> Float
     return (torch.special.entr(p.mean(dim=0)).sum(dim=1) - conditional).clamp(min=0)
 
 
-def free_nodes(space: AbstractSpace, *, generator: torch.Generator, draws: int = 2000) -> Int[Tensor, " free"]:
+def free_nodes(space: AbstractSpace, *, rng: torch.Generator, draws: int = 2000) -> Int[Tensor, " free"]:
     """Nodes whose type varies over a space."""
-    types = space.encode(space.sample(draws, generator=generator)).node_types
+    types = space.encode(space.sample(draws, rng=rng)).node_types
     counts = torch.nn.functional.one_hot(types, space.num_types).double().mean(dim=0)
     return (torch.special.entr(counts).sum(dim=1) > VARIES).nonzero()[:, 0]
 
@@ -59,7 +59,7 @@ def expected_distinct(draws: int, size: int) -> float:
 
 
 def assess(
-    model: AbstractGenerator, space: AbstractSpace, *, draws: int = 10_000, generator: torch.Generator
+    model: AbstractGenerator, space: AbstractSpace, *, draws: int = 10_000, rng: torch.Generator
 ) -> dict[str, int | float]:
     """Validity, uniqueness, latent information, reconstruction and smoothness of a generator.
 
@@ -67,7 +67,7 @@ def assess(
         model: the generator.
         space: its space.
         draws: latent vectors to draw from the prior.
-        generator: source of latent vectors and draws.
+        rng: source of latent vectors and draws.
 
     Returns:
         * ``validity`` and ``uniqueness`` (distinct among valid) as fractions, ``distinct`` as a count, of graphs drawn
@@ -81,12 +81,12 @@ def assess(
           prior, the share of valid graphs, the largest edit distance of neighbouring points (mean over lines), and the
           number of changes of the graph.
     """
-    decoded = decode(model, model.prior(draws, generator=generator))
-    drawn = sample_graphs(decoded, generator=generator)
+    decoded = decode(model, model.prior(draws, rng=rng))
+    drawn = sample_graphs(decoded, rng=rng)
     valid = [a for a in space.decode(drawn) if a is not None]
     mended = [a for a in space.decode(space.mend(drawn, nodes=decoded.nodes, edges=decoded.edges)) if a is not None]
     likeliest = [a for a in space.decode(likeliest_graphs(decoded)) if a is not None]
-    information = latent_information(decoded.nodes)[free_nodes(space, generator=generator)]
+    information = latent_information(decoded.nodes)[free_nodes(space, rng=rng)]
     return {
         "draws": draws,
         "validity": len(valid) / draws,
@@ -99,19 +99,19 @@ def assess(
         "latent_information_mean": float(information.mean()),
         "latent_information_min": float(information.min()),
         "latent_information_max": float(information.max()),
-        "reconstruction": _reconstruction(model, space, generator=generator),
-        **_smoothness(model, space, generator=generator),
+        "reconstruction": _reconstruction(model, space, rng=rng),
+        **_smoothness(model, space, rng=rng),
     }
 
 
-def _reconstruction(model: AbstractGenerator, space: AbstractSpace, *, generator: torch.Generator) -> float:
-    targets = space.encode(space.sample(TARGETS, generator=generator))
-    found = likeliest_graphs(decode(model, invert(model, targets, generator=generator)))
+def _reconstruction(model: AbstractGenerator, space: AbstractSpace, *, rng: torch.Generator) -> float:
+    targets = space.encode(space.sample(TARGETS, rng=rng))
+    found = likeliest_graphs(decode(model, invert(model, targets, rng=rng)))
     return float((edit_distance(found, targets) == 0).double().mean())
 
 
-def _smoothness(model: AbstractGenerator, space: AbstractSpace, *, generator: torch.Generator) -> dict[str, float]:
-    ends = model.prior(2 * SEGMENTS, generator=generator).unflatten(0, (2, SEGMENTS))
+def _smoothness(model: AbstractGenerator, space: AbstractSpace, *, rng: torch.Generator) -> dict[str, float]:
+    ends = model.prior(2 * SEGMENTS, rng=rng).unflatten(0, (2, SEGMENTS))
     position = torch.linspace(0, 1, POINTS)[:, None, None]
     z = (1 - position) * ends[0] + position * ends[1]  # [point, segment, latent]
     graphs = likeliest_graphs(decode(model, z.flatten(0, 1)))

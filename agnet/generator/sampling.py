@@ -24,7 +24,7 @@ def decode(model: AbstractGenerator, z: Float[Tensor, "batch latent"]) -> Decode
     return Decoded(torch.cat([c.nodes for c in chunks]), torch.cat([c.edges for c in chunks]))
 
 
-def sample_graphs(decoded: Decoded, *, generator: torch.Generator) -> Graphs:
+def sample_graphs(decoded: Decoded, *, rng: torch.Generator) -> Graphs:
     """Draw one graph from each set of scores.
 
     The draws are made graph by graph in order (types, then edges, each by inverse transform of one uniform), so the
@@ -32,14 +32,14 @@ def sample_graphs(decoded: Decoded, *, generator: torch.Generator) -> Graphs:
 
     Args:
         decoded: scores.
-        generator: CPU source of the draws.
+        rng: CPU source of the draws.
 
     Returns:
         Graphs on the device of the scores.
     """
     batch, max_nodes, _ = decoded.nodes.shape
     slots = decoded.edges.shape[1]
-    uniform = torch.rand(batch, max_nodes + slots, generator=generator).to(decoded.nodes)
+    uniform = torch.rand(batch, max_nodes + slots, generator=rng).to(decoded.nodes)
     cumulative = decoded.nodes.softmax(dim=2).cumsum(dim=2)
     # rounding may leave the last cumulative value below 1: the last type takes what is left
     types = (uniform[:, :max_nodes, None] >= cumulative[:, :, :-1]).sum(dim=2)
@@ -69,17 +69,17 @@ def _ended(types: Int[Tensor, "batch nodes"], edges: Bool[Tensor, "batch slots"]
 
 
 def generate(
-    model: AbstractGenerator, z: Float[Tensor, "batch latent"], *, generator: torch.Generator
+    model: AbstractGenerator, z: Float[Tensor, "batch latent"], *, rng: torch.Generator
 ) -> tuple[Graphs, Decoded]:
     """Decode latent vectors and draw a graph from each.
 
     Args:
         model: the generator.
         z: latent vectors.
-        generator: CPU source of the draws.
+        rng: CPU source of the draws.
 
     Returns:
         The graphs and the scores they were drawn from.
     """
     decoded = decode(model, z)
-    return sample_graphs(decoded, generator=generator), decoded
+    return sample_graphs(decoded, rng=rng), decoded

@@ -48,7 +48,7 @@ class InTurn(AbstractOptimizer):
         self.space, self.queries, self.seed, self.initial, self._inner = space, queries, seed, initial, inner
         self._archive = Archive()
         self._turn = 0
-        [pair] = space.sample(1, generator=torch.Generator().manual_seed(seed))
+        [pair] = space.sample(1, rng=torch.Generator().manual_seed(seed))
         self._beside = self._other(pair)
         """The cell beside the one that is searched."""
         self._optimizer = self._begin()

@@ -39,7 +39,7 @@ class AbstractGenerativeOptimizer(AbstractOptimizer):
             raise ConfigurationError(f"initial={initial}: a model needs at least 2 architectures to be fitted to")
         self.space, self.seed, self.initial = space, seed, initial
         self.generator, self._manifest = generator(space)
-        self._random = torch.Generator().manual_seed(seed)
+        self._rng = torch.Generator().manual_seed(seed)
         self._archive = Archive()
         self._pool: list[str] = []
         self._predictions: Tensor | None = None
@@ -57,7 +57,7 @@ class AbstractGenerativeOptimizer(AbstractOptimizer):
         self._pool, self._predictions, self._diagnostics = [], None, {}
         chosen = self._propose(n) if len(self._archive) >= self.initial else []
         known = {*self._archive, *chosen}
-        return [*chosen, *self.space.sample_new(n - len(chosen), known=known, generator=self._random)]
+        return [*chosen, *self.space.sample_new(n - len(chosen), known=known, rng=self._rng)]
 
     def tell(self, architectures: Sequence[str], outcomes: Outcomes) -> None:
         """Take in outcomes; retraining and fitting wait until the next :meth:`ask`."""
@@ -83,7 +83,7 @@ class AbstractGenerativeOptimizer(AbstractOptimizer):
         """Weights of the generator, random state and data."""
         return {
             "generator": self.generator.state_dict(),
-            "random": self._random.get_state(),
+            "random": self._rng.get_state(),
             "archive": self._archive.state_dict(),
         }
 
@@ -91,4 +91,4 @@ class AbstractGenerativeOptimizer(AbstractOptimizer):
         """Continue from :meth:`state_dict`."""
         self.generator.load_state_dict(state["generator"])
         self._archive.load_state_dict(state["archive"])
-        self._random.set_state(state["random"])
+        self._rng.set_state(state["random"])

@@ -88,16 +88,16 @@ class AbstractSpace(abc.ABC):
         return graphs
 
     @abc.abstractmethod
-    def sample(self, n: int, *, generator: torch.Generator) -> list[str]:
+    def sample(self, n: int, *, rng: torch.Generator) -> list[str]:
         """``n`` architectures drawn uniformly and independently (repeats are possible)."""
 
-    def sample_new(self, n: int, *, known: Collection[str], generator: torch.Generator) -> list[str]:
+    def sample_new(self, n: int, *, known: Collection[str], rng: torch.Generator) -> list[str]:
         """``n`` distinct architectures drawn uniformly from those that are not known.
 
         Args:
             n: how many.
             known: architectures of the space that are not to be drawn.
-            generator: source of the draws.
+            rng: source of the draws.
 
         Returns:
             Fewer than ``n`` only if the space holds no more.
@@ -106,7 +106,7 @@ class AbstractSpace(abc.ABC):
             n = min(n, self.size - len(known))
         chosen: dict[str, None] = {}
         while len(chosen) < n:
-            for architecture in self.sample(max(n - len(chosen), _DRAWS), generator=generator):
+            for architecture in self.sample(max(n - len(chosen), _DRAWS), rng=rng):
                 if architecture not in known and len(chosen) < n:
                     chosen.setdefault(architecture)
         return list(chosen)
@@ -115,7 +115,7 @@ class AbstractSpace(abc.ABC):
     def neighbors(self, architecture: str) -> list[str]:
         """Architectures one elementary change away, in a fixed order; without the architecture itself."""
 
-    def recombine(self, mother: str, father: str, *, generator: torch.Generator) -> str:
+    def recombine(self, mother: str, father: str, *, rng: torch.Generator) -> str:
         """An architecture that takes every node type and every edge from either parent, by chance.
 
         Returns:
@@ -123,8 +123,8 @@ class AbstractSpace(abc.ABC):
         """
         parents = self.encode([mother, father])
         for _ in range(RECOMBINATIONS):
-            types = torch.rand(self.max_nodes, generator=generator) < 0.5
-            edges = torch.rand(self.num_slots, generator=generator) < 0.5
+            types = torch.rand(self.max_nodes, generator=rng) < 0.5
+            edges = torch.rand(self.num_slots, generator=rng) < 0.5
             child = Graphs(
                 torch.where(types, parents.node_types[0], parents.node_types[1])[None],
                 torch.where(edges, parents.edges[0], parents.edges[1])[None],

@@ -191,10 +191,10 @@ class EdgeCells(AbstractSpace):
             & (graphs.edges == _line_graph(self.vertices)).all(dim=1)
         )
 
-    def sample(self, n: int, *, generator: torch.Generator) -> list[str]:
+    def sample(self, n: int, *, rng: torch.Generator) -> list[str]:
         """Uniform cells, with repeats."""
         cells = self.enumerate()
-        return [cells[int(i)] for i in torch.randint(len(cells), (n,), generator=generator)]
+        return [cells[int(i)] for i in torch.randint(len(cells), (n,), generator=rng)]
 
     def neighbors(self, architecture: str) -> list[str]:
         """The cells with one operation changed, edge by edge."""

@@ -60,9 +60,9 @@ class Subspace(AbstractSpace):
         """Cells of the whole space; they may lie outside the part."""
         return self.space.mend(graphs, nodes=nodes, edges=edges)
 
-    def sample(self, n: int, *, generator: torch.Generator) -> list[str]:
+    def sample(self, n: int, *, rng: torch.Generator) -> list[str]:
         """Uniform over the part."""
-        drawn = torch.randint(len(self._members), (n,), generator=generator)
+        drawn = torch.randint(len(self._members), (n,), generator=rng)
         return [self._members[i] for i in drawn.tolist()]
 
     def neighbors(self, architecture: str) -> list[str]:

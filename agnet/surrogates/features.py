@@ -135,7 +135,7 @@ class FeatureMap:
     def __init__(self, space: AbstractSpace) -> None:
         self.space = space
         self._known: dict[str, int] = {}
-        reference = space.sample(REFERENCE, generator=torch.Generator().manual_seed(0))
+        reference = space.sample(REFERENCE, rng=torch.Generator().manual_seed(0))
         plain = graph_features(space.encode(reference).relaxed(space.num_types), space.num_types)
         spread = plain.std(dim=0, correction=0)
         spread[0] = torch.where((spread > 1e-6).any(), spread[0], 1.0)  # a space of one cell keeps a column

@@ -31,8 +31,8 @@ def named_uniform(shape: Sequence[int], bound: float, *, seed: int, name: str) -
     of their draws, and nothing depends on which architectures are trained together.
     """
     digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
-    generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
-    return torch.empty(*shape).uniform_(-bound, bound, generator=generator)
+    rng = torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
+    return torch.empty(*shape).uniform_(-bound, bound, generator=rng)
 
 
 def initialize(network: CellNetwork, *, seed: int) -> None:

@@ -128,8 +128,8 @@ class Trainer:
     def rows(self, epoch: int) -> Int[Tensor, "steps batch"]:
         """This process's training images of an epoch's steps: of every batch, each ``world_size``-th."""
         first = keys(self.seed, "order", torch.tensor([epoch]))
-        generator = torch.Generator().manual_seed(int(first))
-        order = torch.randperm(self.stream.num_train, generator=generator)
+        rng = torch.Generator().manual_seed(int(first))
+        order = torch.randperm(self.stream.num_train, generator=rng)
         whole = order[: self.steps_per_epoch * self.recipe.batch_size].view(self.steps_per_epoch, -1)
         return whole[:, self.process.rank :: self.process.world_size]
 

@@ -126,7 +126,7 @@ def train(networks: NetworkStack | Sequence[FusedNetwork], images: Images, recip
     if not 1 <= recipe.batch_size <= len(images):
         raise ConfigurationError(f"recipe.batch_size={recipe.batch_size}: give 1..{len(images)}, the training images")
     members = [networks] if isinstance(networks, NetworkStack) else list(networks)
-    generator = torch.Generator().manual_seed(seed)
+    rng = torch.Generator().manual_seed(seed)
     steps_per_epoch = len(images) // recipe.batch_size
     optimizer = torch.optim.SGD(
         [parameter for member in members for parameter in member.parameters()],
@@ -140,7 +140,7 @@ def train(networks: NetworkStack | Sequence[FusedNetwork], images: Images, recip
     for member in members:
         member.train()
     for epoch in range(recipe.epochs):
-        order = torch.randperm(len(images), generator=generator).to(device)
+        order = torch.randperm(len(images), generator=rng).to(device)
         for step in range(steps_per_epoch):
             rows = order[step * recipe.batch_size :][: recipe.batch_size]
             stored = augment(

@@ -15,10 +15,10 @@ def initialize(network: nn.Module, *, seed: int) -> None:
         network: any module; parameters of other kinds of layers stay as they are.
         seed: equal seeds give equal weights in equal networks.
     """
-    generator = torch.Generator().manual_seed(seed)
+    rng = torch.Generator().manual_seed(seed)
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
-            nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu", generator=generator)
+            nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu", generator=rng)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
         elif isinstance(module, nn.BatchNorm2d):

@@ -59,15 +59,15 @@ class Measure:
         Raises:
             ConfigurationError: if there are not so many training images.
         """
-        generator = torch.Generator().manual_seed(seed)
+        rng = torch.Generator().manual_seed(seed)
         if self.noise is not None:
             shape = (1, self.noise, self.noise)
             if self.plane:
-                axes = torch.randn(2, *shape, generator=generator)
-                noise = torch.einsum("na,achw->nchw", torch.randn(self.num_images, 2, generator=generator), axes)
+                axes = torch.randn(2, *shape, generator=rng)
+                noise = torch.einsum("na,achw->nchw", torch.randn(self.num_images, 2, generator=rng), axes)
             else:
-                noise = torch.randn(self.num_images, *shape, generator=generator)
+                noise = torch.randn(self.num_images, *shape, generator=rng)
             return noise, torch.zeros(self.num_images, dtype=torch.int64)
         if self.num_images > len(splits.train):
             raise ConfigurationError(f"num_images={self.num_images}; {splits.name} has {len(splits.train)}: give fewer")
-        return splits.train.batch(torch.randperm(len(splits.train), generator=generator)[: self.num_images])
+        return splits.train.batch(torch.randperm(len(splits.train), generator=rng)[: self.num_images])

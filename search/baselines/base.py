@@ -24,7 +24,7 @@ class AbstractBaseline(AbstractOptimizer):
 
     def __init__(self, space: AbstractSpace, *, seed: int, initial: int = 16) -> None:
         self.space, self.initial = space, initial
-        self.random = torch.Generator().manual_seed(seed)
+        self.rng = torch.Generator().manual_seed(seed)
         self.archive = Archive()
 
     @abc.abstractmethod
@@ -35,7 +35,7 @@ class AbstractBaseline(AbstractOptimizer):
         """``n`` architectures that were not told, fewer if the space holds no more."""
         chosen = self.propose(n) if len(self.archive) >= self.initial else []
         known = {*self.archive, *chosen} if chosen else self.archive
-        return [*chosen, *self.space.sample_new(n - len(chosen), known=known, generator=self.random)]
+        return [*chosen, *self.space.sample_new(n - len(chosen), known=known, rng=self.rng)]
 
     def tell(self, architectures: Sequence[str], outcomes: Outcomes) -> None:
         """Take in outcomes."""
@@ -43,9 +43,9 @@ class AbstractBaseline(AbstractOptimizer):
 
     def state_dict(self) -> dict[str, Any]:
         """Random state and archive."""
-        return {"random": self.random.get_state(), "archive": self.archive.state_dict()}
+        return {"random": self.rng.get_state(), "archive": self.archive.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from :meth:`state_dict`."""
-        self.random.set_state(state["random"])
+        self.rng.set_state(state["random"])
         self.archive.load_state_dict(state["archive"])

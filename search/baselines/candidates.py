@@ -22,7 +22,7 @@ class AbstractCandidates(abc.ABC):
         """
 
     @abc.abstractmethod
-    def __call__(self, space: AbstractSpace, archive: Archive, n: int, *, generator: torch.Generator) -> list[str]:
+    def __call__(self, space: AbstractSpace, archive: Archive, n: int, *, rng: torch.Generator) -> list[str]:
         """Distinct architectures that were not told; at least ``n`` unless the space holds no more."""
 
 
@@ -37,7 +37,7 @@ class WholeSpace(AbstractCandidates):
                 "optimizer=bayesian_optimization or optimizer=bananas, which mutate the best"
             )
 
-    def __call__(self, space: AbstractSpace, archive: Archive, n: int, *, generator: torch.Generator) -> list[str]:
+    def __call__(self, space: AbstractSpace, archive: Archive, n: int, *, rng: torch.Generator) -> list[str]:
         """In the space's order; nothing is drawn."""
         return [architecture for architecture in space.enumerate() if architecture not in archive]
 
@@ -57,14 +57,14 @@ class Mutations(AbstractCandidates):
     def check(self, space: AbstractSpace) -> None:
         """Any space will do."""
 
-    def __call__(self, space: AbstractSpace, archive: Archive, n: int, *, generator: torch.Generator) -> list[str]:
+    def __call__(self, space: AbstractSpace, archive: Archive, n: int, *, rng: torch.Generator) -> list[str]:
         """Mutations first; where these are few, more are drawn."""
         known = archive.architectures
         best = hypervolume_rank(archive.outcomes).argsort(stable=True)[: self.parents]
         parents = [known[i] for i in best.tolist()]
         near: dict[str, list[str]] = {}
         pool: dict[str, None] = {}
-        for who, first, second, steps in torch.rand(2 * self.mutated, 4, generator=generator).tolist():
+        for who, first, second, steps in torch.rand(2 * self.mutated, 4, generator=rng).tolist():
             architecture = parents[int(who * len(parents))]
             for where in (first, second) if steps < 0.5 else (first,):
                 if architecture not in near:
@@ -76,4 +76,4 @@ class Mutations(AbstractCandidates):
             if len(pool) == self.mutated:
                 break
         drawn = max(self.drawn, n - len(pool))
-        return [*pool, *space.sample_new(drawn, known={*known, *pool}, generator=generator)]
+        return [*pool, *space.sample_new(drawn, known={*known, *pool}, rng=rng)]

@@ -87,5 +87,5 @@ class LocalSearch(AbstractBaseline):
         return list(filled)
 
     def _shuffled(self, architectures: Sequence[str]) -> list[str]:
-        order: list[int] = torch.randperm(len(architectures), generator=self.random).tolist()
+        order: list[int] = torch.randperm(len(architectures), generator=self.rng).tolist()
         return [architectures[i] for i in order]

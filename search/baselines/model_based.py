@@ -59,15 +59,15 @@ class ModelBasedSearch(AbstractBaseline):
 
     def propose(self, n: int) -> list[str]:
         """The candidates that the acquisition function chooses, one after the other."""
-        pool = self.candidates(self.space, self.archive, n, generator=self.random) if len(self.archive) else []
+        pool = self.candidates(self.space, self.archive, n, rng=self.rng) if len(self.archive) else []
         if not pool:
             return []
         targets = Targets(self.archive.outcomes)
-        seed = int(torch.randint(MAX_SEED, (), generator=self.random))
+        seed = int(torch.randint(MAX_SEED, (), generator=self.rng))
         self.model.fit(self.features(self.archive.architectures), targets.latent, seed=seed)
         posterior = self.model.predict(self.features(pool))
         self._pool, self._predicted = pool, targets.values(posterior.mean[:, : targets.num_objectives])
-        rows = self.acquisition(posterior, n, targets=targets, generator=self.random)
+        rows = self.acquisition(posterior, n, targets=targets, rng=self.rng)
         return [pool[row] for row in rows]
 
     def diagnostics(self) -> dict[str, float]:

@@ -66,8 +66,8 @@ class NSGA2(AbstractBaseline):
         values, slacks = outcomes.values.numpy(), outcomes.slacks.numpy()
         rows: Any = Population.new("F", -values, "G", -slacks, "row", np.arange(len(outcomes)))
         problem = Problem(n_var=1, n_obj=values.shape[1], n_ieq_constr=slacks.shape[1])
-        random = np.random.default_rng(int(torch.randint(2**62, (), generator=self.random)))
-        kept = RankAndCrowding().do(problem, rows, n_survive=self.population, random_state=random)
+        rng = np.random.default_rng(int(torch.randint(2**62, (), generator=self.rng)))
+        kept = RankAndCrowding().do(problem, rows, n_survive=self.population, random_state=rng)
         order = sorted(kept, key=lambda one: (one.CV[0], one.get("rank") or 0, -(one.get("crowding") or 0.0)))
         told = self.archive.architectures
         return [told[one.get("row")] for one in order]
@@ -86,12 +86,10 @@ class NSGA2(AbstractBaseline):
         return list(chosen)
 
     def _child(self, parents: list[str]) -> str:
-        mother, father = (
-            parents[int(pair.min())] for pair in torch.randint(len(parents), (2, 2), generator=self.random)
-        )
-        crossed, mutated = (torch.rand(2, generator=self.random, dtype=torch.float64)).tolist()
+        mother, father = (parents[int(pair.min())] for pair in torch.randint(len(parents), (2, 2), generator=self.rng))
+        crossed, mutated = (torch.rand(2, generator=self.rng, dtype=torch.float64)).tolist()
         child = mother
         if crossed < self.crossover and mother != father:
-            child = self.space.recombine(mother, father, generator=self.random)
+            child = self.space.recombine(mother, father, rng=self.rng)
         neighbors = self.space.neighbors(child) if mutated < self.mutation else []
-        return neighbors[int(torch.randint(len(neighbors), (), generator=self.random))] if neighbors else child
+        return neighbors[int(torch.randint(len(neighbors), (), generator=self.rng))] if neighbors else child

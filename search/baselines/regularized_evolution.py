@@ -50,9 +50,9 @@ class RegularizedEvolution(AbstractBaseline):
         chosen: dict[str, None] = {}
         failed = 0 if alive else ATTEMPTS
         while len(chosen) < n and failed < ATTEMPTS:
-            drawn = torch.randint(len(alive), (self.tournament,), generator=self.random).tolist()
+            drawn = torch.randint(len(alive), (self.tournament,), generator=self.rng).tolist()
             neighbors = self.space.neighbors(alive[min(drawn, key=ranks.__getitem__)])
-            child = neighbors[int(torch.randint(len(neighbors), (), generator=self.random))] if neighbors else None
+            child = neighbors[int(torch.randint(len(neighbors), (), generator=self.rng))] if neighbors else None
             if child is None or child in self.archive or child in chosen:
                 failed += 1
             else:

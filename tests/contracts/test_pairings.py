@@ -42,8 +42,8 @@ def test_its_name_is_its_files(make: Make, name: str) -> None:
 def test_every_graph_gets_a_finite_latent_vector_and_the_generator_is_left_alone(make: Make) -> None:
     model, pairing, graphs = fresh(), make(), SPACE.encode(SPACE.enumerate()[:40])
     before = [p.clone() for p in model.parameters()]
-    pairing.prepare(SPACE, model.latent, generator=torch.Generator().manual_seed(1))
-    z = pairing(model, graphs, generator=torch.Generator().manual_seed(2))
+    pairing.prepare(SPACE, model.latent, rng=torch.Generator().manual_seed(1))
+    z = pairing(model, graphs, rng=torch.Generator().manual_seed(2))
     assert z.shape == (40, model.latent)
     assert bool(z.isfinite().all())
     assert not z.requires_grad
@@ -54,7 +54,7 @@ def test_every_graph_gets_a_finite_latent_vector_and_the_generator_is_left_alone
 def test_the_draws_decide(make: Make) -> None:
     def weights(seed: int) -> list[torch.Tensor]:
         model = fresh()
-        pretrain(model, SPACE, Schedule(3, 16), make(), generator=torch.Generator().manual_seed(seed))
+        pretrain(model, SPACE, Schedule(3, 16), make(), rng=torch.Generator().manual_seed(seed))
         return list(model.parameters())
 
     first, again, other = weights(0), weights(0), weights(1)

@@ -22,15 +22,15 @@ def space(request: pytest.FixtureRequest, build: Callable[..., Any]) -> Abstract
 
 @pytest.fixture(scope="module")
 def drawn(space: AbstractSpace) -> list[str]:
-    return space.sample(NUM, generator=torch.Generator().manual_seed(0))
+    return space.sample(NUM, rng=torch.Generator().manual_seed(0))
 
 
 def test_samples_follow_the_generator(space: AbstractSpace, drawn: list[str]) -> None:
     assert len(drawn) == NUM
-    assert space.sample(NUM, generator=torch.Generator().manual_seed(0)) == drawn
-    assert space.sample(NUM, generator=torch.Generator().manual_seed(1)) != drawn
+    assert space.sample(NUM, rng=torch.Generator().manual_seed(0)) == drawn
+    assert space.sample(NUM, rng=torch.Generator().manual_seed(1)) != drawn
     assert len(set(drawn)) > NUM / 2
-    assert space.sample(0, generator=torch.Generator()) == []
+    assert space.sample(0, rng=torch.Generator()) == []
 
 
 def test_decode_inverts_encode(space: AbstractSpace, drawn: list[str]) -> None:
@@ -60,12 +60,12 @@ def test_torch_geometric_and_back(space: AbstractSpace, drawn: list[str]) -> Non
 
 def test_valid_is_what_decodes(space: AbstractSpace, drawn: list[str]) -> None:
     """Random graphs, and drawn ones with one node or one edge changed."""
-    random = torch.Generator().manual_seed(1)
+    rng = torch.Generator().manual_seed(1)
     types, edges = (t.clone() for t in (space.encode(drawn).node_types, space.encode(drawn).edges))
     rows = torch.arange(NUM)
-    types[rows[::2], torch.randint(space.max_nodes, (NUM,), generator=random)[::2]] = OUTPUT
-    edges[rows[1::2], torch.randint(space.num_slots, (NUM,), generator=random)[1::2]] ^= True
-    noise = Graphs(torch.randint(space.num_types, types.shape, generator=random), edges)
+    types[rows[::2], torch.randint(space.max_nodes, (NUM,), generator=rng)[::2]] = OUTPUT
+    edges[rows[1::2], torch.randint(space.num_slots, (NUM,), generator=rng)[1::2]] ^= True
+    noise = Graphs(torch.randint(space.num_types, types.shape, generator=rng), edges)
     for graphs in (Graphs(types, edges), noise):
         decoded, valid = space.decode(graphs), space.is_valid(graphs)
         assert [a is not None for a in decoded] == valid.tolist()
@@ -75,16 +75,16 @@ def test_valid_is_what_decodes(space: AbstractSpace, drawn: list[str]) -> None:
 
 def test_cells_need_no_mending(space: AbstractSpace, drawn: list[str]) -> None:
     """And what is mended is a cell, or what it was."""
-    random = torch.Generator().manual_seed(2)
+    rng = torch.Generator().manual_seed(2)
     graphs = space.encode(drawn)
     scores = {
-        "nodes": torch.randn(NUM, space.max_nodes, space.num_types, generator=random),
-        "edges": torch.randn(NUM, space.num_slots, generator=random),
+        "nodes": torch.randn(NUM, space.max_nodes, space.num_types, generator=rng),
+        "edges": torch.randn(NUM, space.num_slots, generator=rng),
     }
     kept = space.mend(graphs, **scores)
     assert torch.equal(kept.node_types, graphs.node_types)
     assert torch.equal(kept.edges, graphs.edges)
-    noise = sample_graphs(Decoded(**scores), generator=random)
+    noise = sample_graphs(Decoded(**scores), rng=rng)
     before = noise.node_types.clone(), noise.edges.clone()
     mended = space.mend(noise, **scores)
     assert torch.equal(noise.node_types, before[0]), "the graphs given are left alone"
@@ -141,24 +141,24 @@ def test_neighbors_are_new_valid_and_mutual(space: AbstractSpace, drawn: list[st
 
 
 def test_children_are_valid_and_take_after_both_parents(space: AbstractSpace, drawn: list[str]) -> None:
-    random = torch.Generator().manual_seed(0)
+    rng = torch.Generator().manual_seed(0)
     different = 0
     for mother, father in zip(drawn[:40:2], drawn[1:40:2], strict=True):
-        child = space.recombine(mother, father, generator=random)
+        child = space.recombine(mother, father, rng=rng)
         assert space.decode(space.encode([child])) == [child]
         different += child not in (mother, father)
-        assert space.recombine(mother, mother, generator=random) == mother
+        assert space.recombine(mother, mother, rng=rng) == mother
         both, own = space.encode([mother, father]).node_types, space.encode([child]).node_types
         assert set(own.unique().tolist()) <= set(both.unique().tolist())
     assert different > 5
 
 
 def test_new_samples_are_new(space: AbstractSpace, drawn: list[str]) -> None:
-    random = torch.Generator().manual_seed(0)
-    new = space.sample_new(300, known=set(drawn), generator=random)
+    rng = torch.Generator().manual_seed(0)
+    new = space.sample_new(300, known=set(drawn), rng=rng)
     assert len(set(new)) == 300
     assert not set(new) & set(drawn)
-    assert space.sample_new(0, known=[], generator=random) == []
+    assert space.sample_new(0, known=[], rng=rng) == []
     if space.size is not None and space.size < 20_000:
         everything = list(space.enumerate())
-        assert sorted(space.sample_new(9, known=set(everything[5:]), generator=random)) == sorted(everything[:5])
+        assert sorted(space.sample_new(9, known=set(everything[5:]), rng=rng)) == sorted(everything[:5])

@@ -37,9 +37,9 @@ def test_by_hand(a: tuple[float, ...], b: tuple[float, ...], expected: float) ->
 
 
 def test_agrees_with_scipy_on_ties() -> None:
-    random = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     for levels in (2, 5, 100):
-        a, b = random.integers(levels, size=(2, 50)).astype(float)
+        a, b = rng.integers(levels, size=(2, 50)).astype(float)
         expected = stats.spearmanr(a, b).statistic
         assert spearman(torch.from_numpy(a), torch.from_numpy(b)) == pytest.approx(expected, abs=1e-12)
 

@@ -119,8 +119,8 @@ class Few(NASBench201):
 
     size = 30
 
-    def sample(self, n: int, *, generator: torch.Generator) -> list[str]:
-        return [self.enumerate()[i] for i in torch.randint(30, (n,), generator=generator).tolist()]
+    def sample(self, n: int, *, rng: torch.Generator) -> list[str]:
+        return [self.enumerate()[i] for i in torch.randint(30, (n,), generator=rng).tolist()]
 
 
 @pytest.mark.parametrize("batch", [8, 10])  # the space ends within a round, and between two

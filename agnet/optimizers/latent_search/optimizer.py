@@ -131,7 +131,7 @@ class LatentSearch(AbstractGenerativeOptimizer):
         self._predictions = targets.natural(posterior.mean).values
         if isomorphs is not None:
             isomorphs.settle(posterior, self._pool, targets.latent)
-        rows = self.acquisition(posterior, n, targets=targets, generator=self._random, groups=groups)
+        rows = self.acquisition(posterior, n, targets=targets, rng=self._rng, groups=groups)
         chosen = [self._pool[row] for row in rows]
         self._latents |= zip(chosen, self._latents_of(chosen, decoded), strict=True)
         return chosen
@@ -175,7 +175,7 @@ class LatentSearch(AbstractGenerativeOptimizer):
         """Find latent vectors of what is known but was not generated."""
         missing = [architecture for architecture in self._archive if architecture not in self._latents]
         graphs = self.space.encode(missing)
-        self._latents |= zip(missing, invert(self.generator, graphs, generator=self._random), strict=True)
+        self._latents |= zip(missing, invert(self.generator, graphs, rng=self._rng), strict=True)
 
     def _latents_of(
         self, chosen: Sequence[str], found: Mapping[str, Float[Tensor, " latent"]]
@@ -187,7 +187,7 @@ class LatentSearch(AbstractGenerativeOptimizer):
         if not chosen or not self.proposal.neighbors:
             return latents
         graphs, start = self.space.encode(chosen), torch.stack(latents)
-        return list(invert(self.generator, graphs, generator=self._random, start=start, steps=NEAR))
+        return list(invert(self.generator, graphs, rng=self._rng, start=start, steps=NEAR))
 
     def _retrain(self) -> dict[str, float]:
         """Move the generator toward what is good; the losses of the last step."""
@@ -200,12 +200,12 @@ class LatentSearch(AbstractGenerativeOptimizer):
             torch.stack([self._latents[architecture] for architecture in known]),
             pareto_rank(self._archive.outcomes),
             space=self.space,
-            generator=self._random,
+            rng=self._rng,
         )
 
     def _fit(self, known: Outcomes) -> Targets:
         targets = Targets(known)
-        seed = int(torch.randint(MAX_SEED, (), generator=self._random))
+        seed = int(torch.randint(MAX_SEED, (), generator=self._rng))
         self.model.fit(self.features(self._archive.architectures), targets.latent, seed=seed)
         return targets
 
@@ -220,7 +220,7 @@ class LatentSearch(AbstractGenerativeOptimizer):
         best = {known[i]: self._latents[known[i]] for i in rows.tolist()}
         elites = torch.stack(list(best.values())) if best else torch.zeros(0, self.generator.latent)
         found: dict[str, Tensor] = {}
-        drawn = self.proposal.draw(self.generator, elites, generator=self._random)
+        drawn = self.proposal.draw(self.generator, elites, rng=self._rng)
         self._collect(likeliest_graphs(decode(self.generator, drawn), self.space), drawn, found)
         self._collect_neighbors(best, found)
         if found and self.proposal.steps and self.proposal.ascents:
@@ -232,14 +232,14 @@ class LatentSearch(AbstractGenerativeOptimizer):
         for _ in range(self.proposal.rounds if found else 0):
             wanted = self._most_wanted(found, self._criteria(targets), self.proposal.wanted, isomorphs)
             z = torch.stack([found[architecture] for architecture in wanted]).unique(dim=0)
-            near = self.proposal.near(z, generator=self._random)
+            near = self.proposal.near(z, rng=self._rng)
             self._collect(likeliest_graphs(decode(self.generator, near), self.space), near, found)
             self._collect_neighbors({architecture: found[architecture] for architecture in wanted}, found)
         return found
 
     def _criteria(self, targets: Targets) -> list[Criterion]:
         """What candidates are sought by: members of a batch, each with its weights of the objectives."""
-        weightings = draw_weights(DIRECTIONS, targets.num_objectives, generator=self._random)
+        weightings = draw_weights(DIRECTIONS, targets.num_objectives, rng=self._rng)
         return [Criterion(targets, weights, member) for member, weights in enumerate(weightings)]
 
     def _most_wanted(
@@ -254,7 +254,7 @@ class LatentSearch(AbstractGenerativeOptimizer):
         posterior = self.model.predict(self.features(cells))
         if isomorphs is not None:
             isomorphs.settle(posterior, cells, criteria[0].targets.latent)
-        scores = torch.stack([self.acquisition.scores(posterior, c, generator=self._random) for c in criteria])
+        scores = torch.stack([self.acquisition.scores(posterior, c, rng=self._rng) for c in criteria])
         return [cells[row] for row in scores.topk(min(each, len(cells)), dim=1).indices.flatten().tolist()]
 
     def _collect(self, graphs: Graphs, z: Float[Tensor, "batch latent"], found: dict[str, Tensor]) -> None:
@@ -267,7 +267,7 @@ class LatentSearch(AbstractGenerativeOptimizer):
         """Note new neighbours of cells, drawn by chance, with the cells' latent vectors."""
         for architecture, z in around.items() if self.proposal.neighbors else ():
             beside = self.space.neighbors(architecture)
-            order = torch.randperm(len(beside), generator=self._random)[: self.proposal.neighbors]
+            order = torch.randperm(len(beside), generator=self._rng)[: self.proposal.neighbors]
             for row in order.tolist():
                 if beside[row] not in self._archive:
                     found.setdefault(beside[row], z)
@@ -280,7 +280,7 @@ class LatentSearch(AbstractGenerativeOptimizer):
             parts = zip(posterior.mean.chunk(len(criteria)), posterior.std.chunk(len(criteria)), criteria, strict=True)
             return torch.cat(
                 [
-                    self.acquisition.scores(Posterior(mean, std), criterion, generator=self._random)
+                    self.acquisition.scores(Posterior(mean, std), criterion, rng=self._rng)
                     for mean, std, criterion in parts
                 ]
             )

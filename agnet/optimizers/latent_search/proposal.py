@@ -64,25 +64,25 @@ class Proposal:
             )
 
     def draw(
-        self, model: AbstractGenerator, elites: Float[Tensor, "elites latent"], *, generator: torch.Generator
+        self, model: AbstractGenerator, elites: Float[Tensor, "elites latent"], *, rng: torch.Generator
     ) -> Float[Tensor, "drawn latent"]:
         """Draws from the prior, then copies of the elites' latent vectors with noise.
 
         Args:
             model: the generator.
             elites: latent vectors of the best cells.
-            generator: source of the draws.
+            rng: source of the draws.
         """
-        return torch.cat([model.prior(self.prior, generator=generator), self.near(elites, generator=generator)])
+        return torch.cat([model.prior(self.prior, rng=rng), self.near(elites, rng=rng)])
 
-    def near(self, z: Float[Tensor, "centres latent"], *, generator: torch.Generator) -> Float[Tensor, "drawn latent"]:
+    def near(self, z: Float[Tensor, "centres latent"], *, rng: torch.Generator) -> Float[Tensor, "drawn latent"]:
         """Copies of latent vectors with noise.
 
         Args:
             z: what is copied.
-            generator: source of the noise.
+            rng: source of the noise.
         """
-        return blur(z.repeat(self.copies, 1), self.least, self.most, generator=generator)
+        return blur(z.repeat(self.copies, 1), self.least, self.most, rng=rng)
 
     def ascend(
         self, model: AbstractGenerator, z: Float[Tensor, "batch latent"], score: Score, *, space: AbstractSpace
@@ -121,11 +121,11 @@ class Proposal:
 
 
 def blur(
-    z: Float[Tensor, "batch latent"], least: float, most: float, *, generator: torch.Generator
+    z: Float[Tensor, "batch latent"], least: float, most: float, *, rng: torch.Generator
 ) -> Float[Tensor, "batch latent"]:
     """Latent vectors with shares of noise drawn uniformly from a range: 0 leaves them, 1 draws from the prior."""
-    share = least + (most - least) * torch.rand(len(z), 1, generator=generator)
-    return (1 - share.square()).sqrt() * z + share * torch.randn(z.shape, generator=generator)
+    share = least + (most - least) * torch.rand(len(z), 1, generator=rng)
+    return (1 - share.square()).sqrt() * z + share * torch.randn(z.shape, generator=rng)
 
 
 def straight_through(decoded: Decoded, graphs: Graphs, temperature: float) -> RelaxedGraphs:

@@ -68,7 +68,7 @@ class FineTuning:
         ranks: Int[Tensor, " known"],
         *,
         space: AbstractSpace,
-        generator: torch.Generator,
+        rng: torch.Generator,
     ) -> dict[str, float]:
         """Retrain a generator in place; the losses of the last step, in nats per slot.
 
@@ -80,16 +80,16 @@ class FineTuning:
             latents: of what is known.
             ranks: of what is known; see :func:`agnet.multiobjective.pareto.pareto_rank`.
             space: mends what was decoded.
-            generator: source of the draws.
+            rng: source of the draws.
         """
         weights = rank_weights(ranks, k=self.k)
         from_known = max(1, round(self.share * self.batch_size))
         repeated = self.batch_size - from_known
-        prior = model.prior(self.steps * repeated, generator=generator).split(max(repeated, 1))
+        prior = model.prior(self.steps * repeated, rng=rng).split(max(repeated, 1))
         losses: dict[str, float] = {}
         for step in range(self.steps):
-            rows = torch.multinomial(weights, from_known, replacement=True, generator=generator)
-            z, wanted = blur(latents[rows], self.least, self.most, generator=generator), graphs[rows]
+            rows = torch.multinomial(weights, from_known, replacement=True, generator=rng)
+            z, wanted = blur(latents[rows], self.least, self.most, rng=rng), graphs[rows]
             if repeated:
                 before = likeliest_graphs(decode(pretrained, prior[step]), space)
                 z, wanted = torch.cat([z, prior[step]]), concatenate([wanted, before])

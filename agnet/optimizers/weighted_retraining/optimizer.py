@@ -128,7 +128,7 @@ class WeightedRetraining(AbstractGenerativeOptimizer):
         outputs = learner.surrogate.predict(graphs.relaxed(self.space.num_types).flat()).double()
         predicted = _outcomes(outputs, known)
         self._pool, self._predictions = pool, predicted.values
-        picks = self.selection(predicted, min(n, len(pool)), known=known, generator=self._random)
+        picks = self.selection(predicted, min(n, len(pool)), known=known, rng=self._rng)
         return [pool[i] for i in picks.tolist()]
 
     def _retrain(self, known: Outcomes, learner: Learner) -> dict[str, float]:
@@ -143,11 +143,11 @@ class WeightedRetraining(AbstractGenerativeOptimizer):
         targets = surrogate.targets(outputs) if together else outputs
         losses: dict[str, float] = {}
         for _ in range(settings.epochs):
-            drawn = torch.multinomial(weights, len(known), replacement=True, generator=self._random)
+            drawn = torch.multinomial(weights, len(known), replacement=True, generator=self._rng)
             losses = {}
             for rows in drawn.split(settings.batch_size):
                 emphasis = weights[rows].float() * len(known) if settings.weight_losses else torch.ones(len(rows))
-                decoded = self.generator(self.generator.prior(len(rows), generator=self._random))
+                decoded = self.generator(self.generator.prior(len(rows), rng=self._rng))
                 parts = {"generator_loss": reconstruction_loss(decoded, graphs[rows])}
                 if together:
                     parts = self._joint(surrogate, decoded, parts["generator_loss"], features[rows], targets[rows])
@@ -190,8 +190,8 @@ class WeightedRetraining(AbstractGenerativeOptimizer):
         drawn = 0
         while len(pool) < self.pool_size and drawn < self.max_draws:
             count = min(5 * self.pool_size, self.max_draws - drawn)
-            z = self.generator.prior(count, generator=self._random)
-            graphs, decoded = generate(self.generator, z, generator=self._random)
+            z = self.generator.prior(count, rng=self._rng)
+            graphs, decoded = generate(self.generator, z, rng=self._rng)
             for architecture in self.space.decode(self.space.mend(graphs, nodes=decoded.nodes, edges=decoded.edges)):
                 if architecture is not None and architecture not in self._archive:
                     pool.setdefault(architecture)

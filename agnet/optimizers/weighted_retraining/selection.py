@@ -16,16 +16,14 @@ class AbstractSelection(abc.ABC):
     """Chooses rows of a pool by their predicted outcomes."""
 
     @abc.abstractmethod
-    def __call__(
-        self, predicted: Outcomes, n: int, *, known: Outcomes, generator: torch.Generator
-    ) -> Int[Tensor, " n"]:
+    def __call__(self, predicted: Outcomes, n: int, *, known: Outcomes, rng: torch.Generator) -> Int[Tensor, " n"]:
         """Indices of ``n`` candidates, the most wanted first.
 
         Args:
             predicted: outcomes of the pool.
             n: at most the size of the pool.
             known: outcomes that were told; they set the scale.
-            generator: source of the draws.
+            rng: source of the draws.
         """
 
 
@@ -37,16 +35,14 @@ class TopSelection(AbstractSelection):
     augmented Chebyshev value (ParEGO): picks spread along the front, however its objectives are scaled.
     """
 
-    def __call__(
-        self, predicted: Outcomes, n: int, *, known: Outcomes, generator: torch.Generator
-    ) -> Int[Tensor, " n"]:
+    def __call__(self, predicted: Outcomes, n: int, *, known: Outcomes, rng: torch.Generator) -> Int[Tensor, " n"]:
         """The first ``n`` in that order."""
-        shuffled = torch.randperm(len(predicted), generator=generator)
+        shuffled = torch.randperm(len(predicted), generator=rng)
         objectives = predicted.values.shape[1]
         if objectives == 1:
             return shuffled[rank(predicted)[shuffled].argsort(stable=True)][:n]
         low, high = known.values.min(dim=0).values, known.values.max(dim=0).values
-        weights = draw_weights(n, objectives, generator=generator)
+        weights = draw_weights(n, objectives, rng=rng)
         scores = chebyshev(predicted.values, weights, low=low, high=high)[shuffled]
         # whatever keeps the limits comes before whatever does not
         scores = scores - (scores.max() - scores.min() + 1) * predicted.violations[shuffled, None].sign()
@@ -61,11 +57,9 @@ class TopSelection(AbstractSelection):
 class RandomSelection(AbstractSelection):
     """A uniform draw from the pool: the ablation that a surrogate has to beat."""
 
-    def __call__(
-        self, predicted: Outcomes, n: int, *, known: Outcomes, generator: torch.Generator
-    ) -> Int[Tensor, " n"]:
+    def __call__(self, predicted: Outcomes, n: int, *, known: Outcomes, rng: torch.Generator) -> Int[Tensor, " n"]:
         """``n`` candidates by chance."""
-        return torch.randperm(len(predicted), generator=generator)[:n]
+        return torch.randperm(len(predicted), generator=rng)[:n]
 
 
 class MixedSelection(AbstractSelection):
@@ -83,12 +77,10 @@ class MixedSelection(AbstractSelection):
             raise ConfigurationError(f"selection share must be in [0, 1], got {share}")
         self.share = share
 
-    def __call__(
-        self, predicted: Outcomes, n: int, *, known: Outcomes, generator: torch.Generator
-    ) -> Int[Tensor, " n"]:
+    def __call__(self, predicted: Outcomes, n: int, *, known: Outcomes, rng: torch.Generator) -> Int[Tensor, " n"]:
         """``ceil(share n)`` from the top, the others from what is left of the pool."""
-        top = TopSelection()(predicted, -int(-self.share * n // 1), known=known, generator=generator)
+        top = TopSelection()(predicted, -int(-self.share * n // 1), known=known, rng=rng)
         left = torch.ones(len(predicted), dtype=torch.bool)
         left[top] = False
         rest = left.nonzero()[:, 0]
-        return torch.cat([top, rest[torch.randperm(len(rest), generator=generator)]])[:n]
+        return torch.cat([top, rest[torch.randperm(len(rest), generator=rng)]])[:n]

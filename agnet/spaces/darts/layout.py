@@ -115,10 +115,10 @@ class Layout:
             torch.tensor(pairs, dtype=torch.int64).reshape(-1, steps),
         )
 
-    def drawn(self, n: int, *, generator: torch.Generator) -> Choices:
+    def drawn(self, n: int, *, rng: torch.Generator) -> Choices:
         """Uniform choices."""
-        types = torch.randint(len(OPERATIONS), (n, 2 * STEPS * self.num_cells), generator=generator) + FIRST
-        uniform = torch.rand(n, STEPS * self.num_cells, generator=generator, dtype=torch.float64)
+        types = torch.randint(len(OPERATIONS), (n, 2 * STEPS * self.num_cells), generator=rng) + FIRST
+        uniform = torch.rand(n, STEPS * self.num_cells, generator=rng, dtype=torch.float64)
         counts = torch.tensor([len(pairs) for pairs in SOURCES] * self.num_cells)
         return Choices(types, (uniform * counts).long())
 

@@ -83,9 +83,9 @@ class DARTS(AbstractSpace):
         """See :meth:`agnet.spaces.darts.layout.Layout.mend`."""
         return self._layout.mend(graphs, nodes=nodes, edges=edges)
 
-    def sample(self, n: int, *, generator: torch.Generator) -> list[str]:
+    def sample(self, n: int, *, rng: torch.Generator) -> list[str]:
         """Uniform pairs of cells."""
-        return self._pairs(self._layout.drawn(n, generator=generator).cells())
+        return self._pairs(self._layout.drawn(n, rng=rng).cells())
 
     def _pairs(self, cells: Sequence[str]) -> list[str]:
         """Strings of the pairs whose searched cells stand in a row."""
@@ -113,10 +113,10 @@ class DARTS(AbstractSpace):
                     found.append(to_string({**cells, name: cell}))  # pyright: ignore[reportArgumentType]
         return found
 
-    def recombine(self, mother: str, father: str, *, generator: torch.Generator) -> str:
+    def recombine(self, mother: str, father: str, *, rng: torch.Generator) -> str:
         """A pair of cells that takes every intermediate node, with what it reads, from either parent."""
         both = parse(mother), parse(father)
-        turns = iter((torch.rand(STEPS * len(CELLS), generator=generator) < 0.5).tolist())
+        turns = iter((torch.rand(STEPS * len(CELLS), generator=rng) < 0.5).tolist())
         return to_string({name: tuple(both[next(turns)][name][step] for step in range(STEPS)) for name in CELLS})
 
     def enumerate(self) -> Sequence[str]:

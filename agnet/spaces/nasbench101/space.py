@@ -74,9 +74,9 @@ class NASBench101(AbstractSpace):
         changed[torch.from_numpy(wrong)] = torch.from_numpy(mended(part, edges.double().numpy()[wrong]))
         return Graphs(graphs.node_types, changed)
 
-    def sample(self, n: int, *, generator: torch.Generator) -> list[str]:
+    def sample(self, n: int, *, rng: torch.Generator) -> list[str]:
         """Uniform over the isomorphism classes."""
-        drawn = torch.randint(NUM_CELLS, (n,), generator=generator).numpy()
+        drawn = torch.randint(NUM_CELLS, (n,), generator=rng).numpy()
         found: list[str] = [""] * n
         begin = 0
         for vertices, keys in all_keys().items():

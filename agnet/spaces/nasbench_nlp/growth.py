@@ -23,7 +23,7 @@ EAGER = 3.0
 """Log-odds by which an operation prefers sources that nothing reads yet."""
 
 
-def grown(n: int, max_nodes: int, *, generator: torch.Generator) -> Cells:
+def grown(n: int, max_nodes: int, *, rng: torch.Generator) -> Cells:
     """Candidates, of which some are no cells.
 
     Numbers of operations and of hidden states, and operations, are drawn as often as the benchmark's recipes have them.
@@ -32,13 +32,13 @@ def grown(n: int, max_nodes: int, *, generator: torch.Generator) -> Cells:
     """
     rows, position = np.arange(n), np.arange(max_nodes)
     sizes = {size: often for size, often in SIZES.items() if size <= max_nodes - INPUTS - 1}
-    count = _choice(sizes, n, generator)
-    states = np.minimum(_choice(dict(enumerate(HIDDEN, start=1)), n, generator), count)
-    kinds = _choice(dict(enumerate(KINDS, start=FIRST)), (n, max_nodes), generator)
-    noise = torch.rand(n, max_nodes, max_nodes, generator=generator, dtype=torch.float64).numpy()
+    count = _choice(sizes, n, rng)
+    states = np.minimum(_choice(dict(enumerate(HIDDEN, start=1)), n, rng), count)
+    kinds = _choice(dict(enumerate(KINDS, start=FIRST)), (n, max_nodes), rng)
+    noise = torch.rand(n, max_nodes, max_nodes, generator=rng, dtype=torch.float64).numpy()
     wish = -np.log(-np.log(noise.clip(1e-300, 1 - 1e-16)))  # Gumbel: the largest are drawn without replacement
-    linear = np.where(torch.rand(n, max_nodes, generator=generator).numpy() < TWO, 2, MANIEST[TYPES["linear"]])
-    marked = (torch.rand(n, generator=generator, dtype=torch.float64).numpy() * states).astype(np.int64)
+    linear = np.where(torch.rand(n, max_nodes, generator=rng).numpy() < TWO, 2, MANIEST[TYPES["linear"]])
+    marked = (torch.rand(n, generator=rng, dtype=torch.float64).numpy() * states).astype(np.int64)
     types = np.full((n, max_nodes), OUTPUT)
     types[:, 0], types[:, 1:INPUTS], types[rows, 1 + marked] = INPUT, STATE, MARKED
     edges = np.zeros((n, max_nodes, max_nodes), dtype=bool)
@@ -60,8 +60,8 @@ def grown(n: int, max_nodes: int, *, generator: torch.Generator) -> Cells:
     return Cells(types, edges, output + 1)
 
 
-def _choice(weights: dict[int, int], shape: int | tuple[int, ...], generator: torch.Generator) -> np.ndarray:
+def _choice(weights: dict[int, int], shape: int | tuple[int, ...], rng: torch.Generator) -> np.ndarray:
     """Keys, as often as they weigh."""
     bounds = np.cumsum(list(weights.values()))
-    drawn = torch.rand(shape, generator=generator, dtype=torch.float64).numpy() * bounds[-1]
+    drawn = torch.rand(shape, generator=rng, dtype=torch.float64).numpy() * bounds[-1]
     return np.array(list(weights))[np.searchsorted(bounds, drawn, side="right")]

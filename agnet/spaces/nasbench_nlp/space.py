@@ -77,11 +77,11 @@ class NASBenchNLP(AbstractSpace):
         types[rows], slots[rows] = new.node_types, new.edges
         return Graphs(types, slots)
 
-    def sample(self, n: int, *, generator: torch.Generator) -> list[str]:
+    def sample(self, n: int, *, rng: torch.Generator) -> list[str]:
         """Random growth, see :func:`~agnet.spaces.nasbench_nlp.growth.grown`; not uniform: cells cannot be counted."""
         found: list[str] = []
         while len(found) < n:
-            tried = grown(2 * (n - len(found)) + 8, self.max_nodes, generator=generator)
+            tried = grown(2 * (n - len(found)) + 8, self.max_nodes, rng=rng)
             found += [text for text in decode(tried) if text is not None]
         return found[:n]
 
@@ -95,7 +95,7 @@ class NASBenchNLP(AbstractSpace):
         self.encode([architecture])
         return neighbors(architecture, self.max_nodes)
 
-    def recombine(self, mother: str, father: str, *, generator: torch.Generator) -> str:
+    def recombine(self, mother: str, father: str, *, rng: torch.Generator) -> str:
         """A cell that takes every node, with what it reads, from either parent, mended.
 
         Returns:
@@ -106,7 +106,7 @@ class NASBenchNLP(AbstractSpace):
         nodes = np.stack([cells.types == kind for kind in range(self.num_types)], axis=2).mean(axis=0, dtype=float)
         scores = cells.edges.mean(axis=0)
         for _ in range(RECOMBINATIONS):
-            chosen = torch.randint(2, (self.max_nodes,), generator=generator).numpy()
+            chosen = torch.randint(2, (self.max_nodes,), generator=rng).numpy()
             size = int(cells.size[chosen[-1]])
             chosen = np.where(np.arange(self.max_nodes) < cells.size[chosen] - 1, chosen, 1 - chosen)
             chosen[size - 1 :] = np.argmax(cells.size == size)

@@ -42,11 +42,11 @@ class NetworkEnsemble(AbstractModel):
 
     def fit(self, features: Float[Tensor, "n features"], targets: Float[Tensor, "n outputs"], *, seed: int) -> None:
         """Train all members from new weights."""
-        generator = torch.Generator().manual_seed(seed)
+        rng = torch.Generator().manual_seed(seed)
         sizes = [features.shape[1], *[self.width] * self.layers, targets.shape[1]]
         self._weights = []
         for fan_in, fan_out in itertools.pairwise(sizes):
-            drawn = torch.randn(self.members, fan_in, fan_out, generator=generator) * math.sqrt(2 / max(fan_in, 1))
+            drawn = torch.randn(self.members, fan_in, fan_out, generator=rng) * math.sqrt(2 / max(fan_in, 1))
             self._weights += [drawn.requires_grad_(), torch.zeros(self.members, 1, fan_out, requires_grad=True)]
         rows, wanted = features.float(), targets.float()
         optimizer = torch.optim.AdamW(self._weights, lr=self.learning_rate, weight_decay=self.weight_decay)

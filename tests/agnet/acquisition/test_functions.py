@@ -69,7 +69,7 @@ def test_batches_are_distinct_and_repeatable(
     known = targets(objectives, torch.randn(20, limits).double() - (0 if kept else 10))
     believed = posterior(50, objectives + limits)
     batches = [
-        acquisition(Posterior(believed.mean.clone(), believed.std.clone()), n, targets=known, generator=generator())
+        acquisition(Posterior(believed.mean.clone(), believed.std.clone()), n, targets=known, rng=generator())
         for n in (16, 16, 50, 80)
     ]
     assert batches[0] == batches[1]
@@ -78,10 +78,10 @@ def test_batches_are_distinct_and_repeatable(
 
 def test_greedy_and_optimistic_orders() -> None:
     known, believed = targets(1), posterior(30, 1)
-    assert Greedy()(believed, 5, targets=known, generator=generator()) == believed.mean[:, 0].topk(5).indices.tolist()
+    assert Greedy()(believed, 5, targets=known, rng=generator()) == believed.mean[:, 0].topk(5).indices.tolist()
     believed = posterior(30, 1)
     bound = believed.mean[:, 0] + 3 * believed.std[:, 0]
-    rows = UpperConfidenceBound(3.0)(believed, 5, targets=known, generator=generator())
+    rows = UpperConfidenceBound(3.0)(believed, 5, targets=known, rng=generator())
     assert rows == bound.topk(5).indices.tolist()
 
 
@@ -92,7 +92,7 @@ def test_limits_are_heeded(acquisition: AbstractAcquisition) -> None:
     sides = torch.arange(20) >= 10
     mean = torch.stack([torch.where(sides, 2.8, 3.0), torch.where(sides, 2.0, -2.0)], dim=1)
     believed = Posterior(mean, torch.full((20, 2), 0.2))
-    assert min(acquisition(believed, 4, targets=known, generator=generator())) >= 10
+    assert min(acquisition(believed, 4, targets=known, rng=generator())) >= 10
 
 
 @pytest.mark.parametrize("acquisition", [ExpectedImprovement(), UpperConfidenceBound(), Greedy()])
@@ -101,7 +101,7 @@ def test_while_nothing_is_feasible_the_likeliest_is_asked(acquisition: AbstractA
     believed = Posterior(torch.randn(20, 2), torch.full((20, 2), 0.3))
     likeliest = int(believed.mean[:, 1].argmax())
     if float(believed.mean[likeliest, 1]) < float(known.thresholds[0]):
-        assert acquisition(believed, 1, targets=known, generator=generator()) == [likeliest]
+        assert acquisition(believed, 1, targets=known, rng=generator()) == [likeliest]
 
 
 def test_several_objectives_spread_a_batch_along_the_front() -> None:
@@ -110,7 +110,7 @@ def test_several_objectives_spread_a_batch_along_the_front() -> None:
     known = targets(2)
     for acquisition in ALL:
         believed = Posterior(2 + torch.stack([share, 1 - share], dim=1), torch.full((60, 2), 0.01))
-        rows = torch.tensor(acquisition(believed, 24, targets=known, generator=generator()))
+        rows = torch.tensor(acquisition(believed, 24, targets=known, rng=generator()))
         assert all(bool(((rows >= low) & (rows < low + 20)).any()) for low in (0, 20, 40))
 
 
@@ -122,7 +122,7 @@ def test_one_row_that_keeps_the_limits_spans_no_range(acquisition: AbstractAcqui
     slacks[:kept] = 0.1
     values = torch.randn(20, 2).double()
     values[1, 0] = values[0, 0]
-    picks = acquisition(posterior(50, 3), 8, targets=Targets(Outcomes(values, slacks)), generator=generator())
+    picks = acquisition(posterior(50, 3), 8, targets=Targets(Outcomes(values, slacks)), rng=generator())
     assert len(set(picks)) == 8
 
 
@@ -145,14 +145,14 @@ def test_equal_candidates_do_not_fill_a_batch() -> None:
     model = GaussianProcess()
     model.fit(features[:20], known.latent, seed=0)
     believed = model.predict(features)
-    rows = UpperConfidenceBound(5.0)(believed, 12, targets=known, generator=generator())
+    rows = UpperConfidenceBound(5.0)(believed, 12, targets=known, rng=generator())
     assert sum(20 <= row < 30 for row in rows) <= 3
 
 
 def test_ties_are_broken_by_chance() -> None:
     flat = [Posterior(torch.zeros(100, 1), torch.full((100, 1), 0.1)) for _ in range(2)]
     rows = [
-        Greedy()(believed, 5, targets=targets(1), generator=torch.Generator().manual_seed(seed))
+        Greedy()(believed, 5, targets=targets(1), rng=torch.Generator().manual_seed(seed))
         for seed, believed in enumerate(flat)
     ]
     assert rows[0] != rows[1]

@@ -21,7 +21,7 @@ def part() -> GraphGenerator:
 
 def test_parts_are_decoded_from_their_shares_and_nothing_lies_between_them(part: GraphGenerator) -> None:
     joint = JointGenerator(part, NODES)
-    z = joint.prior(9, generator=torch.Generator().manual_seed(0))
+    z = joint.prior(9, rng=torch.Generator().manual_seed(0))
     assert z.shape == (9, 12)
     decoded, parts = joint(z), [part(share) for share in z.split(6, dim=1)]
     source, target = (ends.tolist() for ends in slot_index(6))
@@ -41,7 +41,7 @@ def test_parts_are_decoded_from_their_shares_and_nothing_lies_between_them(part:
 
 def test_parts_are_copies_that_learn_apart(part: GraphGenerator) -> None:
     joint = JointGenerator(part, NODES)
-    z = joint.prior(4, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    z = joint.prior(4, rng=torch.Generator().manual_seed(0)).requires_grad_()
     joint(z).nodes[:, 3].sum().backward()  # of the second part alone
     assert z.grad is not None
     assert not z.grad[:, :6].any()
@@ -58,19 +58,19 @@ def test_a_state_is_that_of_the_parts(part: GraphGenerator) -> None:
         next(joint.parameters()).add_(1)
     assert {name.split(".")[0] for name in joint.state_dict()} == {"parts"}
     again.load_state_dict(joint.state_dict())
-    z = joint.prior(3, generator=torch.Generator().manual_seed(0))
+    z = joint.prior(3, rng=torch.Generator().manual_seed(0))
     assert all(torch.equal(a, b) for a, b in zip(joint(z), again(z), strict=True))
 
 
 def test_the_generator_of_a_cell_makes_pairs(tmp_path: Path) -> None:
     pairs = DARTS()
-    cells = DARTS(fixed={"reduce": pairs.sample(1, generator=torch.Generator().manual_seed(0))[0].split("/")[1]})
+    cells = DARTS(fixed={"reduce": pairs.sample(1, rng=torch.Generator().manual_seed(0))[0].split("/")[1]})
     path = tmp_path / "generator.safetensors"
     part = GraphGenerator(cells.num_types, cells.max_nodes, state=8, latent=6)
     save_generator(path, part, {})
     assert isinstance(load_generator(cells, path)[0], GraphGenerator)
     joint, _ = load_generator(pairs, path)
     assert isinstance(joint, JointGenerator)
-    decoded = joint(joint.prior(5, generator=torch.Generator().manual_seed(0)))
+    decoded = joint(joint.prior(5, rng=torch.Generator().manual_seed(0)))
     assert decoded.nodes.shape == (5, pairs.max_nodes, pairs.num_types)
     assert decoded.edges.shape == (5, pairs.num_slots)

@@ -48,9 +48,7 @@ def test_pretraining_follows_the_seed_and_lowers_the_loss() -> None:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             model = GraphGenerator(space.num_types, space.max_nodes)
-        return pretrain(
-            model, space, Schedule(40, 32, 5e-3), FreshNoise(), generator=torch.Generator().manual_seed(seed)
-        )
+        return pretrain(model, space, Schedule(40, 32, 5e-3), FreshNoise(), rng=torch.Generator().manual_seed(seed))
 
     losses = run(0)
     assert losses == run(0)
@@ -64,13 +62,13 @@ def test_assessment_of_an_untrained_generator_counts_invalid_graphs() -> None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = GraphGenerator(space.num_types, space.max_nodes)
-    found = assess(model, space, draws=200, generator=torch.Generator().manual_seed(0))
+    found = assess(model, space, draws=200, rng=torch.Generator().manual_seed(0))
     assert found["validity"] < 0.5
     assert found["distinct"] <= 200 * found["validity"] + 1e-9
 
 
 def test_free_nodes_are_the_operations() -> None:
-    assert free_nodes(NASBench201(), generator=torch.Generator().manual_seed(0)).tolist() == [1, 2, 3, 4, 5, 6]
+    assert free_nodes(NASBench201(), rng=torch.Generator().manual_seed(0)).tolist() == [1, 2, 3, 4, 5, 6]
 
 
 def test_edit_distance_counts_types_and_edges() -> None:
@@ -85,9 +83,9 @@ def test_tied_latents_say_more_and_reconstruct_more_than_noise() -> None:
     for pairing in (Address(0.2, 0.4), FreshNoise()):
         torch.manual_seed(0)
         model = GraphGenerator(space.num_types, space.max_nodes)
-        random = torch.Generator().manual_seed(0)
-        pretrain(model, space, Schedule(60, 64), pairing, generator=random)
-        found[pairing.name] = assess(model, space, draws=500, generator=random)
+        rng = torch.Generator().manual_seed(0)
+        pretrain(model, space, Schedule(60, 64), pairing, rng=rng)
+        found[pairing.name] = assess(model, space, draws=500, rng=rng)
     tied, untied = found["address"], found["noise"]
     assert tied["latent_information_mean"] > 0.2 > 0.05 > untied["latent_information_mean"]
     assert tied["reconstruction"] >= untied["reconstruction"]

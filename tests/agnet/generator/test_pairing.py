@@ -24,7 +24,7 @@ def model(latent: int = 16) -> GraphGenerator:
 
 
 def targets(n: int) -> Graphs:
-    return SPACE.encode(SPACE.sample(n, generator=torch.Generator().manual_seed(5)))
+    return SPACE.encode(SPACE.sample(n, rng=torch.Generator().manual_seed(5)))
 
 
 def test_likelihoods_are_the_losses_slot_by_slot() -> None:
@@ -40,23 +40,23 @@ def test_likelihoods_are_the_losses_slot_by_slot() -> None:
 
 
 def test_noise_does_not_look() -> None:
-    first = FreshNoise()(model(), targets(4), generator=torch.Generator().manual_seed(1))
-    other = FreshNoise()(model(), targets(8)[torch.arange(4, 8)], generator=torch.Generator().manual_seed(1))
+    first = FreshNoise()(model(), targets(4), rng=torch.Generator().manual_seed(1))
+    other = FreshNoise()(model(), targets(8)[torch.arange(4, 8)], rng=torch.Generator().manual_seed(1))
     assert torch.equal(first, other)
 
 
 def test_the_nearest_is_the_likeliest_of_all_draws() -> None:
     generator, graphs = model(), targets(5)
-    found = NearestLatent(3)(generator, graphs, generator=torch.Generator().manual_seed(2))
-    z = generator.prior(15, generator=torch.Generator().manual_seed(2))
+    found = NearestLatent(3)(generator, graphs, rng=torch.Generator().manual_seed(2))
+    z = generator.prior(15, rng=torch.Generator().manual_seed(2))
     likelihood = log_likelihood(decode(generator, z), graphs)
     assert torch.equal(found, z[likelihood.argmax(dim=0)])
 
 
 def test_transport_is_the_best_permutation() -> None:
     generator, graphs = model(), targets(5)
-    found = OptimalTransport()(generator, graphs, generator=torch.Generator().manual_seed(2))
-    z = generator.prior(5, generator=torch.Generator().manual_seed(2))
+    found = OptimalTransport()(generator, graphs, rng=torch.Generator().manual_seed(2))
+    z = generator.prior(5, rng=torch.Generator().manual_seed(2))
     likelihood = log_likelihood(decode(generator, z), graphs)
     best = max(itertools.permutations(range(5)), key=lambda p: float(likelihood[list(p), range(5)].sum()))
     assert torch.equal(found, z[list(best)])
@@ -66,7 +66,7 @@ def test_transport_is_the_best_permutation() -> None:
 def test_addresses_look_like_the_prior(latent: int) -> None:
     """24 directions of NAS-Bench-201 fit into more, and are projected into fewer."""
     address = Address()
-    address.prepare(SPACE, latent, generator=torch.Generator().manual_seed(3))
+    address.prepare(SPACE, latent, rng=torch.Generator().manual_seed(3))
     places = address.addresses(SPACE.encode(SPACE.enumerate()), SPACE.num_types)
     assert float(places.mean(dim=0).abs().max()) < 0.1
     covariance = torch.cov(places.T)
@@ -76,24 +76,22 @@ def test_addresses_look_like_the_prior(latent: int) -> None:
 
 def test_neighbours_have_near_addresses() -> None:
     address = Address()
-    address.prepare(SPACE, 32, generator=torch.Generator().manual_seed(3))
-    [cell] = SPACE.sample(1, generator=torch.Generator().manual_seed(4))
+    address.prepare(SPACE, 32, rng=torch.Generator().manual_seed(3))
+    [cell] = SPACE.sample(1, rng=torch.Generator().manual_seed(4))
     near = address.addresses(SPACE.encode([cell, *SPACE.neighbors(cell)]), SPACE.num_types)
-    far = address.addresses(
-        SPACE.encode(SPACE.sample(500, generator=torch.Generator().manual_seed(5))), SPACE.num_types
-    )
+    far = address.addresses(SPACE.encode(SPACE.sample(500, rng=torch.Generator().manual_seed(5))), SPACE.num_types)
     assert float((near[1:] - near[0]).norm(dim=1).mean()) < 0.6 * float((far - near[0]).norm(dim=1).mean())
 
 
 def test_noise_around_addresses_keeps_the_spread() -> None:
     address = Address(0.3, 0.7)
     generator, graphs = model(32), targets(3000)
-    address.prepare(SPACE, 32, generator=torch.Generator().manual_seed(3))
-    z = address(generator, graphs, generator=torch.Generator().manual_seed(4))
+    address.prepare(SPACE, 32, rng=torch.Generator().manual_seed(3))
+    z = address(generator, graphs, rng=torch.Generator().manual_seed(4))
     assert float(z.square().mean()) == pytest.approx((24 * 1 + 8 * 0.27) / 32, abs=0.08)
     exact = Address(0.0, 0.0)
-    exact.prepare(SPACE, 32, generator=torch.Generator().manual_seed(3))
-    assert torch.equal(exact(generator, graphs, generator=torch.Generator()), exact.addresses(graphs, SPACE.num_types))
+    exact.prepare(SPACE, 32, rng=torch.Generator().manual_seed(3))
+    assert torch.equal(exact(generator, graphs, rng=torch.Generator()), exact.addresses(graphs, SPACE.num_types))
 
 
 def test_settings_out_of_range_are_refused() -> None:

@@ -27,15 +27,15 @@ def dominates(values: torch.Tensor) -> torch.Tensor:
 
 
 def drawn(n: int, objectives: int, seed: int, levels: int | None = None) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(seed)
+    rng = torch.Generator().manual_seed(seed)
     if levels is None:
-        return torch.randn(n, objectives, generator=generator, dtype=torch.float64)
-    return torch.randint(0, levels, (n, objectives), generator=generator).double()
+        return torch.randn(n, objectives, generator=rng, dtype=torch.float64)
+    return torch.randint(0, levels, (n, objectives), generator=rng).double()
 
 
 def test_front_index_by_peeling() -> None:
-    generator = torch.Generator().manual_seed(0)
-    values = torch.randint(0, 6, (60, 3), generator=generator).double()
+    rng = torch.Generator().manual_seed(0)
+    values = torch.randint(0, 6, (60, 3), generator=rng).double()
     remaining, index = set(range(60)), {}
     front = 0
     while remaining:
@@ -62,8 +62,8 @@ def test_one_objective_ranks_by_value_with_shared_ties(order: Order) -> None:
 
 
 def test_rank_ignores_monotone_rescaling_and_row_order() -> None:
-    generator = torch.Generator().manual_seed(1)
-    values = torch.randn(30, 2, generator=generator, dtype=torch.float64)
+    rng = torch.Generator().manual_seed(1)
+    values = torch.randn(30, 2, generator=rng, dtype=torch.float64)
     scaled = torch.stack([values[:, 0].exp() * 1e3, values[:, 1] ** 3], dim=1)
     assert rank(Outcomes.unlimited(values)).equal(rank(Outcomes.unlimited(scaled)))
 

@@ -5,13 +5,13 @@ from agnet.multiobjective.scalarization import RHO, chebyshev, draw_weights
 
 
 def test_weights_are_uniform_on_the_simplex() -> None:
-    weights = draw_weights(4000, 3, generator=torch.Generator().manual_seed(0))
+    weights = draw_weights(4000, 3, rng=torch.Generator().manual_seed(0))
     assert torch.allclose(weights.sum(dim=1), torch.ones(4000).double())
     assert bool((weights > 0).all())
     assert weights.mean(dim=0).tolist() == pytest.approx([1 / 3] * 3, abs=0.02)
     # a coordinate of a uniform point of the simplex is Beta(1, 2): above one half with probability one quarter
     assert (weights > 0.5).double().mean(dim=0).tolist() == pytest.approx([0.25] * 3, abs=0.03)
-    assert draw_weights(3, 1, generator=torch.Generator()).tolist() == [[1.0]] * 3
+    assert draw_weights(3, 1, rng=torch.Generator()).tolist() == [[1.0]] * 3
 
 
 def test_by_hand() -> None:

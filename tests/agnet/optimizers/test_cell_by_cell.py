@@ -53,7 +53,7 @@ def test_the_cell_beside_the_normal_one_is_drawn_by_the_seed() -> None:
 
 def test_what_belongs_to_no_turn_is_known_but_not_learned_from() -> None:
     optimizer = made()
-    outside = DARTS().sample(30, generator=torch.Generator().manual_seed(7))
+    outside = DARTS().sample(30, rng=torch.Generator().manual_seed(7))
     optimizer.tell(outside, values(outside))
     best = max(outside, key=lambda a: values([a]).values.item())
     asked = [parse(a) for a in optimizer.ask(8)]
@@ -63,7 +63,7 @@ def test_what_belongs_to_no_turn_is_known_but_not_learned_from() -> None:
 def test_bad_arguments() -> None:
     with pytest.raises(ConfigurationError, match="space=nasbench201 has no two cells"):
         InTurn(NASBench201(), inner=LocalSearch)
-    [pair] = DARTS().sample(1, generator=torch.Generator().manual_seed(0))
+    [pair] = DARTS().sample(1, rng=torch.Generator().manual_seed(0))
     with pytest.raises(ConfigurationError, match="space=darts_cell has no two cells"):
         InTurn(DARTS(fixed={CELLS[0]: pair.split("/")[0]}), inner=LocalSearch)
     with pytest.raises(ConfigurationError, match="queries=0"):

@@ -66,7 +66,7 @@ def test_what_does_not_is_named_with_its_place(key: str, value: Any, expected: s
 
 def test_a_lone_value_is_put_into_its_list() -> None:
     with pytest.raises(ConfigurationError, match=r"columns=valid should be a list, each item text, e.g. \[valid\]"):
-        check_arguments({"_target_": "tests.agnet.test_arguments.listing", "columns": "valid"})
+        check_arguments({"_target_": "tests.agnet.runtime.test_arguments.listing", "columns": "valid"})
 
 
 def listing(columns: Sequence[str]) -> None:

@@ -40,7 +40,7 @@ def space() -> DARTS:
 
 @pytest.fixture(scope="module")
 def many(space: DARTS) -> list[str]:
-    return space.sample(10_000, generator=torch.Generator().manual_seed(0))
+    return space.sample(10_000, rng=torch.Generator().manual_seed(0))
 
 
 def test_graphs_of_ten_thousand_pairs_decode_to_them(space: DARTS, many: list[str]) -> None:
@@ -90,10 +90,10 @@ def test_one_edge_more_or_less_is_no_pair(space: DARTS) -> None:
 
 
 def test_any_scores_decode_to_pairs(space: DARTS) -> None:
-    random = torch.Generator().manual_seed(1)
-    scores = Decoded(torch.randn(300, 19, 10, generator=random), torch.randn(300, 171, generator=random))
+    rng = torch.Generator().manual_seed(1)
+    scores = Decoded(torch.randn(300, 19, 10, generator=rng), torch.randn(300, 171, generator=rng))
     assert None not in space.decode(likeliest_graphs(scores, space))
-    drawn = sample_graphs(scores, generator=random)
+    drawn = sample_graphs(scores, rng=rng)
     assert None not in space.decode(space.mend(drawn, nodes=scores.nodes, edges=scores.edges))
 
 
@@ -112,11 +112,11 @@ def test_mending_keeps_what_fits_and_chooses_the_likeliest(space: DARTS) -> None
 
 
 def test_children_take_whole_nodes(space: DARTS, many: list[str]) -> None:
-    random = torch.Generator().manual_seed(2)
+    rng = torch.Generator().manual_seed(2)
     mother, father = many[:2]
     taken = set()
     for _ in range(20):
-        child = parse(space.recombine(mother, father, generator=random))
+        child = parse(space.recombine(mother, father, rng=rng))
         for name, step in itertools.product(("normal", "reduce"), range(4)):
             options = [parse(parent)[name][step] for parent in (mother, father)]
             assert child[name][step] in options
@@ -211,7 +211,7 @@ def test_one_cell_beside_another(space: DARTS) -> None:
     normal, reduce = V2.split("/")
     for fixed in ({"reduce": reduce}, {"normal": normal}):
         part = DARTS(fixed=fixed)
-        drawn = part.sample(500, generator=torch.Generator().manual_seed(0))
+        drawn = part.sample(500, rng=torch.Generator().manual_seed(0))
         assert part.max_nodes == 11
         [(name, text)] = fixed.items()
         assert {a.split("/")[0 if name == "normal" else 1] for a in drawn} == {text}

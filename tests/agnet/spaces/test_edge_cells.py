@@ -89,5 +89,5 @@ def test_other_strings_are_named(text: str) -> None:
 
 def test_draws_follow_the_seed() -> None:
     space = TransNASMicro()
-    drawn = space.sample(5, generator=torch.Generator().manual_seed(3))
-    assert drawn == space.sample(5, generator=torch.Generator().manual_seed(3))
+    drawn = space.sample(5, rng=torch.Generator().manual_seed(3))
+    assert drawn == space.sample(5, rng=torch.Generator().manual_seed(3))

@@ -90,13 +90,13 @@ def test_round_trips(graphs: Graphs) -> None:
 
 
 def test_round_trip_of_random_graphs() -> None:
-    generator = torch.Generator().manual_seed(0)
+    rng = torch.Generator().manual_seed(0)
     _, target = slot_index(NODES)
-    types = torch.randint(1, 6, (64, NODES), generator=generator)
-    sizes = torch.randint(2, NODES + 1, (64,), generator=generator)
+    types = torch.randint(1, 6, (64, NODES), generator=rng)
+    sizes = torch.randint(2, NODES + 1, (64,), generator=rng)
     position = torch.arange(NODES)
     types = types.masked_fill(position >= (sizes - 1)[:, None], OUTPUT)
-    edges = (torch.rand(64, SLOTS, generator=generator) < 0.5) & (target < sizes[:, None])
+    edges = (torch.rand(64, SLOTS, generator=rng) < 0.5) & (target < sizes[:, None])
     graphs = Graphs(types, edges)
     assert torch.equal(graphs.num_nodes, sizes)
     assert_equal(Graphs.from_data(graphs.to_batch(), max_nodes=NODES), graphs)

@@ -24,7 +24,7 @@ def space() -> NASBench101:
 
 @pytest.fixture(scope="module")
 def drawn(space: NASBench101) -> list[str]:
-    return space.sample(300, generator=torch.Generator().manual_seed(3))
+    return space.sample(300, rng=torch.Generator().manual_seed(3))
 
 
 def spec(architecture: str) -> Spec:
@@ -169,8 +169,8 @@ def test_the_least_likely_of_too_many_edges_go(space: NASBench101) -> None:
 
 
 def test_any_scores_give_cells(space: NASBench101) -> None:
-    random = torch.Generator().manual_seed(5)
-    scores = Decoded(torch.randn(500, 7, 5, generator=random), 3 * torch.randn(500, 21, generator=random) - 1)
+    rng = torch.Generator().manual_seed(5)
+    scores = Decoded(torch.randn(500, 7, 5, generator=rng), 3 * torch.randn(500, 21, generator=rng) - 1)
     scores.nodes[:, 1:, INPUT] = -30  # a second input is no vertex
     plain, mended = likeliest_graphs(scores), likeliest_graphs(scores, space)
     before, after = space.decode(plain), space.decode(mended)

@@ -175,8 +175,8 @@ def test_one_wrong_node_is_invalid(space: NASBench201, node: int, kind: int) -> 
 
 
 def test_validity_is_rare_among_random_graphs(space: NASBench201) -> None:
-    generator = torch.Generator().manual_seed(0)
-    graphs = Graphs(torch.randint(0, 7, (200, 8), generator=generator), torch.rand(200, 28, generator=generator) < 0.5)
+    rng = torch.Generator().manual_seed(0)
+    graphs = Graphs(torch.randint(0, 7, (200, 8), generator=rng), torch.rand(200, 28, generator=rng) < 0.5)
     assert not bool(space.is_valid(graphs).any())
     assert space.decode(graphs) == [None] * 200
 
@@ -186,23 +186,23 @@ def test_validity_is_rare_among_random_graphs(space: NASBench201) -> None:
 
 def test_sampling_is_reproducible(space: NASBench201) -> None:
     def draw(seed: int) -> list[str]:
-        return space.sample(50, generator=torch.Generator().manual_seed(seed))
+        return space.sample(50, rng=torch.Generator().manual_seed(seed))
 
     assert draw(3) == draw(3)
     assert draw(3) != draw(4)
 
 
 def test_sampling_goes_on_with_the_generator(space: NASBench201) -> None:
-    generator = torch.Generator().manual_seed(3)
-    first, second = space.sample(20, generator=generator), space.sample(20, generator=generator)
+    rng = torch.Generator().manual_seed(3)
+    first, second = space.sample(20, rng=rng), space.sample(20, rng=rng)
     assert first != second
-    assert space.sample(0, generator=generator) == []
+    assert space.sample(0, rng=rng) == []
 
 
 def test_sampling_is_uniform(space: NASBench201) -> None:
     """Bounds are five sigmas, for each of 30 marginals and for the number of distinct cells."""
     n = 20_000
-    drawn = space.sample(n, generator=torch.Generator().manual_seed(0))
+    drawn = space.sample(n, rng=torch.Generator().manual_seed(0))
     sigma = math.sqrt(n * 0.2 * 0.8)
     for edge, column in enumerate(zip(*map(parse, drawn), strict=True)):
         counts = Counter(column)

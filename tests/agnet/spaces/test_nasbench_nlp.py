@@ -46,7 +46,7 @@ def space() -> NASBenchNLP:
 
 @pytest.fixture(scope="module")
 def drawn(space: NASBenchNLP) -> list[str]:
-    return space.sample(2000, generator=torch.Generator().manual_seed(5))
+    return space.sample(2000, rng=torch.Generator().manual_seed(5))
 
 
 def edges_of(graphs: Graphs) -> set[tuple[int, int]]:
@@ -192,12 +192,12 @@ def test_random_growth_is_like_the_recipes(drawn: list[str]) -> None:
 
 def test_scores_of_any_kind_are_mended(space: NASBenchNLP) -> None:
     """Without any training, two thirds of what is drawn from random scores become cells."""
-    random = torch.Generator().manual_seed(2)
+    rng = torch.Generator().manual_seed(2)
     decoded = Decoded(
-        torch.randn(300, space.max_nodes, space.num_types, generator=random),
-        torch.randn(300, space.num_slots, generator=random) - 1,
+        torch.randn(300, space.max_nodes, space.num_types, generator=rng),
+        torch.randn(300, space.num_slots, generator=rng) - 1,
     )
-    graphs = sample_graphs(decoded, generator=random)
+    graphs = sample_graphs(decoded, rng=rng)
     assert int(space.is_valid(graphs).sum()) < 10
     mended = space.mend(graphs, nodes=decoded.nodes, edges=decoded.edges)
     assert int(space.is_valid(mended).sum()) > 200
@@ -210,11 +210,11 @@ def test_mending_changes_little(space: NASBenchNLP, drawn: list[str]) -> None:
     nodes = 8.0 * torch.nn.functional.one_hot(graphs.node_types, space.num_types).float()
     scores = 8.0 * (2 * graphs.edges.float() - 1)
     assert space.decode(likeliest_graphs(Decoded(nodes, scores), space)) == drawn[:500]
-    random = torch.Generator().manual_seed(0)
+    rng = torch.Generator().manual_seed(0)
     edges = graphs.edges.clone()
     for row in range(len(graphs)):
         present = edges[row].nonzero()[:, 0]
-        edges[row, present[int(torch.randint(len(present), (1,), generator=random))]] = False
+        edges[row, present[int(torch.randint(len(present), (1,), generator=rng))]] = False
     mended = space.decode(space.mend(Graphs(graphs.node_types, edges), nodes=nodes, edges=scores))
     assert np.mean([a == b for a, b in zip(mended, drawn, strict=False)]) > 0.6
     assert np.mean([a is not None for a in mended]) > 0.98

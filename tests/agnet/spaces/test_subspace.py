@@ -20,7 +20,7 @@ def test_only_allowed_cells_exist() -> None:
 
 def test_samples_are_allowed_and_uniform() -> None:
     part = Subspace(WHOLE, CELLS[:10])
-    drawn = part.sample(300, generator=torch.Generator().manual_seed(0))
+    drawn = part.sample(300, rng=torch.Generator().manual_seed(0))
     counts = torch.tensor([drawn.count(a) for a in CELLS[:10]])
     assert counts.sum() == 300
     # mean 30, standard deviation 5.2: five of them
@@ -29,7 +29,7 @@ def test_samples_are_allowed_and_uniform() -> None:
 
 def test_a_single_cell_can_be_sampled_and_has_no_neighbors() -> None:
     part = Subspace(WHOLE, CELLS[:1])
-    assert part.sample(3, generator=torch.Generator().manual_seed(0)) == [CELLS[0]] * 3
+    assert part.sample(3, rng=torch.Generator().manual_seed(0)) == [CELLS[0]] * 3
     assert part.neighbors(CELLS[0]) == []
 
 

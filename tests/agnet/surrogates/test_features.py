@@ -63,7 +63,7 @@ def test_they_are_what_enumerating_paths_gives(nodes: int, num_types: int) -> No
 
 def test_real_cells_too() -> None:
     space = NASBench201()
-    cells = space.encode(space.sample(30, generator=torch.Generator().manual_seed(0)))
+    cells = space.encode(space.sample(30, rng=torch.Generator().manual_seed(0)))
     found = subset_features(cells.relaxed(space.num_types), space.num_types).unflatten(1, (-1, PER_SUBSET))
     for row in range(30):
         expected = torch.tensor(brute_force(cells[row : row + 1], {0, 1, 2, 3}), dtype=torch.float32)
@@ -93,7 +93,7 @@ def test_subsets_are_distinct_and_few(operations: int, subsets: int) -> None:
 
 def test_a_cell_is_described_alone() -> None:
     space = NASBench201()
-    cells = space.encode(space.sample(20, generator=torch.Generator().manual_seed(1)))
+    cells = space.encode(space.sample(20, rng=torch.Generator().manual_seed(1)))
     together = graph_features(cells.relaxed(space.num_types), space.num_types)
     alone = [graph_features(cells[i : i + 1].relaxed(space.num_types), space.num_types) for i in range(20)]
     assert torch.equal(together, torch.cat(alone))
@@ -106,7 +106,7 @@ def test_a_map_scales_and_remembers(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = mapped(list(space.enumerate()))
     assert float(rows.mean(dim=0).abs().max()) < 0.2
     assert float((rows.std(dim=0) - 1).abs().max()) < 0.5
-    some = space.sample(50, generator=torch.Generator().manual_seed(2))
+    some = space.sample(50, rng=torch.Generator().manual_seed(2))
     assert torch.equal(FeatureMap(space)([*some, *some[:3]]), mapped([*some, *some[:3]]))
     monkeypatch.setattr(features, "graph_features", None)  # nothing is computed twice
     mapped(some)
@@ -114,5 +114,5 @@ def test_a_map_scales_and_remembers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_space_of_one_cell_has_features() -> None:
     space = NASBench201()
-    [cell] = space.sample(1, generator=torch.Generator().manual_seed(0))
+    [cell] = space.sample(1, rng=torch.Generator().manual_seed(0))
     assert FeatureMap(Subspace(space, [cell]))([cell]).tolist() == [[0.0]]

@@ -35,9 +35,9 @@ class Recorder:
 
 class Curved:
     def __init__(self) -> None:
-        generator = torch.Generator().manual_seed(3)
-        self.first = torch.randn(3 * 8 * 8, 16, generator=generator) * 0.15
-        self.second = torch.randn(16, 6, generator=generator)
+        rng = torch.Generator().manual_seed(3)
+        self.first = torch.randn(3 * 8 * 8, 16, generator=rng) * 0.15
+        self.second = torch.randn(16, 6, generator=rng)
 
     def __call__(self, x: Tensor) -> Tensor:
         return torch.tanh((x - 0.5).flatten(1) @ self.first.to(x)) @ self.second.to(x)

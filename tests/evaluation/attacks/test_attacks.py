@@ -39,8 +39,8 @@ class Linear:
     """``logits = W x + b`` in double precision; the margin's slope in every direction is known."""
 
     def __init__(self, classes: int = 2, seed: int = 0, scale: float = 1.0) -> None:
-        generator = torch.Generator().manual_seed(seed)
-        self.weight = scale * torch.randn(classes, *PIXELS, generator=generator, dtype=torch.float64)
+        rng = torch.Generator().manual_seed(seed)
+        self.weight = scale * torch.randn(classes, *PIXELS, generator=rng, dtype=torch.float64)
         # Square's windows, like the published code's, never reach the last row and column
         self.weight[..., -1, :] = self.weight[..., :, -1] = 0
         self.bias = -0.5 * self.weight.flatten(1).sum(dim=1)  # balances images around 0.5
@@ -62,9 +62,9 @@ class Curved:
     """A smooth model with curvature, so that a second gradient differs from the first."""
 
     def __init__(self, classes: int = 5, seed: int = 0) -> None:
-        generator = torch.Generator().manual_seed(seed)
+        rng = torch.Generator().manual_seed(seed)
         self.first = Linear(8, seed, scale=0.5)
-        self.second = torch.randn(8, classes, generator=generator, dtype=torch.float64)
+        self.second = torch.randn(8, classes, generator=rng, dtype=torch.float64)
 
     def __call__(self, x: Tensor) -> Tensor:
         return torch.tanh(self.first(x)) @ self.second
@@ -72,8 +72,8 @@ class Curved:
 
 def images(n: int, *, low: float = 0.4, high: float = 0.6, seed: int = 1) -> Tensor:
     """Images away from the pixel bounds by default."""
-    generator = torch.Generator().manual_seed(seed)
-    return low + (high - low) * torch.rand(n, *PIXELS, generator=generator, dtype=torch.float64)
+    rng = torch.Generator().manual_seed(seed)
+    return low + (high - low) * torch.rand(n, *PIXELS, generator=rng, dtype=torch.float64)
 
 
 def plain_pgd(model: Function, x: Tensor, y: Tensor, **options: object) -> Tensor:

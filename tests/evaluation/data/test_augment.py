@@ -10,8 +10,8 @@ ROWS = torch.arange(400)
 
 def pictures(n: int = 400, channels: int = 2, height: int = 5, width: int = 7) -> Tensor:
     """Bytes, none of them black."""
-    generator = torch.Generator().manual_seed(0)
-    return torch.randint(1, 256, (n, channels, height, width), generator=generator, dtype=torch.uint8)
+    rng = torch.Generator().manual_seed(0)
+    return torch.randint(1, 256, (n, channels, height, width), generator=rng, dtype=torch.uint8)
 
 
 def test_nothing_asked_nothing_done() -> None:

@@ -76,7 +76,7 @@ def test_the_auxiliary_head_is_not_counted() -> None:
 )
 def test_any_shape_trains_and_evaluates(shape: DARTSShape, size: int) -> None:
     """Every operation gets a gradient; every pair of cells of a sample has logits of the right shape."""
-    for architecture in DARTS().sample(3, generator=torch.Generator().manual_seed(1)):
+    for architecture in DARTS().sample(3, rng=torch.Generator().manual_seed(1)):
         network = DARTSNetwork(architecture, shape)
         images = torch.rand(2, shape.in_channels, size, size)
         network.eval()

@@ -59,9 +59,9 @@ def test_every_cell_has_the_plain_cells_output_and_gradients(every: int) -> None
     """Whatever shares memory with what: all ways to set none, skip, pool and a convolution on the six edges, or every
     seventh.
     """
-    generator = torch.Generator().manual_seed(0)
-    x = torch.randn(4, 2, 4, 4, generator=generator)
-    wanted = torch.randn(x.shape, generator=generator)
+    rng = torch.Generator().manual_seed(0)
+    x = torch.randn(4, 2, 4, 4, generator=rng)
+    wanted = torch.randn(x.shape, generator=rng)
     ways = itertools.product(("none", "skip_connect", "avg_pool_3x3", "nor_conv_1x1"), repeat=6)
     for operations in itertools.islice(ways, 0, None, every):
         cell = Cell(operations, 2).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]

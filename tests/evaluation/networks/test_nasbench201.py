@@ -133,9 +133,9 @@ SOME_CELLS = [(op,) * 6 for op in OPERATIONS] + list(itertools.product(OPERATION
 
 @pytest.mark.parametrize("operations", SOME_CELLS, ids=to_string)
 def test_cell_is_the_sum_over_its_edges(operations: tuple[str, ...]) -> None:
-    generator = torch.Generator().manual_seed(0)
+    rng = torch.Generator().manual_seed(0)
     cell = Cell(operations, 2).eval()
-    x = torch.randn(3, 2, 5, 4, generator=generator)
+    x = torch.randn(3, 2, 5, 4, generator=rng)
     torch.testing.assert_close(cell(x), by_hand(operations, cell.edges, x))
 
 

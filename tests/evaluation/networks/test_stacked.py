@@ -33,7 +33,7 @@ def random_cells(n: int, seed: int) -> list[str]:
 def stacked(architectures: list[str], shape: NetworkShape = SHAPE, *, seed: int = 0) -> NetworkStack:
     """A double-precision stack whose normalisations are as arbitrary as after training."""
     stack = NetworkStack(architectures, shape, seed=seed).double()
-    generator = torch.Generator().manual_seed(seed)
+    rng = torch.Generator().manual_seed(seed)
     for module in stack.modules():
         if isinstance(module, nn.BatchNorm2d):
             assert module.running_mean is not None
@@ -44,7 +44,7 @@ def stacked(architectures: list[str], shape: NetworkShape = SHAPE, *, seed: int 
                 (module.running_mean, -0.5, 0.5),
                 (module.running_var, 0.5, 2.0),
             ):
-                tensor.data.uniform_(low, high, generator=generator)
+                tensor.data.uniform_(low, high, generator=rng)
     return stack
 
 
@@ -89,8 +89,8 @@ def plain(stack: NetworkStack, member: int) -> CellNetwork:
 
 def images(stack: NetworkStack, n: int = 6, size: int = 8) -> Tensor:
     """Different images for every member."""
-    generator = torch.Generator().manual_seed(1)
-    return torch.rand(n, len(stack), stack.shape.in_channels, size, size, generator=generator, dtype=torch.float64)
+    rng = torch.Generator().manual_seed(1)
+    return torch.rand(n, len(stack), stack.shape.in_channels, size, size, generator=rng, dtype=torch.float64)
 
 
 def tolerance(architecture: str) -> float:

@@ -43,8 +43,8 @@ def tau_by_pairs(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def test_tau_counts_pairs() -> None:
-    generator = np.random.default_rng(0)
-    x, y = generator.integers(0, 6, (2, 30)).astype(np.float64)
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(0, 6, (2, 30)).astype(np.float64)
     assert tau(x, y) == pytest.approx(tau_by_pairs(x, y), abs=1e-12)
     assert tau(np.array([1.0, 2, 3, 4]), np.array([1.0, 3, 2, 4])) == pytest.approx(4 / 6)
     assert np.isnan(tau(np.ones(4), x[:4]))

@@ -46,8 +46,8 @@ def network(architecture: str = MIXED, shape: NetworkShape = SHAPE, *, seed: int
 
 
 def images(count: int, size: int = 8) -> Tensor:
-    generator = torch.Generator().manual_seed(1)
-    return torch.rand(count, SHAPE.in_channels, size, size, dtype=torch.float64, generator=generator)
+    rng = torch.Generator().manual_seed(1)
+    return torch.rand(count, SHAPE.in_channels, size, size, dtype=torch.float64, generator=rng)
 
 
 def classes(count: int, num_classes: int = SHAPE.num_classes) -> Tensor:

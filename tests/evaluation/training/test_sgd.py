@@ -78,9 +78,9 @@ def test_training_is_the_benchmarks_recipe_on_a_plain_network(tiny: ImageSplits)
         if parameter.ndim == 4 or name.startswith("classifier"):
             fan_in = parameter[0].numel() if parameter.ndim > 1 else network.classifier.in_features
             parameter.data = named_uniform(parameter.shape, fan_in**-0.5, seed=0, name=name).double()
-    generator = torch.Generator().manual_seed(3)
+    rng = torch.Generator().manual_seed(3)
     velocity = [torch.zeros_like(p) for p in network.parameters()]
-    orders = [torch.randperm(70, generator=generator) for _ in range(2)]
+    orders = [torch.randperm(70, generator=rng) for _ in range(2)]
     for step, rows in enumerate(rows for order in orders for rows in (order[:32], order[32:64])):
         loss = F.cross_entropy(network(images.pixels[rows]), images.labels[rows])
         rate = 0.05 * (1 + math.cos(math.pi * step / 4)) / 2
@@ -126,9 +126,9 @@ FULL = Recipe(
 
 
 def coloured(n: int = 20, size: int = 8) -> Images:
-    generator = torch.Generator().manual_seed(0)
-    pixels = torch.rand(n, 3, size, size, generator=generator, dtype=torch.float64)
-    return Images(pixels, torch.randint(10, (n,), generator=generator))
+    rng = torch.Generator().manual_seed(0)
+    pixels = torch.rand(n, 3, size, size, generator=rng, dtype=torch.float64)
+    return Images(pixels, torch.randint(10, (n,), generator=rng))
 
 
 def plainly(architecture: str, images: Images, recipe: Recipe, *, seed: int) -> tuple[CellNetwork, list[float]]:

@@ -145,7 +145,7 @@ def test_predictions_are_in_units_and_follow_the_truth(space: NASBench201) -> No
 
 
 def test_a_small_space_is_exhausted(space: NASBench201) -> None:
-    cells = space.sample(30, generator=torch.Generator().manual_seed(0))
+    cells = space.sample(30, rng=torch.Generator().manual_seed(0))
     part = Subspace(space, cells)
     for candidates in (WholeSpace(), Mutations(mutated=10, drawn=5)):
         optimizer = gp(part, candidates=candidates)
@@ -160,11 +160,11 @@ def test_a_subspace_is_not_left(space: NASBench201) -> None:
 
 
 def test_mutations_are_new_distinct_and_near_the_best(space: NASBench201) -> None:
-    cells = space.sample_new(200, known=[], generator=torch.Generator().manual_seed(0))
+    cells = space.sample_new(200, known=[], rng=torch.Generator().manual_seed(0))
     archive = Archive()
     archive.add(cells, Outcomes.unlimited(convolutions(cells)))
     best = cells[int(convolutions(cells)[:, 0].argmax())]
-    found = Mutations(parents=1, mutated=50, drawn=10)(space, archive, 16, generator=torch.Generator().manual_seed(1))
+    found = Mutations(parents=1, mutated=50, drawn=10)(space, archive, 16, rng=torch.Generator().manual_seed(1))
     assert len(found) == len(set(found)) == 60
     assert not set(found) & set(cells)
     near = {*space.neighbors(best), *(a for b in space.neighbors(best) for a in space.neighbors(b))}

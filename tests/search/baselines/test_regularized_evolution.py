@@ -51,7 +51,7 @@ def test_feasible_architectures_win_whatever_their_value() -> None:
     search.tell(ONES, Outcomes(values, slacks[:, None]))
     assert parents(search.ask(8)) == {ONES[3]}
     search.tell(ONES, Outcomes(values, slacks[:, None] - 1))
-    search.random.manual_seed(1)
+    search.rng.manual_seed(1)
     assert parents(search.ask(8)) == {ONES[3]}
 
 

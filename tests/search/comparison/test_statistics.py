@@ -27,9 +27,9 @@ def test_few_pairs_prove_nothing() -> None:
 
 
 def test_it_agrees_with_the_t_test_where_that_holds_and_is_reproducible() -> None:
-    random = np.random.default_rng(0)
-    theirs = random.normal(size=60)
-    ours = theirs + random.normal(0.25, 1.0, size=60)
+    rng = np.random.default_rng(0)
+    theirs = rng.normal(size=60)
+    ours = theirs + rng.normal(0.25, 1.0, size=60)
     expected = ttest_rel(ours, theirs).pvalue
     assert paired_p(ours.tolist(), theirs.tolist()) == pytest.approx(expected, abs=0.02)
     assert paired_p(ours.tolist(), theirs.tolist()) == paired_p(ours.tolist(), theirs.tolist())

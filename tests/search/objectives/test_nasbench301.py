@@ -59,7 +59,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 
 
 def pairs(n: int) -> list[str]:
-    return DARTS().sample(n, generator=torch.Generator().manual_seed(0))
+    return DARTS().sample(n, rng=torch.Generator().manual_seed(0))
 
 
 def test_codes_of_all_columns_in_the_surrogates_order(files: dict[str, str]) -> None:

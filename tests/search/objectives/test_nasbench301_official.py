@@ -46,7 +46,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 
 
 def pairs(n: int) -> list[str]:
-    drawn = DARTS().sample(20 * n, generator=torch.Generator().manual_seed(0))
+    drawn = DARTS().sample(20 * n, rng=torch.Generator().manual_seed(0))
     return [a for a in drawn if "|avg_pool_3x3~0|" not in a.split("/")[0]][:n]
 
 

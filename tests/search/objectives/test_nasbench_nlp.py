@@ -37,7 +37,7 @@ def few_trees(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def cells() -> list[str]:
-    return list(dict.fromkeys(SPACE.sample(400, generator=torch.Generator().manual_seed(0))))
+    return list(dict.fromkeys(SPACE.sample(400, rng=torch.Generator().manual_seed(0))))
 
 
 @pytest.fixture(scope="module")

@@ -135,7 +135,7 @@ def test_every_generated_query_is_what_its_latent_vector_decodes_to() -> None:
 
 def test_what_was_not_generated_is_located() -> None:
     search = optimizer(fine_tuning=FineTuning(steps=0))
-    told = SPACE.sample(20, generator=torch.Generator().manual_seed(1))
+    told = SPACE.sample(20, rng=torch.Generator().manual_seed(1))
     search.tell(told, unlimited(told))
     search.ask(4)
     found = SPACE.decode(likeliest_graphs(decode(search.generator, torch.stack([search._latents[a] for a in told]))))
@@ -146,7 +146,7 @@ def test_retraining_pulls_the_prior_toward_what_is_good() -> None:
     search = optimizer(fine_tuning=FineTuning(steps=20, learning_rate=3e-3))
 
     def prior_value() -> float:
-        z = search.generator.prior(500, generator=torch.Generator().manual_seed(9))
+        z = search.generator.prior(500, rng=torch.Generator().manual_seed(9))
         cells = [a for a in SPACE.decode(likeliest_graphs(decode(search.generator, z))) if a is not None]
         return float(unlimited(cells).values.mean())
 
@@ -188,7 +188,7 @@ def test_a_search_by_chance_needs_no_gradient() -> None:
 def test_the_scores_gradient_reaches_the_graph() -> None:
     """As finite differences have it, where nothing is at a corner."""
     features = FeatureMap(SPACE)
-    relaxed = SPACE.encode(SPACE.sample(3, generator=torch.Generator().manual_seed(2))).relaxed(SPACE.num_types)
+    relaxed = SPACE.encode(SPACE.sample(3, rng=torch.Generator().manual_seed(2))).relaxed(SPACE.num_types)
     nodes = (0.9 * relaxed.nodes + 0.1 / SPACE.num_types).requires_grad_()
     weights = torch.randn(features.relaxed(relaxed).shape[1], generator=torch.Generator().manual_seed(3)) / 10
 

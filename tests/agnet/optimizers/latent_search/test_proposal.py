@@ -32,19 +32,19 @@ def test_settings_out_of_range_are_refused(bad: dict[str, float]) -> None:
 
 
 def test_blurred_latents_keep_the_priors_spread() -> None:
-    random = torch.Generator().manual_seed(0)
-    z = torch.randn(4000, 8, generator=random)
-    assert torch.equal(blur(z, 0.0, 0.0, generator=random), z)
-    mixed = blur(z, 0.2, 0.9, generator=random)
+    rng = torch.Generator().manual_seed(0)
+    z = torch.randn(4000, 8, generator=rng)
+    assert torch.equal(blur(z, 0.0, 0.0, rng=rng), z)
+    mixed = blur(z, 0.2, 0.9, rng=rng)
     assert float(mixed.std()) == pytest.approx(1, abs=0.02)
-    fresh = blur(z, 1.0, 1.0, generator=random)
+    fresh = blur(z, 1.0, 1.0, rng=rng)
     assert abs(float((fresh * z).mean())) < 0.02
     assert 0.5 < float((mixed * z).mean()) < 0.95
 
 
 def test_real_graphs_pass_the_probabilities_gradient() -> None:
     model, _ = load_generator(SPACE)
-    z = model.prior(6, generator=torch.Generator().manual_seed(1)).requires_grad_()
+    z = model.prior(6, rng=torch.Generator().manual_seed(1)).requires_grad_()
     decoded = model(z)
     graphs = likeliest_graphs(decoded)
     hard, soft = straight_through(decoded, graphs, 2.0), decoded._replace(nodes=decoded.nodes / 2).relaxed()
@@ -62,7 +62,7 @@ def convolutions(graphs: RelaxedGraphs) -> Tensor:
 
 def test_ascents_decode_to_what_is_wanted() -> None:
     model, _ = load_generator(SPACE)
-    z = model.prior(40, generator=torch.Generator().manual_seed(3))
+    z = model.prior(40, rng=torch.Generator().manual_seed(3))
     way = Proposal(steps=8).ascend(model, z, convolutions, space=SPACE)
     counts = torch.stack([(graphs.node_types == CONV).sum(dim=1) for _, graphs in way]).double()
     assert len(way) == 9
@@ -76,6 +76,6 @@ def test_ascents_decode_to_what_is_wanted() -> None:
 
 def test_no_steps_only_decode() -> None:
     model, _ = load_generator(SPACE)
-    z = model.prior(5, generator=torch.Generator().manual_seed(4))
+    z = model.prior(5, rng=torch.Generator().manual_seed(4))
     [(latent, _)] = Proposal(steps=0).ascend(model, z, convolutions, space=SPACE)
     assert torch.equal(latent, z)

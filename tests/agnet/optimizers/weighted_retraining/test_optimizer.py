@@ -96,7 +96,7 @@ def mute(space: AbstractSpace) -> tuple[GraphGenerator, Mapping[str, Any]]:
 
 
 def test_a_pool_without_valid_graphs_is_filled_from_the_space() -> None:
-    search = optimizer(generator=mute, max_draws=500)
+    search = optimizer(rng=mute, max_draws=500)
     asked = rounds(search, 3)
     assert len(set(asked)) == 48
     assert search.diagnostics()["pool_size"] == 0
@@ -117,7 +117,7 @@ def joint(alpha: float) -> tuple[WeightedRetraining, MLPSurrogate, dict[str, Ten
     """Losses of eight graphs whose targets are one."""
     search = optimizer(retraining=Retraining(alpha=alpha))
     graphs, surrogate = SPACE.encode(SPACE.enumerate()[:8]), MLPSurrogate(84, 1)
-    decoded = search.generator(search.generator.prior(8, generator=torch.Generator().manual_seed(0)))
+    decoded = search.generator(search.generator.prior(8, rng=torch.Generator().manual_seed(0)))
     reconstruction = reconstruction_loss(decoded, graphs)
     parts = search._joint(surrogate, decoded, reconstruction, graphs.relaxed(7).flat(), torch.ones(8, 1))
     return search, surrogate, parts

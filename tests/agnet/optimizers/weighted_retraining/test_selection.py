@@ -16,8 +16,8 @@ FRONT = Outcomes.unlimited(torch.stack([LINE, 1 - LINE], dim=1))
 
 
 def choose(selection: AbstractSelection, n: int, seed: int = 0, predicted: Outcomes = PREDICTED) -> list[int]:
-    generator = torch.Generator().manual_seed(seed)
-    return selection(predicted, n, known=predicted, generator=generator).tolist()
+    rng = torch.Generator().manual_seed(seed)
+    return selection(predicted, n, known=predicted, rng=rng).tolist()
 
 
 def test_top_takes_the_best_and_breaks_ties_by_chance() -> None:

@@ -46,8 +46,8 @@ def test_prediction_is_differentiable_in_the_graph() -> None:
 @pytest.mark.parametrize("objective", ["reg:squarederror", "rank:pairwise"])
 def test_trees_order_what_they_were_fitted_to(objective: str) -> None:
     """Two columns on different scales, both in their own units afterwards; the same arguments give the same trees."""
-    random = torch.Generator().manual_seed(0)
-    features = (torch.rand(80, 12, generator=random) < 0.5).float()
+    rng = torch.Generator().manual_seed(0)
+    features = (torch.rand(80, 12, generator=rng) < 0.5).float()
     outputs = torch.stack([90 + features[:, :4].sum(dim=1), -0.01 * features[:, 4:9].sum(dim=1)], dim=1).double()
     surrogate = XGBoostSurrogate(12, 2, objective=objective, rounds=60)
     surrogate.fit(features, outputs, seed=0)
