@@ -21,7 +21,7 @@ from agnet.optimizers.latent_search.optimizer import LatentSearch
 from agnet.runtime.paths import CONF_DIR
 from agnet.spaces import NASBench201
 from agnet.surrogates import GaussianProcess
-from agnet.surrogates.outcome_transform import Targets
+from agnet.surrogates.outcome_transform import OutcomeTransform
 from agnet.tables.table import read_table
 from search.correlation import spearman
 
@@ -31,18 +31,18 @@ CLASSES = {cell: SPACE.canonical(cell) for cell in CELLS}
 
 
 def recall(bounds: torch.Tensor, pool: list[str], known: Collection[str], count: int = 16) -> float:
-    """Share of the most wanted classes of the space, known ones left out, that have a member in the pool."""
-    closed, wanted = {CLASSES[cell] for cell in known}, set[str]()
+    """Share of the most promising classes of the space, known ones left out, that have a member in the pool."""
+    closed, promising = {CLASSES[cell] for cell in known}, set[str]()
     for row in bounds.argsort(descending=True).tolist():
         if CLASSES[CELLS[row]] not in closed:
-            wanted.add(CLASSES[CELLS[row]])
-        if len(wanted) == count:
+            promising.add(CLASSES[CELLS[row]])
+        if len(promising) == count:
             break
-    return len(wanted & {CLASSES[cell] for cell in pool}) / count
+    return len(promising & {CLASSES[cell] for cell in pool}) / count
 
 
 def rounds(values: dict[str, float], overrides: list[str], seed: int, budget: int = 192) -> list[tuple[float, ...]]:
-    """Shares within one and two deviations, rank correlation and share of the most wanted, round by round."""
+    """Shares within one and two deviations, rank correlation and share of the most promising, round by round."""
     with initialize_config_dir(version_base="1.3", config_dir=str(CONF_DIR)):
         cfg = compose("search", overrides=overrides).optimizer
     search = instantiate(cfg, space=SPACE, seed=seed, initial=16, _convert_="all")
@@ -53,13 +53,13 @@ def rounds(values: dict[str, float], overrides: list[str], seed: int, budget: in
         pool, predicted = search.pool(), search.predictions()
         if pool and predicted is not None:
             told = torch.tensor([[v] for v in known.values()], dtype=torch.float64)
-            targets, model = Targets(Outcomes.unlimited(told)), GaussianProcess()
+            transform, model = OutcomeTransform(Outcomes.unlimited(told)), GaussianProcess()
             features = search.features
-            model.fit(features(list(known)), targets.latent, seed=0)
+            model.fit(features(list(known)), transform.transformed, seed=0)
             posterior = model.predict(features(pool))
             truth = torch.tensor([[values[a]] for a in pool], dtype=torch.float64)
             std = (posterior.std.double().square() + model.kernels[0].noise ** 2).sqrt()
-            z = ((targets.warps[0].forward(truth) - posterior.mean) / std).abs()
+            z = ((transform.warps[0].forward(truth) - posterior.mean) / std).abs()
             correlation = spearman(predicted[:, 0], truth[:, 0])
             everywhere = model.predict(features(CELLS))
             share = recall((everywhere.mean + 4 * everywhere.std)[:, 0], pool, known)
@@ -76,11 +76,11 @@ def main() -> None:
     parser.add_argument("--table", type=Path, nargs="+", required=True)
     parser.add_argument("--columns", nargs="+", required=True)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--overrides", nargs="*", default=[], help="e.g. optimizer.proposal.rounds=0")
+    parser.add_argument("--overrides", nargs="*", default=[], help="e.g. optimizer.proposal.refinements=0")
     options = parser.parse_args()
     torch.set_num_threads(1)
     print(
-        "| column | within 1 deviation (normal: .68) | within 2 (.95) | Spearman | most wanted 16 |\n"
+        "| column | within 1 deviation (normal: .68) | within 2 (.95) | Spearman | most promising 16 |\n"
         + "|---" * 5
         + "|"
     )

@@ -1,7 +1,7 @@
 """What the shipped generators draw, space by space: validity, distinct cells, latent information, and at what cost.
 
 ``python -m benchmarks.draws [--draws 10000] [SPACE ...]`` prints a table. Timed is a draw as a search needs it: a
-latent vector from the prior, decoded, drawn from its scores, mended by the space and written as a string. The other
+latent vector from the prior, decoded, drawn from its scores, repaired by the space and written as a string. The other
 columns are those of :func:`agnet.generator.quality.assess`. Spaces are those of ``conf/space`` with a generator in
 ``checkpoints/``.
 """
@@ -23,16 +23,16 @@ from benchmarks.timing import cpu_seconds, one_thread
 SHARES = {
     "validity": "valid as drawn",
     "likeliest_validity": "likeliest valid",
-    "mended_validity": "mended valid",
+    "repaired_validity": "repaired valid",
     "reconstruction": "reconstructed",
 }
 
 
 def draw(model: AbstractGenerator, space: AbstractSpace, draws: int) -> list[str | None]:
-    """Strings of so many draws; None where mending failed."""
+    """Strings of so many draws; None where repair failed."""
     rng = torch.Generator().manual_seed(0)
     graphs, decoded = generate(model, model.prior(draws, rng=rng), rng=rng)
-    return space.decode(space.mend(graphs, nodes=decoded.nodes, edges=decoded.edges))
+    return space.decode(space.repair(graphs, nodes=decoded.nodes, edges=decoded.edges))
 
 
 def row(space: AbstractSpace, draws: int) -> list[str]:
@@ -44,7 +44,7 @@ def row(space: AbstractSpace, draws: int) -> list[str]:
         space.name,
         f"{statistics.median(seconds):.2f} ({min(seconds):.2f} to {max(seconds):.2f})",
         *(f"{found[key]:.2%}" for key in SHARES),
-        f"{found['mended_distinct']:,}",
+        f"{found['repaired_distinct']:,}",
         f"{found['latent_information_mean']:.2f}",
     ]
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from hydra import compose, initialize_config_dir
 
-from agnet.runtime.executors import LocalEngine
+from agnet.runtime.executors import LocalExecutor
 from agnet.runtime.paths import CONF_DIR
 from agnet.spaces import NASBench201
 from benchmarks.published import CLEAN, matched, read_published, tau
@@ -56,8 +56,8 @@ def line(name: str, overrides: list[str], options: argparse.Namespace, theirs: d
         cfg = compose("evaluate", overrides=[*base, *overrides, f"num_architectures={options.cells}", "draw_seed=0"])
     protocol, cells = build_protocol(cfg), chosen_architectures(cfg, representatives(NASBench201()))
     folder = options.out / re.sub(r"\W+", "_", name)
-    engine = LocalEngine(options.workers)
-    found = produce(protocol, cells, folder, engine=engine, seeds=list(cfg.seeds), progress=True)
+    executor = LocalExecutor(options.workers)
+    found = produce(protocol, cells, folder, executor=executor, seeds=list(cfg.seeds), progress=True)
     records = {unit.architecture: record for unit, record in found.records.items()}
     cells = [cell for cell in cells if cell in records]
     ours = {c: np.array([records[cell].columns[c] for cell in cells]) for c in records[cells[0]].columns}

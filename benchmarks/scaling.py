@@ -7,7 +7,7 @@ efficiency of the whole call, with the workers' start, and of the time in which 
 them, compiled for attack, on the CPU or a GPU.
 
 ``model`` counts what the full protocol of the published dataset costs, network by network, and deals the networks out
-to 1, 8 and 64 devices as the engines do: dearest first, whoever is free takes the next. The speed of a device is an
+to 1, 8 and 64 devices as the executors do: dearest first, whoever is free takes the next. The speed of a device is an
 argument. Attacks that stop when an image falls have a lower bound (images that survive) and an upper bound (all that
 are classified correctly); both are printed, from the robust accuracies on CIFAR-10 of a table, for all three sets.
 """
@@ -23,7 +23,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import torch
 
-from agnet.runtime.executors import LocalEngine
+from agnet.runtime.executors import LocalExecutor
 from agnet.spaces import NASBench201
 from evaluation.attacks import FGSM, PGD
 from evaluation.data import digits
@@ -54,7 +54,7 @@ def measure(cells: int, workers: int) -> None:
     for count in (1, workers):
         with tempfile.TemporaryDirectory() as folder:
             begin = time.perf_counter()
-            found = produce(protocol, chosen, Path(folder), engine=LocalEngine(count), progress=False)
+            found = produce(protocol, chosen, Path(folder), executor=LocalExecutor(count), progress=False)
             seconds[count] = time.perf_counter() - begin
             times = sorted(path.stat().st_mtime for path in (Path(folder) / "units").iterdir())
             steady = (len(times) - count) / (times[-1] - times[count - 1])

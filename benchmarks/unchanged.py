@@ -153,7 +153,8 @@ class Recorder:
     def compare(self) -> Any:
         """A comparison of three optimizers."""
         folder = self.scratch / "compare"
-        plain = ["seeds=2", "budget=48", "at=[32,48]", "engine=inline"]
+        key = "executor" if (self.checkout / "conf" / "executor").exists() else "engine"
+        plain = ["seeds=2", "budget=48", "at=[32,48]", f"{key}=inline"]
         optimizers = "optimizers=[agnet,local_search,random_search]"
         self.command("search.compare", "experiment=bundled_pareto", optimizers, *plain, f"out={folder}")
         return {path.name: _csv(path) for path in sorted(folder.glob("*.csv"))}

@@ -1,6 +1,6 @@
 """How the robustness table is made: networks, training, attacks, production. ``evaluate`` attacks any classifier."""
 
 from evaluation.attacks.evaluate import evaluate
-from evaluation.attacks.outcome import Evaluation, Outcome
+from evaluation.attacks.outcome import AttackOutcome, Evaluation
 
-__all__ = ["Evaluation", "Outcome", "evaluate"]
+__all__ = ["AttackOutcome", "Evaluation", "evaluate"]

@@ -142,7 +142,7 @@ def _identity(model: str, images: Tensor, labels: Tensor) -> str:
     return sha.hexdigest()
 
 
-main = command(hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="classifier"), run)
+main = command(hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="attack"), run)
 
 if __name__ == "__main__":
     main()

@@ -88,7 +88,7 @@ def run(cfg: DictConfig) -> None:
             protocol,
             chosen,
             out,
-            engine=instantiate(cfg.engine, _convert_="all"),
+            executor=instantiate(cfg.executor, _convert_="all"),
             seeds=seeds,
             catalogue=catalogue,
             source=FromConfig(json.dumps(plain)),
@@ -128,7 +128,7 @@ def run(cfg: DictConfig) -> None:
         raise AGNetError(f"the table lacks architectures: {failed}")
 
 
-main = command(hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="evaluate"), run)
+main = command(hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="run"), run)
 
 if __name__ == "__main__":
     main()

@@ -76,7 +76,7 @@ def _train(cfg: DictConfig, architecture: str, out: Path, process: Process) -> N
     classes = {"num_classes": stream.num_classes, "in_channels": stream.in_channels}
     shape: DARTSShape = instantiate(cfg.network, **classes)
     shape = DARTSShape(**{**asdict(shape), "mean": mean, "std": std})
-    recipe: FinalRecipe = instantiate(cfg.training)
+    recipe: FinalRecipe = instantiate(cfg.recipe)
     settings = {
         "architecture": architecture,
         "shape": asdict(shape),

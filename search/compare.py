@@ -15,13 +15,13 @@ from tqdm import tqdm
 
 from agnet.errors import ConfigurationError
 from agnet.runtime.command import command
-from agnet.runtime.executors import AbstractEngine
+from agnet.runtime.executors import AbstractExecutor
 from agnet.runtime.files import locked, write_text
 from agnet.runtime.paths import CONF_DIR, git_revision
 from search.comparison.figures import plot_problem
 from search.comparison.overview import overview_table
-from search.comparison.plan import Cell, Plan, make_plan, slug
-from search.comparison.records import Problem, Record, read_records
+from search.comparison.plan import Plan, PlannedRun, make_plan, slug
+from search.comparison.records import Problem, RunRecord, read_records
 from search.comparison.tables import problem_table, query_rows, run_rows, to_csv, truth_line
 from search.comparison.work import EndedRun, failure, run_cell
 from search.document import insert
@@ -33,7 +33,7 @@ RUNS_CSV, QUERIES_CSV, REPORT, FAILURES = "runs.csv", "queries.csv", "report.md"
 
 def compare(
     plan: Plan,
-    engine: AbstractEngine,
+    executor: AbstractExecutor,
     *,
     out: Path,
     at: Sequence[int] | None = None,
@@ -48,7 +48,7 @@ def compare(
 
     Args:
         plan: what to run.
-        engine: who runs it.
+        executor: who runs it.
         out: folder of the comparison.
         at: numbers of queries to compare at; None for each problem's budget.
         baseline: the optimizer that the others are tested against; None for the first.
@@ -72,7 +72,7 @@ def compare(
     with locked(out):
         todo = [cell for cell in plan.cells if force or not _finished(cell)]
         begin = time.perf_counter()
-        ended = _work(todo, engine, out, force=force, progress=progress)
+        ended = _work(todo, executor, out, force=force, progress=progress)
         elapsed = time.perf_counter() - begin
         failures = [run for run in ended if run.error is not None]
         records = read_records(plan.cells, problems)
@@ -97,11 +97,13 @@ def compare(
     return overview if brief and overview else tables, failures
 
 
-def _work(todo: Sequence[Cell], engine: AbstractEngine, out: Path, *, force: bool, progress: bool) -> list[EndedRun]:
-    cells = [Cell(c.problem, c.optimizer, c.seed, {**c.config, "force": force}, c.folder) for c in todo]
+def _work(
+    todo: Sequence[PlannedRun], executor: AbstractExecutor, out: Path, *, force: bool, progress: bool
+) -> list[EndedRun]:
+    cells = [PlannedRun(c.problem, c.optimizer, c.seed, {**c.config, "force": force}, c.folder) for c in todo]
     ended = []
     with tqdm(total=len(cells), desc="compare", unit="run", disable=None if progress else True) as bar:
-        for run in engine.run(run_cell, cells, out=out) if cells else ():
+        for run in executor.run(run_cell, cells, out=out) if cells else ():
             ended.append(run)
             if run.error is not None:
                 bar.write(f"failed: {run.task}: {failure(run)}", file=sys.stderr)
@@ -126,7 +128,7 @@ def _checkpoints(at: Sequence[int] | None, problem: Problem) -> list[int]:
     return sorted({n for n in at if n <= problem.budget}) or [problem.budget]
 
 
-def _finished(cell: Cell) -> bool:
+def _finished(cell: PlannedRun) -> bool:
     """Whether a run lies there; another one in its place is refused."""
     directory = RunDirectory(cell.folder)
     if not directory.config.exists():
@@ -140,7 +142,7 @@ def _finished(cell: Cell) -> bool:
 
 def _section(
     problem: Problem,
-    records: Sequence[Record],
+    records: Sequence[RunRecord],
     optimizers: Sequence[str],
     at: Sequence[int],
     **choices: Any,
@@ -151,7 +153,7 @@ def _section(
     return f"**{problem.label}**: {problem.describe()}. {truth_line(problem)}\n\n{table}"
 
 
-def _cost(plan: Plan, records: Sequence[Record], ended: Sequence[EndedRun], elapsed: float) -> str:
+def _cost(plan: Plan, records: Sequence[RunRecord], ended: Sequence[EndedRun], elapsed: float) -> str:
     """Finished runs and what this call spent, inside and outside the optimizers."""
     text = f"{len(records)} of {len(plan.cells)} runs are finished."
     done = {run.task.folder: run.seconds for run in ended if run.error is None}
@@ -177,7 +179,7 @@ def run(cfg: DictConfig) -> None:
     hydra_config = HydraConfig.get()
     experiment = hydra_config.runtime.choices.get("experiment")
     name = experiment or hydra_config.runtime.choices["space"]
-    keys = OmegaConf.to_container(OmegaConf.create({key: cfg[key] for key in COMPARISON_KEYS if key != "engine"}))
+    keys = OmegaConf.to_container(OmegaConf.create({key: cfg[key] for key in COMPARISON_KEYS if key != "executor"}))
     assert isinstance(keys, dict)
     settings = {str(key): value for key, value in keys.items()}
     out = Path(cfg.out)
@@ -185,7 +187,7 @@ def run(cfg: DictConfig) -> None:
     said = shlex.join(["python", "-m", "search.compare", *sys.argv[1:]])
     tables, failures = compare(
         plan,
-        instantiate(cfg.engine, _convert_="all"),
+        instantiate(cfg.executor, _convert_="all"),
         out=out,
         at=settings["at"],
         baseline=settings["baseline"],

@@ -1,4 +1,4 @@
-"""``python -m search.import_table kind=nats_bench path=FOLDER out=table.parquet``: official files into a table."""
+"""``python -m search.import_table importer=nats_bench path=FOLDER out=table.parquet``: official files into a table."""
 
 import shlex
 import sys
@@ -20,7 +20,7 @@ from search.importers.base import Importer
 def run(cfg: DictConfig) -> None:
     """Read what the benchmark's authors published, write one table and say what is in it."""
     check_arguments(OmegaConf.to_container(cfg, resolve=True))
-    importer: Importer = instantiate(cfg.kind)
+    importer: Importer = instantiate(cfg.importer)
     path, out = Path(str(cfg.path)), Path(str(cfg.out))
     if not path.exists():
         raise TableError(f"path={path} does not exist; docs/import.md says which file or folder it is")

@@ -317,12 +317,12 @@ def _afterwards(result: Mapping[str, Any], history: History) -> list[dict[str, f
     optimum = result.get("exact", {}).get("optimum", {})
     if not shares and not optimum:
         return []
-    best, course = BestSoFar(history.goal), []
+    best, trajectory = BestSoFar(history.goal), []
     for index, (query, feasible) in enumerate(zip(history.queries, history.feasible, strict=True)):
         best.add(query, feasible=feasible)
         values = {f"regret/{column}": abs(optimum[column] - value) for column, value in best.values.items() if optimum}
-        course.append(values | ({"hypervolume_share": shares[index]} if shares else {}))
-    return course
+        trajectory.append(values | ({"hypervolume_share": shares[index]} if shares else {}))
+    return trajectory
 
 
 def _summary(result: Mapping[str, Any]) -> dict[str, Any]:

@@ -105,11 +105,11 @@ def run_search(
     disable = None if progress else True  # None: off when not a terminal
     with tqdm(total=budget, initial=len(history), desc="search", unit="query", disable=disable) as bar:
         while len(history) < budget:
-            wanted = min(batch if history.queries else initial, budget - len(history))
+            num_requested = min(batch if history.queries else initial, budget - len(history))
             begin = time.perf_counter()
-            proposed = optimizer.ask(wanted)
+            proposed = optimizer.ask(num_requested)
             thinking = time.perf_counter() - begin
-            _check_proposals(proposed, wanted, history, space)
+            _check_proposals(proposed, num_requested, history, space)
             if not proposed:
                 break
             diagnostics = dict(optimizer.diagnostics())
@@ -185,19 +185,19 @@ def _named(goal: Goal, measured: Float[Tensor, "n columns"]) -> list[dict[str, f
     return [dict(zip(goal.columns, row, strict=True)) for row in measured.tolist()]
 
 
-def _check_proposals(proposed: Sequence[str], wanted: int, history: History, space: AbstractSpace) -> None:
+def _check_proposals(proposed: Sequence[str], num_requested: int, history: History, space: AbstractSpace) -> None:
     """Hold an optimizer to its contract; only distinct, new and valid architectures are evaluated."""
     repeated = sorted({a for a in proposed if a in history or proposed.count(a) > 1})
     if repeated:
         raise RuntimeError(f"the optimizer proposed {repeated[0]!r} again; every proposal must be new")
-    if len(proposed) > wanted:
-        raise RuntimeError(f"the optimizer proposed {len(proposed)} architectures where {wanted} were asked for")
+    if len(proposed) > num_requested:
+        raise RuntimeError(f"the optimizer proposed {len(proposed)} architectures where {num_requested} were asked for")
     try:
         space.encode(proposed)
     except InvalidArchitecture as error:
         raise RuntimeError(f"the optimizer proposed what is not in the space: {error}") from None
-    if len(proposed) < wanted and space.size is not None and len(history) + len(proposed) < space.size:
+    if len(proposed) < num_requested and space.size is not None and len(history) + len(proposed) < space.size:
         raise RuntimeError(
-            f"the optimizer proposed {len(proposed)} architectures where {wanted} were asked for, although only "
+            f"the optimizer proposed {len(proposed)} architectures where {num_requested} were asked for, although only "
             f"{len(history)} of {space.size} are known"
         )

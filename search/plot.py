@@ -1,4 +1,4 @@
-"""The course of a search as a figure."""
+"""The trajectory of a search as a figure."""
 
 import math
 from pathlib import Path

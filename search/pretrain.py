@@ -22,7 +22,7 @@ from agnet.runtime.command import command
 from agnet.runtime.paths import CONF_DIR, git_revision
 from agnet.spaces import AbstractSpace
 
-DEFAULT_PAIRING = "address"
+DEFAULT_PAIRING = "whitened"
 """Of ``conf/pretrain.yaml``; files of the other pairings carry their names."""
 
 

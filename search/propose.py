@@ -86,7 +86,7 @@ def _wanted(goal: Goal, want: Any) -> Goal:
 
 def _expected(search: LatentSearch, goal: Goal, outcomes: Any, n: int) -> list[dict[str, Any]]:
     """One row for each cell: for every objective and limited column what is expected, give or take."""
-    found = search.imagine(n, outcomes)
+    found = search.suggest(n, outcomes)
     values, rows = goal.natural(found.values), []
     for i, architecture in enumerate(found.architectures):
         row: dict[str, Any] = {"rank": i + 1, "architecture": architecture, "probability": float(found.probability[i])}

@@ -8,7 +8,7 @@ from typing import Any
 from agnet.runtime.files import write_text
 from agnet.tables.objective import LEARNED
 from search.columns import quantity
-from search.exact import Exact
+from search.ground_truth import GroundTruth
 from search.history import History, Query
 from search.selections import best_under, select
 
@@ -26,7 +26,7 @@ def make_result(
     report: Reading,
     pretrained: Mapping[str, Any],
     protocol: str = LEARNED,
-    exact: Exact | None = None,
+    exact: GroundTruth | None = None,
     under: Mapping[str, Sequence[float]] | None = None,
 ) -> dict[str, Any]:
     """The content of ``result.json``. Here, and nowhere else, a report is read.
@@ -89,7 +89,7 @@ def make_result(
         chosen = select(history)
         result["selections"] = {name: entry(query) for name, query in chosen.items()}
         if exact is not None and exact.attainable:
-            result["hypervolume"] = exact.course(history)
+            result["hypervolume"] = exact.trajectory(history)
     if under:
         result["under"] = [
             {"column": column, "max": bound, "best": None if query is None else entry(query)}

@@ -24,7 +24,7 @@ from agnet.runtime.paths import CONF_DIR, ROOT
 from agnet.spaces import AbstractSpace, Subspace
 from agnet.tables.objective import LEARNED, Goal, Objective
 from search.correlation import free_truth
-from search.exact import Exact
+from search.ground_truth import GroundTruth
 from search.loggers import AbstractLogger, HistoryObserver
 from search.loop import SearchObjective, check_schedule, run_search
 from search.plot import plot_history
@@ -93,7 +93,7 @@ def execute(cfg: DictConfig, *, optimizer_name: str, run_directory: Path) -> dic
                 report=report,
                 pretrained=optimizer.provenance(),
                 protocol=objective.protocol if isinstance(objective, Objective) else LEARNED,
-                exact=Exact(objective) if isinstance(objective, Objective) else None,
+                exact=GroundTruth(objective) if isinstance(objective, Objective) else None,
                 under=under,
             )
             write_result(directory.result, result)

@@ -31,7 +31,7 @@ COMPARISON_KEYS = frozenset(
         "into",
         "mark",
         "out",
-        "engine",
+        "executor",
     }
 )
 """Keys of ``conf/compare.yaml``; an experiment may hold some of them, a single run has no use for them."""
@@ -100,7 +100,7 @@ class RunDirectory:
 
     @property
     def plot(self) -> Path:
-        """The incumbent's course."""
+        """The incumbent's trajectory."""
         return self.path / PLOT_FILE
 
     @property

@@ -14,7 +14,7 @@ from hydra import compose, initialize_config_dir
 from agnet.runtime.paths import CHECKPOINT_DIR, CONF_DIR, ROOT
 from agnet.spaces import NASBench201
 from agnet.tables.table import read_table
-from evaluation.production import Record, UnitEvaluator
+from evaluation.production import UnitEvaluator, UnitRecord
 from evaluation.production.merge import representatives
 from evaluation.run import build_protocol
 from search.history import read_queries
@@ -69,7 +69,7 @@ def test_the_bundled_table_can_be_made_again() -> None:
     with initialize_config_dir(version_base="1.3", config_dir=str(CONF_DIR)):
         cfg = compose("evaluate", overrides=["experiment=digits", "out=unused"])
     group = representatives(NASBench201())[: cfg.group_size]
-    records = [r for r in UnitEvaluator(build_protocol(cfg))(group, group, 0) if isinstance(r, Record)]
+    records = [r for r in UnitEvaluator(build_protocol(cfg))(group, group, 0) if isinstance(r, UnitRecord)]
     path = CHECKPOINT_DIR / "nasbench201_digits.parquet"
     columns = [
         c for c in pq.read_schema(path).names if c.startswith(("digits_v", "digits_t")) and c in records[0].columns

@@ -17,7 +17,7 @@ from torch import Tensor
 from agnet.errors import ConfigurationError
 from agnet.multiobjective.scalarization import chebyshev, draw_weights
 from agnet.surrogates import Posterior
-from agnet.surrogates.outcome_transform import Targets
+from agnet.surrogates.outcome_transform import OutcomeTransform
 
 SAMPLES = 64
 """Draws for the expected improvement of several objectives."""
@@ -34,33 +34,33 @@ class Criterion:
     """What one member of a batch is chosen by: one number for every candidate's objectives, to be maximised.
 
     Attributes:
-        targets: what is known.
+        transform: what is known.
         weights: of the objectives.
         member: number of the pick, from anywhere.
         chosen: rows that the batch has already.
     """
 
-    targets: Targets
+    transform: OutcomeTransform
     weights: Float[Tensor, " objectives"]
     member: int = 0
     chosen: Sequence[int] = ()
 
-    def __call__(self, latent: Float[Tensor, "*rows objectives"]) -> Float[Tensor, "*rows"]:
-        """One objective as it is on the latent scale; of several the Chebyshev value in their range so far."""
-        if latent.shape[-1] == 1:
-            return latent[..., 0]
-        low, high = self.targets.span
-        values = self.targets.values(latent)
+    def __call__(self, transformed: Float[Tensor, "*rows objectives"]) -> Float[Tensor, "*rows"]:
+        """One objective as it is on the transformed scale; of several the Chebyshev value in their range so far."""
+        if transformed.shape[-1] == 1:
+            return transformed[..., 0]
+        low, high = self.transform.span
+        values = self.transform.values(transformed)
         flat = chebyshev(values.flatten(0, -2), self.weights[None], low=low, high=high)
         return flat[:, 0].reshape(values.shape[:-1])
 
     @property
     def best(self) -> float | None:
         """Highest value among what is known to keep all limits; None where nothing does."""
-        feasible = self.targets.feasible
+        feasible = self.transform.feasible
         if not bool(feasible.any()):
             return None
-        return float(self(self.targets.latent[feasible, : self.targets.num_objectives]).max())
+        return float(self(self.transform.transformed[feasible, : self.transform.num_objectives]).max())
 
 
 class AbstractAcquisition(abc.ABC):
@@ -71,7 +71,7 @@ class AbstractAcquisition(abc.ABC):
         posterior: Posterior,
         n: int,
         *,
-        targets: Targets,
+        transform: OutcomeTransform,
         rng: torch.Generator,
         groups: Int[Tensor, " candidates"] | None = None,
     ) -> list[int]:
@@ -80,16 +80,16 @@ class AbstractAcquisition(abc.ABC):
         Args:
             posterior: of the candidates; changed by what is chosen.
             n: how many.
-            targets: what the model was fitted to.
+            transform: what the model was fitted to.
             rng: source of the draws.
             groups: of alike candidates; a second of a group is chosen only when all groups have had their turn.
         """
         groups = torch.arange(len(posterior.mean)) if groups is None else groups
         waiting = torch.zeros(len(groups), dtype=torch.bool)
         chosen: list[int] = []
-        weightings = draw_weights(min(n, len(posterior.mean)), targets.num_objectives, rng=rng)
+        weightings = draw_weights(min(n, len(posterior.mean)), transform.num_objectives, rng=rng)
         for member, weights in enumerate(weightings, start=self.first(rng)):
-            scores = self.scores(posterior, Criterion(targets, weights, member, chosen), rng=rng).clone()
+            scores = self.scores(posterior, Criterion(transform, weights, member, chosen), rng=rng).clone()
             scores[chosen] = -torch.inf
             if not bool(waiting.all()):
                 scores[waiting] = -torch.inf
@@ -123,8 +123,8 @@ class ExpectedImprovement(AbstractAcquisition):
         self, posterior: Posterior, criterion: Criterion, *, rng: torch.Generator
     ) -> Float[Tensor, " candidates"]:
         """In closed form for one objective; for several by sampling, for the most promising candidates."""
-        objectives = criterion.targets.num_objectives
-        scores, best = log_feasibility(posterior, criterion.targets), criterion.best
+        objectives = criterion.transform.num_objectives
+        scores, best = log_feasibility(posterior, criterion.transform), criterion.best
         if best is None:
             return scores
         mean, std = posterior.mean[:, :objectives], posterior.std[:, :objectives]
@@ -174,12 +174,12 @@ class UpperConfidenceBound(AbstractAcquisition):
         self, posterior: Posterior, criterion: Criterion, *, rng: torch.Generator
     ) -> Float[Tensor, " candidates"]:
         """Without limits the bound itself."""
-        objectives = criterion.targets.num_objectives
+        objectives = criterion.transform.num_objectives
         mean, std = posterior.mean[:, :objectives], posterior.std[:, :objectives]
         bound = criterion(mean + self.beta(criterion) * std)
-        if not criterion.targets.limited:
+        if not criterion.transform.limited:
             return bound
-        likely, best = log_feasibility(posterior, criterion.targets), criterion.best
+        likely, best = log_feasibility(posterior, criterion.transform), criterion.best
         if best is None:
             return likely
         unit = (criterion(mean + std) - criterion(mean)).mean().clamp(min=1e-9)
@@ -201,7 +201,7 @@ class ThompsonSampling(AbstractAcquisition):
         return _feasible_first(posterior.mean + posterior.std * noise, criterion)
 
 
-class Chance(AbstractAcquisition):
+class RandomAcquisition(AbstractAcquisition):
     """Uniform draws, whatever the model thinks: the ablation that a model has to beat. It has no gradient."""
 
     def scores(
@@ -237,15 +237,17 @@ def log_expected_improvement(gain: Float[Tensor, " n"], std: Float[Tensor, " n"]
     return std.log() + torch.where(z < -5, far, direct)
 
 
-def log_feasibility(posterior: Posterior, targets: Targets) -> Float[Tensor, " candidates"]:
+def log_feasibility(posterior: Posterior, transform: OutcomeTransform) -> Float[Tensor, " candidates"]:
     """Logarithm of the probability that a candidate keeps every limit, taken as independent; 0 without limits."""
-    slack = slice(targets.num_objectives, None)
-    z = (posterior.mean[:, slack].double() - targets.thresholds) / posterior.std[:, slack].double()
+    slack = slice(transform.num_objectives, None)
+    z = (posterior.mean[:, slack].double() - transform.thresholds) / posterior.std[:, slack].double()
     return torch.special.log_ndtr(z).sum(dim=1)
 
 
-def _feasible_first(latent: Float[Tensor, "candidates outputs"], criterion: Criterion) -> Float[Tensor, " candidates"]:
-    objectives = criterion.targets.num_objectives
-    values = criterion(latent[:, :objectives]).double()
-    missed = (criterion.targets.thresholds - latent[:, objectives:]).clamp(min=0).sum(dim=1).double()
+def _feasible_first(
+    transformed: Float[Tensor, "candidates outputs"], criterion: Criterion
+) -> Float[Tensor, " candidates"]:
+    objectives = criterion.transform.num_objectives
+    values = criterion(transformed[:, :objectives]).double()
+    missed = (criterion.transform.thresholds - transformed[:, objectives:]).clamp(min=0).sum(dim=1).double()
     return torch.where(missed > 0, values.min() - 1 - missed, values)

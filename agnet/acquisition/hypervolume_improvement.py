@@ -41,7 +41,7 @@ class OptimisticHypervolume(UpperConfidenceBound):
 
     def beta(self, criterion: Criterion) -> float:
         """The optimism of a pick."""
-        several = criterion.targets.num_objectives > 1
+        several = criterion.transform.num_objectives > 1
         return self._front.beta(criterion) if several else super().beta(criterion)
 
     def first(self, rng: torch.Generator) -> int:
@@ -52,24 +52,24 @@ class OptimisticHypervolume(UpperConfidenceBound):
         self, posterior: Posterior, criterion: Criterion, *, rng: torch.Generator
     ) -> Float[Tensor, " candidates"]:
         """Logarithm of the hypervolume; differentiable with two objectives, by the Chebyshev value with more."""
-        targets = criterion.targets
-        if targets.num_objectives == 1 or criterion.best is None:
+        transform = criterion.transform
+        if transform.num_objectives == 1 or criterion.best is None:
             return super().scores(posterior, criterion, rng=rng)
-        objectives = slice(0, targets.num_objectives)
-        latent = posterior.mean[:, objectives] + self.beta(criterion) * posterior.std[:, objectives]
-        known = targets.outcomes[targets.feasible].values
-        low, high = targets.span
+        objectives = slice(0, transform.num_objectives)
+        transformed = posterior.mean[:, objectives] + self.beta(criterion) * posterior.std[:, objectives]
+        known = transform.outcomes[transform.feasible].values
+        low, high = transform.span
 
         def scaled(values: Float[Tensor, "n objectives"]) -> Float[Tensor, "n objectives"]:
             return (values - low) / (high - low)
 
-        chosen = targets.values(posterior.mean[list(criterion.chosen)][:, objectives])
+        chosen = transform.values(posterior.mean[list(criterion.chosen)][:, objectives])
         front = scaled(torch.cat([known, chosen.detach().to(known)]))
         front = front[front_index(front) == 0]
-        hoped = scaled(targets.values(latent))
-        merit = criterion(latent)
+        hoped = scaled(transform.values(transformed))
+        merit = criterion(transformed)
         added = improvement(hoped, front, merit, reference=-MARGIN)
-        return log_feasibility(posterior, targets) + torch.log(added + FAINT * torch.exp(merit))
+        return log_feasibility(posterior, transform) + torch.log(added + FAINT * torch.exp(merit))
 
 
 def improvement(

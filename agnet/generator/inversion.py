@@ -38,7 +38,7 @@ def invert(
         step_size: of Adam.
     """
     if not len(graphs):
-        return torch.zeros(0, model.latent)
+        return torch.zeros(0, model.latent_size)
     if start is None:
         z = model.prior(draws, rng=rng)
         start = z[log_likelihood(decode(model, z), graphs).argmax(dim=0)]

@@ -26,7 +26,7 @@ class JointGenerator(AbstractGenerator):
 
     Example:
         >>> joint = JointGenerator(GraphGenerator(5, 4), [(0, 1, 2, 5), (0, 3, 4, 5)])
-        >>> [tuple(scores.shape) for scores in joint(joint.prior(2, generator=torch.Generator()))]
+        >>> [tuple(scores.shape) for scores in joint(joint.prior(2, rng=torch.Generator()))]
         [(2, 6, 5), (2, 15)]
     """
 
@@ -35,7 +35,7 @@ class JointGenerator(AbstractGenerator):
 
     def __init__(self, part: GraphGenerator, nodes: Sequence[Sequence[int]]) -> None:
         super().__init__()
-        self.num_types, self.latent = part.num_types, part.latent * len(nodes)
+        self.num_types, self.latent_size = part.num_types, part.latent_size * len(nodes)
         self.parts = nn.ModuleList(copy.deepcopy(part) for _ in nodes)
         node_places: dict[int, int] = {}
         slot_places: dict[tuple[int, int], int] = {}

@@ -49,7 +49,7 @@ class AbstractGenerator(nn.Module, abc.ABC):
 
     num_types: int
     """Size ``K`` of the node vocabulary."""
-    latent: int
+    latent_size: int
     """Size of the latent vector."""
 
     @property
@@ -59,7 +59,7 @@ class AbstractGenerator(nn.Module, abc.ABC):
 
     def prior(self, n: int, *, rng: torch.Generator) -> Float[Tensor, "n latent"]:
         """Latent vectors from the standard normal the generator was trained with."""
-        return torch.randn(n, self.latent, generator=rng).to(self.device)
+        return torch.randn(n, self.latent_size, generator=rng).to(self.device)
 
     @abc.abstractmethod
     def forward(self, z: Float[Tensor, "batch latent"]) -> Decoded:
@@ -181,23 +181,23 @@ class GraphGenerator(AbstractGenerator):
         ConfigurationError: if ``state`` is odd or a size is too small.
     """
 
-    def __init__(self, num_types: int, max_nodes: int, state: int = 32, latent: int = 32, layers: int = 2) -> None:
+    def __init__(self, num_types: int, max_nodes: int, state: int = 32, latent_size: int = 32, layers: int = 2) -> None:
         super().__init__()
-        if state % 2 or min(state, latent, layers) < 1 or num_types < 3 or max_nodes < 3:
+        if state % 2 or min(state, latent_size, layers) < 1 or num_types < 3 or max_nodes < 3:
             raise ConfigurationError(
-                f"state must be even and all sizes positive, with at least 3 types and nodes; got {state=}, {latent=}, "
-                f"{layers=}, {num_types=}, {max_nodes=}"
+                f"state must be even and all sizes positive, with at least 3 types and nodes; got {state=}, "
+                f"{latent_size=}, {layers=}, {num_types=}, {max_nodes=}"
             )
-        self.num_types, self.max_nodes, self.state, self.latent = num_types, max_nodes, state, latent
+        self.num_types, self.max_nodes, self.state, self.latent_size = num_types, max_nodes, state, latent_size
         self.embedding = Perceptron(num_types, state, state)
-        self.start = Perceptron(state + latent, 2 * state, state)
-        self.init_node = Perceptron(state + 2 * latent, 2 * state, state)
-        self.add_node = Perceptron(2 * latent, state, num_types)
-        self.add_edge = Perceptron(2 * state + 2 * latent, 2 * state, 1)
+        self.start = Perceptron(state + latent_size, 2 * state, state)
+        self.init_node = Perceptron(state + 2 * latent_size, 2 * state, state)
+        self.add_node = Perceptron(2 * latent_size, state, num_types)
+        self.add_edge = Perceptron(2 * state + 2 * latent_size, 2 * state, 1)
         self.propagations = nn.ModuleList(Propagation(state) for _ in range(layers))
         # two gated read-outs: one for the new node's type and edges, one for its initial state
-        self.readout, self.readout_gate = nn.Linear(state, latent), nn.Linear(state, 1)
-        self.init_readout, self.init_readout_gate = nn.Linear(state, latent), nn.Linear(state, 1)
+        self.readout, self.readout_gate = nn.Linear(state, latent_size), nn.Linear(state, 1)
+        self.init_readout, self.init_readout_gate = nn.Linear(state, latent_size), nn.Linear(state, 1)
 
     def settings(self) -> dict[str, int]:
         """Arguments that build a generator of this shape."""
@@ -205,7 +205,7 @@ class GraphGenerator(AbstractGenerator):
             "num_types": self.num_types,
             "max_nodes": self.max_nodes,
             "state": self.state,
-            "latent": self.latent,
+            "latent_size": self.latent_size,
             "layers": len(self.propagations),
         }
 
@@ -221,9 +221,13 @@ class GraphGenerator(AbstractGenerator):
         read_bias = torch.cat([m.bias for m in readouts])
         # first layers are split by input, so that what is linear in z is computed once and not at every step
         add_node, init_node, add_edge = self.add_node.first, self.init_node.first, self.add_edge.first
-        type_from_graph, type_from_z = add_node.weight.split([self.latent, self.latent], dim=1)
-        init_from_node, init_from_graph, init_from_z = init_node.weight.split([d, self.latent, self.latent], dim=1)
-        edge_from_old, edge_from_new, edge_from_z = add_edge.weight.split([d, d + self.latent, self.latent], dim=1)
+        type_from_graph, type_from_z = add_node.weight.split([self.latent_size, self.latent_size], dim=1)
+        init_from_node, init_from_graph, init_from_z = init_node.weight.split(
+            [d, self.latent_size, self.latent_size], dim=1
+        )
+        edge_from_old, edge_from_new, edge_from_z = add_edge.weight.split(
+            [d, d + self.latent_size, self.latent_size], dim=1
+        )
         z_for_type = F.linear(z, type_from_z, add_node.bias)
         z_for_init = F.linear(z, init_from_z, init_node.bias)
         z_for_edge = F.linear(z, edge_from_z, add_edge.bias)
@@ -239,7 +243,7 @@ class GraphGenerator(AbstractGenerator):
 
         for t in range(1, self.max_nodes):
             if t == 1:
-                ungated = F.linear(states[:, 0], read_weight, read_bias)[:, : 2 * self.latent]
+                ungated = F.linear(states[:, 0], read_weight, read_bias)[:, : 2 * self.latent_size]
                 graph, graph_init = ungated.chunk(2, dim=1)
             else:
                 into = adjacency[:, :t, :t]
@@ -249,8 +253,8 @@ class GraphGenerator(AbstractGenerator):
                 for weights in layers:
                     halves = propagate(halves, both, degrees, weights)
                 states = torch.cat([halves[0], halves[1]], dim=2)
-                values, gates = F.linear(states, read_weight, read_bias).split([2 * self.latent, 2], dim=2)
-                gated = values.unflatten(2, (2, self.latent)) * gates.sigmoid().unsqueeze(3)
+                values, gates = F.linear(states, read_weight, read_bias).split([2 * self.latent_size, 2], dim=2)
+                gated = values.unflatten(2, (2, self.latent_size)) * gates.sigmoid().unsqueeze(3)
                 graph, graph_init = gated.sum(dim=1).unbind(1)
             types = self.add_node.finish(F.linear(graph, type_from_graph) + z_for_type)
             embedded = F.linear(self.embedding(types), init_from_node)

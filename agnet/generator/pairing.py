@@ -22,7 +22,7 @@ from agnet.spaces.base import AbstractSpace
 from agnet.spaces.graphs import Graphs
 
 REFERENCE = 10_000
-"""Cells from which :class:`Address` learns a space's directions."""
+"""Cells from which :class:`WhitenedProjection` learns a space's directions."""
 
 FLAT = 1e-3
 """Spread below which a direction of a space counts as constant."""
@@ -34,15 +34,15 @@ class AbstractPairing(abc.ABC):
     name: ClassVar[str]
     """Of its file in ``conf/pairing``, and in the names of generators pretrained with it."""
 
-    def prepare(self, space: AbstractSpace, latent: int, *, rng: torch.Generator) -> None:
+    def prepare(self, space: AbstractSpace, latent_size: int, *, rng: torch.Generator) -> None:
         """Get to know a space before the first step.
 
         Args:
             space: where the targets come from.
-            latent: size of the latent vectors.
+            latent_size: size of the latent vectors.
             rng: source of the draws.
         """
-        del space, latent, rng
+        del space, latent_size, rng
 
     @abc.abstractmethod
     def __call__(
@@ -117,7 +117,7 @@ class OptimalTransport(AbstractPairing):
         return z[torch.from_numpy(columns)]
 
 
-class Address(AbstractPairing):
+class WhitenedProjection(AbstractPairing):
     r"""A fixed place for every graph, and noise around it.
 
     A graph's node types and edges are whitened over the space, along the directions in which graphs differ most, and
@@ -130,34 +130,38 @@ class Address(AbstractPairing):
     table of them: it serves spaces of any size.
 
     Args:
-        least: smallest share of noise, in [0, 1].
-        most: largest share of noise.
+        min_noise: smallest share of noise, in [0, 1].
+        max_noise: largest share of noise.
 
     Raises:
         ConfigurationError: if the two are no range within [0, 1].
     """
 
-    name = "address"
+    name = "whitened"
 
-    def __init__(self, least: float = 0.2, most: float = 0.6) -> None:
-        if not 0 <= least <= most <= 1:
-            raise ConfigurationError(f"pairing needs 0 <= least <= most <= 1, got least={least}, most={most}")
-        self.least, self.most = least, most
+    def __init__(self, min_noise: float = 0.2, max_noise: float = 0.6) -> None:
+        if not 0 <= min_noise <= max_noise <= 1:
+            raise ConfigurationError(
+                f"pairing needs 0 <= min_noise <= max_noise <= 1, got min_noise={min_noise}, max_noise={max_noise}"
+            )
+        self.min_noise, self.max_noise = min_noise, max_noise
         self._center: Tensor | None = None
         self._directions: Tensor | None = None
 
-    def prepare(self, space: AbstractSpace, latent: int, *, rng: torch.Generator) -> None:
-        """Whiten the space's flattened graphs along the ``latent`` directions in which they differ most, at most."""
+    def prepare(self, space: AbstractSpace, latent_size: int, *, rng: torch.Generator) -> None:
+        """Whiten the space's flattened graphs along at most ``latent_size`` directions, those in which they differ
+        most.
+        """
         flat = self._drawn(space, rng)
         center = flat.mean(dim=0)
         _, scale, components = torch.linalg.svd(flat - center, full_matrices=False)
         spread = scale / math.sqrt(len(flat))
         varying = int((spread > FLAT).sum())
-        rank = min(varying, latent)
+        rank = min(varying, latent_size)
         if rank < varying:  # directions that are chosen for their spread look wider than they are: measure it again
             spread = ((self._drawn(space, rng) - center) @ components.T).std(dim=0, correction=0)
         whitening = components[:rank].T / spread[:rank]
-        random = torch.randn(latent, rank, generator=rng, dtype=torch.float64)
+        random = torch.randn(latent_size, rank, generator=rng, dtype=torch.float64)
         self._center = center.float()
         self._directions = (whitening @ torch.linalg.qr(random).Q.T).float()
 
@@ -176,6 +180,6 @@ class Address(AbstractPairing):
         self, model: AbstractGenerator, graphs: Graphs, *, rng: torch.Generator
     ) -> Float[Tensor, "batch latent"]:
         """Addresses and noise."""
-        share = self.least + (self.most - self.least) * torch.rand(len(graphs), 1, generator=rng)
+        share = self.min_noise + (self.max_noise - self.min_noise) * torch.rand(len(graphs), 1, generator=rng)
         place = self.addresses(graphs, model.num_types)
         return (1 - share.square()).sqrt() * place + share * model.prior(len(graphs), rng=rng)

@@ -33,8 +33,8 @@ class Schedule:
         batch_size: target graphs per step.
         learning_rate: of Adam, annealed to zero by a cosine.
         betas: of Adam; the paper has (0.5, 0.999).
-        own: share of a batch that is fitted to what draws from the prior decode to already, mended by the space: fills
-            the prior with cells where a space has graphs that are none.
+        own: share of a batch that is fitted to what draws from the prior decode to already, repaired by the space:
+            fills the prior with cells where a space has graphs that are none.
     """
 
     steps: int = 1500
@@ -75,7 +75,7 @@ def pretrain(
     optimizer = Adam(
         model.parameters(), lr=schedule.learning_rate, betas=(schedule.betas[0], schedule.betas[1]), fused=True
     )
-    pairing.prepare(space, model.latent, rng=rng)
+    pairing.prepare(space, model.latent_size, rng=rng)
     losses = []
     own = round(schedule.own * schedule.batch_size)
     for step in range(schedule.steps):

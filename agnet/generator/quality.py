@@ -73,7 +73,7 @@ def assess(
         * ``validity`` and ``uniqueness`` (distinct among valid) as fractions, ``distinct`` as a count, of graphs drawn
           from the scores;
         * ``likeliest_validity``, ``likeliest_distinct``: the same of the likeliest graph of every latent vector;
-        * ``mended_validity``, ``mended_distinct``: of the graphs drawn, after the space has mended what it can;
+        * ``repaired_validity``, ``repaired_distinct``: of the graphs drawn, after the space has repaired what it can;
         * ``latent_information_mean``, ``_min``, ``_max``: nats, over the nodes that vary in the space;
         * ``reconstruction``: share of random cells for which :func:`~agnet.generator.inversion.invert` finds a latent
           vector whose likeliest graph they are;
@@ -84,7 +84,7 @@ def assess(
     decoded = decode(model, model.prior(draws, rng=rng))
     drawn = sample_graphs(decoded, rng=rng)
     valid = [a for a in space.decode(drawn) if a is not None]
-    mended = [a for a in space.decode(space.mend(drawn, nodes=decoded.nodes, edges=decoded.edges)) if a is not None]
+    repaired = [a for a in space.decode(space.repair(drawn, nodes=decoded.nodes, edges=decoded.edges)) if a is not None]
     likeliest = [a for a in space.decode(likeliest_graphs(decoded)) if a is not None]
     information = latent_information(decoded.nodes)[free_nodes(space, rng=rng)]
     return {
@@ -94,8 +94,8 @@ def assess(
         "uniqueness": len(set(valid)) / max(len(valid), 1),
         "likeliest_validity": len(likeliest) / draws,
         "likeliest_distinct": len(set(likeliest)),
-        "mended_validity": len(mended) / draws,
-        "mended_distinct": len(set(mended)),
+        "repaired_validity": len(repaired) / draws,
+        "repaired_distinct": len(set(repaired)),
         "latent_information_mean": float(information.mean()),
         "latent_information_min": float(information.min()),
         "latent_information_max": float(information.max()),

@@ -51,10 +51,10 @@ def likeliest_graphs(decoded: Decoded, space: AbstractSpace | None = None) -> Gr
 
     Args:
         decoded: scores.
-        space: mends what it can; None for graphs as they are.
+        space: repairs what it can; None for graphs as they are.
     """
     graphs = _ended(decoded.nodes.argmax(dim=2), decoded.edges > 0)
-    return graphs if space is None else space.mend(graphs, nodes=decoded.nodes.detach(), edges=decoded.edges.detach())
+    return graphs if space is None else space.repair(graphs, nodes=decoded.nodes.detach(), edges=decoded.edges.detach())
 
 
 def _ended(types: Int[Tensor, "batch nodes"], edges: Bool[Tensor, "batch slots"]) -> Graphs:

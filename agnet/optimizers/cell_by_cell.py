@@ -15,7 +15,7 @@ from agnet.spaces.base import AbstractSpace
 from agnet.spaces.darts import CELLS, DARTS
 
 
-class InTurn(AbstractOptimizer):
+class CellByCell(AbstractOptimizer):
     """Searches the normal cell beside a reduction cell drawn by chance, then the reduction cell beside the best found.
 
     Source: Lukasik, Jung & Keuper, 2022, https://arxiv.org/abs/2203.08734, on NAS-Bench-301. Every cell is searched by

@@ -39,9 +39,9 @@ def check_arguments(config: Any, place: str = "") -> None:
         ConfigurationError: naming key, value and what is expected.
 
     Example:
-        >>> check_arguments({"optimizer": {"_target_": "agnet.optimizers.latent_search.proposal.Proposal", "steps":
-        "six"}}) Traceback (most recent call last):
-        agnet.errors.ConfigurationError: optimizer.steps=six should be a whole number
+        >>> check_arguments({"executor": {"_target_": "agnet.runtime.executors.LocalExecutor", "workers": "six"}})
+        Traceback (most recent call last):
+        agnet.errors.ConfigurationError: executor.workers=six should be a whole number
     """
     if isinstance(config, Mapping):
         hints = _annotations(config.get("_target_"))

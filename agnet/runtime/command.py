@@ -1,4 +1,4 @@
-"""The frame of every command: an error the user can mend becomes one line on stderr and exit status 2.
+"""The frame of every command: an error the user can put right becomes one line on stderr and exit status 2.
 
 It knows nothing of the configuration library beyond its name; a command hands in its own decorator.
 """
@@ -35,7 +35,7 @@ def command(
     Args:
         decorate: the configuration library's decorator, e.g. ``hydra.main(...)``; where it refuses a configuration it
             raises, or exits with status 1 after printing why.
-        body: takes the configuration; raises :class:`AGNetError` for input that the user can mend.
+        body: takes the configuration; raises :class:`AGNetError` for input that the user can put right.
 
     Returns:
         A function without arguments that exits 2 on bad input, 130 on Ctrl-C; defects keep their traceback.

@@ -64,7 +64,7 @@ def _nothing() -> None:
     pass
 
 
-class AbstractEngine(abc.ABC):
+class AbstractExecutor(abc.ABC):
     """Works tasks off."""
 
     @abc.abstractmethod
@@ -81,12 +81,12 @@ class AbstractEngine(abc.ABC):
         Args:
             function: does a task, in whatever process; a function of a module, or a partial of one.
             tasks: what to do; earlier ones are begun earlier.
-            out: folder for the engine's own files.
-            waiting: called now and then while nothing ends, by engines whose tasks end many at a time.
+            out: folder for the executor's own files.
+            waiting: called now and then while nothing ends, by executors whose tasks end many at a time.
         """
 
 
-class InlineEngine(AbstractEngine):
+class InlineExecutor(AbstractExecutor):
     """This process, one task after another."""
 
     def run(
@@ -97,12 +97,12 @@ class InlineEngine(AbstractEngine):
         out: Path,
         waiting: Callable[[], None] = _nothing,
     ) -> Iterator[Ended[Task, Value]]:
-        """See :class:`AbstractEngine`."""
+        """See :class:`AbstractExecutor`."""
         for task in tasks:
             yield attempt(function, task)
 
 
-class LocalEngine(AbstractEngine):
+class LocalExecutor(AbstractExecutor):
     """Processes of this machine.
 
     A process that dies takes no other task with it. Its own is tried again when all others have ended, for itself: what
@@ -117,7 +117,7 @@ class LocalEngine(AbstractEngine):
 
     def __init__(self, workers: int = 1) -> None:
         if type(workers) is not int or workers < 1:
-            raise ConfigurationError(f"engine.workers={workers} must be a whole number from 1")
+            raise ConfigurationError(f"executor.workers={workers} must be a whole number from 1")
         self.workers = workers
 
     def run(
@@ -128,7 +128,7 @@ class LocalEngine(AbstractEngine):
         out: Path,
         waiting: Callable[[], None] = _nothing,
     ) -> Iterator[Ended[Task, Value]]:
-        """See :class:`AbstractEngine`."""
+        """See :class:`AbstractExecutor`."""
         again: list[Task] = []
         for ended in _in_processes(function, tasks, self.workers):
             if not isinstance(ended.error, _Died):
@@ -228,7 +228,7 @@ def _in_processes(
             worker.stop(patience=_PATIENCE)
 
 
-class SlurmEngine(AbstractEngine):
+class SlurmExecutor(AbstractExecutor):
     """Jobs of a SLURM array, through submitit.
 
     Args:
@@ -254,7 +254,7 @@ class SlurmEngine(AbstractEngine):
         poll_seconds: float = 5.0,
     ) -> None:
         if type(tasks_per_job) is not int or tasks_per_job < 1:
-            raise ConfigurationError(f"engine.tasks_per_job={tasks_per_job} must be a whole number from 1")
+            raise ConfigurationError(f"executor.tasks_per_job={tasks_per_job} must be a whole number from 1")
         self.tasks_per_job, self.cluster, self.poll_seconds = tasks_per_job, cluster, poll_seconds
         self.parameters: dict[str, Any] = {"timeout_min": minutes, "mem_gb": memory_gb, "cpus_per_task": 1}
         self.parameters |= {"slurm_array_parallelism": parallel, "name": "agnet"}
@@ -271,11 +271,11 @@ class SlurmEngine(AbstractEngine):
         out: Path,
         waiting: Callable[[], None] = _nothing,
     ) -> Iterator[Ended[Task, Value]]:
-        """See :class:`AbstractEngine`."""
+        """See :class:`AbstractExecutor`."""
         try:
             import submitit
         except ImportError:
-            raise ConfigurationError("engine=slurm needs submitit: pip install -e '.[compare]'") from None
+            raise ConfigurationError("executor=slurm needs submitit: pip install -e '.[compare]'") from None
         executor = submitit.AutoExecutor(folder=out / "slurm", cluster=self.cluster)
         executor.update_parameters(**self.parameters)
         shares = shared_out(tasks, math.ceil(len(tasks) / self.tasks_per_job))

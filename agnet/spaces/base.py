@@ -71,7 +71,7 @@ class AbstractSpace(abc.ABC):
     def is_valid(self, graphs: Graphs) -> Bool[Tensor, " batch"]:
         """Which graphs are cells of the space."""
 
-    def mend(
+    def repair(
         self, graphs: Graphs, *, nodes: Float[Tensor, "batch nodes types"], edges: Float[Tensor, "batch slots"]
     ) -> Graphs:
         """Cells close to graphs that may be none, by changes that their scores make likely; cells stay as they are.

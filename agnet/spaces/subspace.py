@@ -54,11 +54,11 @@ class Subspace(AbstractSpace):
         """Which graphs are architectures of the part."""
         return torch.tensor([a is not None for a in self.decode(graphs)], dtype=torch.bool)
 
-    def mend(
+    def repair(
         self, graphs: Graphs, *, nodes: Float[Tensor, "batch nodes types"], edges: Float[Tensor, "batch slots"]
     ) -> Graphs:
         """Cells of the whole space; they may lie outside the part."""
-        return self.space.mend(graphs, nodes=nodes, edges=edges)
+        return self.space.repair(graphs, nodes=nodes, edges=edges)
 
     def sample(self, n: int, *, rng: torch.Generator) -> list[str]:
         """Uniform over the part."""

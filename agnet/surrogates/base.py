@@ -28,7 +28,7 @@ class Posterior:
 
 
 class AbstractModel(abc.ABC):
-    """Predicts outputs (on a latent scale of mean 0 and spread 1) from features of mean 0 and spread 1."""
+    """Predicts outputs (on a transformed scale of mean 0 and spread 1) from features of mean 0 and spread 1."""
 
     @abc.abstractmethod
     def fit(self, features: Float[Tensor, "n features"], targets: Float[Tensor, "n outputs"], *, seed: int) -> None:

@@ -18,22 +18,22 @@ TAIL = 0.2
 
 @dataclass(frozen=True)
 class Warp:
-    """An increasing, piecewise linear map from values to a latent scale, and back.
+    """An increasing, piecewise linear map from values to a transformed scale, and back.
 
     Attributes:
         values: increasing knots.
-        latent: increasing images of the knots.
+        transformed: increasing images of the knots.
     """
 
     values: Float[Tensor, " knots"]
-    latent: Float[Tensor, " knots"]
+    transformed: Float[Tensor, " knots"]
 
     @classmethod
     def fitted(cls, values: Float[Tensor, " n"]) -> "Warp":
         """Halfway between normal scores of the ranks and values whose lower tail is compressed to its logarithm.
 
         Ranks alone lose how far the best are ahead, compressed values alone leave outliers in the upper tail. The
-        latent mean is 0 and the spread 1, unless all values are equal.
+        transformed mean is 0 and the spread 1, unless all values are equal.
         """
         knots, inverse, counts = torch.unique(values.double(), return_inverse=True, return_counts=True)
         if len(knots) == 1:
@@ -44,19 +44,19 @@ class Warp:
         spread = (quartiles[2] - quartiles[0]) / 1.349  # of a normal distribution: its standard deviation
         robust = (knots - quartiles[1]) / (spread if spread > 0 else values.double().std())
         compressed = torch.where(robust < -1, -1 - torch.log(-robust.clamp(max=-1)), robust)
-        latent = _standardised(scores, inverse) + _standardised(compressed, inverse)
-        return cls(knots, _standardised(latent, inverse))
+        transformed = _standardised(scores, inverse) + _standardised(compressed, inverse)
+        return cls(knots, _standardised(transformed, inverse))
 
     def forward(self, values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         """Latent values."""
-        return _piecewise(values, self.values, self.latent)
+        return _piecewise(values, self.values, self.transformed)
 
-    def backward(self, latent: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-        """Values of latent ones."""
-        return _piecewise(latent, self.latent, self.values)
+    def backward(self, transformed: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        """Values of transformed ones."""
+        return _piecewise(transformed, self.transformed, self.values)
 
 
-class Targets:
+class OutcomeTransform:
     """Outcomes as a model learns them: objectives first, then slacks.
 
     Args:
@@ -68,7 +68,7 @@ class Targets:
         self.num_objectives = outcomes.values.shape[1]
         columns = [*outcomes.values.T, *outcomes.slacks.T]
         self.warps = [Warp.fitted(column) for column in columns]
-        self.latent = torch.stack(
+        self.transformed = torch.stack(
             [warp.forward(c.double()) for warp, c in zip(self.warps, columns, strict=True)], dim=1
         )
         zero = torch.zeros((), dtype=torch.float64)
@@ -103,15 +103,15 @@ class Targets:
             low, high = torch.where(varies, lowest, low), torch.where(varies, highest, high)
         return low, high
 
-    def natural(self, latent: Float[Tensor, "n outputs"]) -> Outcomes:
-        """Outcomes of latent outputs, objectives and slacks, in their own units."""
-        columns = [warp.backward(column) for warp, column in zip(self.warps, latent.T, strict=True)]
+    def natural(self, transformed: Float[Tensor, "n outputs"]) -> Outcomes:
+        """Outcomes of transformed outputs, objectives and slacks, in their own units."""
+        columns = [warp.backward(column) for warp, column in zip(self.warps, transformed.T, strict=True)]
         rows = torch.stack(columns, dim=1)
         return Outcomes(rows[:, : self.num_objectives], rows[:, self.num_objectives :])
 
-    def values(self, latent: Float[Tensor, "*rows objectives"]) -> Float[Tensor, "*rows objectives"]:
-        """Values of latent ones, in the units of the objectives."""
-        return torch.stack([self.warps[i].backward(latent[..., i]) for i in range(self.num_objectives)], dim=-1)
+    def values(self, transformed: Float[Tensor, "*rows objectives"]) -> Float[Tensor, "*rows objectives"]:
+        """Values of transformed ones, in the units of the objectives."""
+        return torch.stack([self.warps[i].backward(transformed[..., i]) for i in range(self.num_objectives)], dim=-1)
 
 
 def _standardised(knots: Float[Tensor, " knots"], inverse: Tensor) -> Float[Tensor, " knots"]:

@@ -135,20 +135,20 @@ class RobustnessTable:
         Raises:
             TableError: for what the table does not have, naming what it has.
         """
-        wanted = self.known
+        columns = self.known
         for name, values in (("dataset", dataset), ("split", split), ("key", key), ("level", level)):
-            wanted = self._only(wanted, name, values)
-        wanted = self._only(wanted, "quantity", quantity)
+            columns = self._only(columns, name, values)
+        columns = self._only(columns, "quantity", quantity)
         rows = np.arange(len(self.architectures)) if architectures is None else self._chosen(architectures)
         names = np.array(self.architectures, dtype=object)[rows]
         count = len(rows)
-        values = [self.table[column.name].to_numpy().astype(np.float64)[rows] for column in wanted]
+        values = [self.table[column.name].to_numpy().astype(np.float64)[rows] for column in columns]
         parts = ("dataset", "split", "key", "level", "quantity")
         return Answer(
             {
-                "architecture": np.tile(names, len(wanted)),
-                "isomorph": np.tile(self.isomorphs[rows], len(wanted)),
-                **{part: np.repeat(np.array([getattr(c, part) for c in wanted]), count) for part in parts},
+                "architecture": np.tile(names, len(columns)),
+                "isomorph": np.tile(self.isomorphs[rows], len(columns)),
+                **{part: np.repeat(np.array([getattr(c, part) for c in columns]), count) for part in parts},
                 "value": np.concatenate(values),
             }
         )

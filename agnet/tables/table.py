@@ -136,8 +136,8 @@ def read_table(
             )
         source.setdefault(holders[0], []).append(column)
     joined: pa.Table | None = None
-    for path, wanted in source.items():
-        part = check_table(read_parquet(path, [KEY, *wanted]), path)
+    for path, names in source.items():
+        part = check_table(read_parquet(path, [KEY, *names]), path)
         if missing == "error":
             _refuse_missing(part, path)
         joined = part if joined is None else joined.join(part, keys=KEY, join_type="inner")

@@ -1,8 +1,8 @@
 """What an attack is: settings, radii and, for iterative ones, a state machine over slots.
 
-A *slot* is one row of a batch: an image attacked at a radius. The engine evaluates the model at every slot's ``point``
-and hands logits and gradients to :meth:`SteppedAttack.update`, which says where to evaluate next. Slots of one batch
-may be at different steps and radii; nothing an attack does for one slot may depend on another.
+A *slot* is one row of a batch: an image attacked at a radius. The scheduler evaluates the model at every slot's
+``point`` and hands logits and gradients to :meth:`SteppedAttack.update`, which says where to evaluate next. Slots of
+one batch may be at different steps and radii; nothing an attack does for one slot may depend on another.
 """
 
 import abc

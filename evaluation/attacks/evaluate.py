@@ -13,7 +13,7 @@ from evaluation.attacks import scheduler
 from evaluation.attacks.auto_attack import Ensemble
 from evaluation.attacks.base import AbstractAttack, BatchAttack, Model, SteppedAttack
 from evaluation.attacks.checks import check_differentiable, check_finite, check_images, check_logits, check_model
-from evaluation.attacks.outcome import Evaluation, Outcome
+from evaluation.attacks.outcome import AttackOutcome, Evaluation
 from evaluation.attacks.scheduler import Ledger, Target
 from evaluation.data.images import in_unit_interval
 from evaluation.networks.compiled import CompiledNetwork
@@ -218,9 +218,9 @@ def searcher_and_judge(model: Model | nn.Module, precision: str) -> tuple[Model,
     return search, model
 
 
-def _outcome(name: str, norm: str, eps: float, mode: str, ledger: Ledger, k: int) -> Outcome:
+def _outcome(name: str, norm: str, eps: float, mode: str, ledger: Ledger, k: int) -> AttackOutcome:
     clean = name == "clean"
-    return Outcome(
+    return AttackOutcome(
         attack=name,
         norm=norm,
         eps=eps,

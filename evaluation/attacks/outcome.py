@@ -21,7 +21,7 @@ Row = dict[str, str | int | float | None]
 
 
 @dataclass(frozen=True)
-class Outcome:
+class AttackOutcome:
     """One attack at one radius, or the clean images, judged by the network at full precision.
 
     Attributes:
@@ -60,7 +60,7 @@ class Outcome:
         """Percent of the images that count as correctly classified."""
         return 100.0 * float(self.robust.double().mean())
 
-    def part(self, rows: slice) -> "Outcome":
+    def part(self, rows: slice) -> "AttackOutcome":
         """The outcome of some of the images."""
         names = ("labels", "predicted", "robust", "confidence", "true_confidence", "forwards", "gradients")
         return replace(self, **{name: getattr(self, name)[rows] for name in names})
@@ -109,12 +109,12 @@ class Evaluation:
         adversarial: reported images of the attacks whose images were kept, by column.
     """
 
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[AttackOutcome, ...]
     num_classes: int
     settings: dict[str, object]
     adversarial: dict[str, Tensor] = field(default_factory=dict, repr=False)
 
-    def __getitem__(self, column: str) -> Outcome:
+    def __getitem__(self, column: str) -> AttackOutcome:
         for outcome in self.outcomes:
             if outcome.column == column:
                 return outcome
@@ -126,11 +126,11 @@ class Evaluation:
         return {outcome.column: outcome.accuracy for outcome in self.outcomes}
 
     def summary(self) -> list[Row]:
-        """One row per outcome, see :meth:`Outcome.summary`."""
+        """One row per outcome, see :meth:`AttackOutcome.summary`."""
         return [outcome.summary() for outcome in self.outcomes]
 
     def details(self) -> list[dict[str, object]]:
-        """One entry per outcome, see :meth:`Outcome.details`."""
+        """One entry per outcome, see :meth:`AttackOutcome.details`."""
         return [outcome.details(self.num_classes) for outcome in self.outcomes]
 
     def joined(self, other: "Evaluation") -> "Evaluation":
@@ -185,17 +185,17 @@ def load_outcomes(path: Path) -> Evaluation:
         with np.load(path, allow_pickle=False) as file:
             about = json.loads(str(file["about"]))
             arrays = {name: torch.from_numpy(file[name]) for name in file.files if name != "about"}
-        outcomes: list[Outcome] = []
+        outcomes: list[AttackOutcome] = []
         for entry in about["outcomes"]:
             column = entry["attack"] if entry["attack"] == "clean" else f"{entry['attack']}_eps{entry['eps']:g}"
             values: dict[str, Any] = {name: arrays[f"{column}/{name}"] for name in PER_IMAGE}
-            outcomes.append(Outcome(**entry, labels=arrays["labels"], **values))
+            outcomes.append(AttackOutcome(**entry, labels=arrays["labels"], **values))
     except (OSError, ValueError, KeyError, TypeError, BadZipFile) as error:
         raise InvalidInput(f"damaged file {path}: {error}; delete it and run again") from error
     return Evaluation(tuple(outcomes), about["num_classes"], about["settings"])
 
 
-def plot(outcomes: Sequence[Outcome], path: Path) -> None:
+def plot(outcomes: Sequence[AttackOutcome], path: Path) -> None:
     """Draw accuracy against eps, one line per attack, as a PNG."""
     from matplotlib.figure import Figure
 

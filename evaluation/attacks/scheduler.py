@@ -1,4 +1,4 @@
-"""The engine: attacks as a queue of (image, radius) pairs served by the slots of one batch.
+"""The scheduler: attacks as a queue of (image, radius) pairs served by the slots of one batch.
 
 Pairs finish at different times: a slot whose pair is decided is given the next pair, so the batch stays full until the
 queue is empty, whatever the radii. Every pair draws from its own key, and the compiled network gives each row the same

@@ -14,10 +14,10 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from agnet.errors import ConfigurationError, TaskError
-from agnet.runtime.executors import AbstractEngine
+from agnet.runtime.executors import AbstractExecutor
 from agnet.spaces import NASBench201
 from agnet.tables.objective import MeasuredObjective, MeasuredReport, measured_objective
-from evaluation.production import Protocol, Record, Unit, produce
+from evaluation.production import Protocol, Unit, UnitRecord, produce
 from evaluation.production.configured import FromConfig, build_protocol
 from evaluation.production.merge import counted, table_row
 from evaluation.production.produce import Source
@@ -31,7 +31,7 @@ class Evaluations:
         protocol: how.
         source: where worker processes get the protocol from.
         store: folder of the units.
-        engine: who works.
+        executor: who works.
         seeds: every architecture is trained with each; what counts is the mean.
         device: see :func:`evaluation.production.produce.produce`.
     """
@@ -39,7 +39,7 @@ class Evaluations:
     protocol: Protocol
     source: Source
     store: Path
-    engine: AbstractEngine
+    executor: AbstractExecutor
     seeds: tuple[int, ...]
     device: str
 
@@ -55,7 +55,7 @@ class Evaluations:
             self.protocol,
             list(dict.fromkeys(representatives)),
             self.store,
-            engine=self.engine,
+            executor=self.executor,
             seeds=self.seeds,
             source=self.source,
             device=self.device,
@@ -65,14 +65,14 @@ class Evaluations:
             unit, failure = next(iter(found.failures.items()))
             raise TaskError(
                 f"{len(found.failures)} networks could not be evaluated, the first of them {unit}: {failure.error}; "
-                f"mend it, delete {self.store / 'failures'} and run the same command again"
+                f"correct it, delete {self.store / 'failures'} and run the same command again"
             )
         return [
             self._row(architecture, [found.records[Unit(representative, seed)] for seed in self.seeds])
             for architecture, representative in zip(architectures, representatives, strict=True)
         ]
 
-    def _row(self, architecture: str, records: Sequence[Record]) -> dict[str, float]:
+    def _row(self, architecture: str, records: Sequence[UnitRecord]) -> dict[str, float]:
         parameters, macs = counted(architecture, self.protocol.shape, self.protocol.image_size)
         known = {name: value for name, value in table_row(self.protocol, records).items() if value is not None}
         return {**known, "parameters": float(parameters), "macs": float(macs)}
@@ -80,7 +80,7 @@ class Evaluations:
 
 def live_objective(
     protocol: Mapping[str, Any],
-    engine: Mapping[str, Any],
+    executor: Mapping[str, Any],
     store: str,
     seeds: Sequence[int] = (0,),
     device: str = "cpu",
@@ -93,7 +93,7 @@ def live_objective(
 
     Args:
         protocol: as in ``conf/protocol``.
-        engine: as in ``conf/engine``.
+        executor: as in ``conf/executor``.
         store: folder of the units; searches may share one, one after another.
         seeds: see :class:`Evaluations`.
         device: ``cpu`` or ``cuda``.
@@ -113,7 +113,7 @@ def live_objective(
         raise ConfigurationError(f"objective.seeds={list(seeds)}; give distinct whole numbers from 0, one at least")
     source = FromConfig(json.dumps(dict(protocol)))
     evaluations = Evaluations(
-        build_protocol(cfg), source, Path(store), instantiate(dict(engine), _convert_="all"), tuple(seeds), device
+        build_protocol(cfg), source, Path(store), instantiate(dict(executor), _convert_="all"), tuple(seeds), device
     )
     return measured_objective(
         evaluations.rows,

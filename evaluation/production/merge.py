@@ -26,7 +26,7 @@ from evaluation.networks.nasbench201 import NetworkShape, count_macs, count_para
 from evaluation.production.extension import Row
 from evaluation.production.protocol import Protocol
 from evaluation.production.store import Found, Store
-from evaluation.production.unit import Record, Unit
+from evaluation.production.unit import Unit, UnitRecord
 
 MANIFEST = "production.json"
 _ROUNDS = 5
@@ -139,7 +139,7 @@ def _complete(found: Found) -> dict[str, list[Unit]]:
     return complete
 
 
-def table_row(protocol: Protocol, records: Sequence[Record]) -> Row:
+def table_row(protocol: Protocol, records: Sequence[UnitRecord]) -> Row:
     """A row of the table without keys and counts: means over seeds, and the fastest latency."""
     row: Row = {name: float(np.mean([record.columns[name] for record in records])) for name in records[0].columns}
     for i, outcome in enumerate(records[0].outcomes):
@@ -157,7 +157,7 @@ def _name(protocol: Protocol, outcome: Mapping[str, Any], quantity: str) -> str:
     return column.name
 
 
-def _detailed(protocol: Protocol, records: Sequence[Record]) -> list[dict[str, Any]]:
+def _detailed(protocol: Protocol, records: Sequence[UnitRecord]) -> list[dict[str, Any]]:
     return [
         {
             "architecture": record.unit.architecture,

@@ -13,7 +13,7 @@ import torch
 from tqdm import tqdm
 
 from agnet.errors import ConfigurationError, TaskError
-from agnet.runtime.executors import WORKER, AbstractEngine, Ended, shared_out
+from agnet.runtime.executors import WORKER, AbstractExecutor, Ended, shared_out
 from agnet.runtime.files import locked, write_text
 from agnet.spaces.nasbench201 import parse, to_string
 from evaluation.networks.nasbench201 import NetworkShape, count_macs, edges_to_output
@@ -105,7 +105,7 @@ def produce(
     architectures: Sequence[str],
     folder: Path,
     *,
-    engine: AbstractEngine,
+    executor: AbstractExecutor,
     seeds: Sequence[int] = (0,),
     catalogue: Sequence[str] | None = None,
     source: Source | None = None,
@@ -120,11 +120,11 @@ def produce(
         protocol: how to evaluate.
         architectures: distinct strings.
         folder: the store.
-        engine: who works.
+        executor: who works.
         seeds: every architecture is evaluated with each.
         catalogue: see :func:`grouped`.
         source: where processes get the protocol from; None hands it over as it is.
-        device: ``cpu``, or ``cuda``: then the local engine's workers take turns in taking a GPU.
+        device: ``cpu``, or ``cuda``: then the local executor's workers take turns in taking a GPU.
         share: ``(k, n)``: only the ``k``-th of ``n`` shares of the work, counted from 1. Shares are the same whatever
             is done already, and may be worked off at the same time by whatever means.
         retry: try failed units again.
@@ -159,7 +159,7 @@ def produce(
         todo = _missing(groups, set(found.missing))
         if todo:
             work = partial(_work, source or Given(protocol), protocol.digest, folder, device)
-            _work_off(engine, work, todo, units, store, protocol, progress=progress)
+            _work_off(executor, work, todo, units, store, protocol, progress=progress)
             again = store.find(units)
             found = Found(again.records, again.failures, again.missing, [*found.damaged, *again.damaged])
     return found
@@ -207,7 +207,7 @@ def _macs(architecture: str, shape: NetworkShape, image_size: int) -> int:
 
 
 def _work_off(
-    engine: AbstractEngine,
+    executor: AbstractExecutor,
     work: Callable[[Group], int],
     todo: Sequence[Group],
     units: Sequence[Unit],
@@ -219,7 +219,7 @@ def _work_off(
     """Run the tasks and count; an error of a task is raised when all others have ended, unless none can succeed."""
     lost: list[Ended[Group, int]] = []
     with _Bar(store, units, todo, protocol, progress=progress) as bar:
-        for ended in engine.run(work, todo, out=store.folder, waiting=bar.look):
+        for ended in executor.run(work, todo, out=store.folder, waiting=bar.look):
             error = ended.error
             if isinstance(error, TaskError):
                 lost.append(ended)
@@ -318,7 +318,7 @@ def _evaluator(source: Source, digest: str, device: str) -> UnitEvaluator:
 
 
 def device_of_worker(device: str) -> str:
-    """The GPU of this process: workers of the local engine take turns, a job of a cluster sees its own only."""
+    """The GPU of this process: workers of the local executor take turns, a job of a cluster sees its own only."""
     if device != "cuda":
         return device
     return f"cuda:{int(os.environ.get(WORKER, '0')) % max(torch.cuda.device_count(), 1)}"

@@ -34,7 +34,7 @@ DEFINITIONS = {
 
 
 @dataclass(frozen=True)
-class Measurements:
+class PublishedMeasurements:
     """All networks' measurements of one data set and one key.
 
     Attributes:
@@ -101,7 +101,7 @@ def chosen_rows(details: pa.Table, split: str, seed: int | None) -> tuple[pa.Tab
     return rows.filter(pc.field("seed") == number), number
 
 
-def measurements(rows: pa.Table, space: NASBench201, norms: Mapping[str, str]) -> list[Measurements]:
+def measurements(rows: pa.Table, space: NASBench201, norms: Mapping[str, str]) -> list[PublishedMeasurements]:
     """Details of one split and seed by data set and key, in the order of their first rows.
 
     Args:
@@ -130,7 +130,7 @@ def measurements(rows: pa.Table, space: NASBench201, norms: Mapping[str, str]) -
     return found
 
 
-def _measured(dataset: str, kind: str, name: str, rows: pa.Table, cells: Sequence[str]) -> Measurements:
+def _measured(dataset: str, kind: str, name: str, rows: pa.Table, cells: Sequence[str]) -> PublishedMeasurements:
     """Rows in the order of ids and levels, as arrays."""
     where = f"{dataset}, {name}"
     ids, counts = np.unique(rows["id"].to_numpy(), return_counts=True)
@@ -151,7 +151,7 @@ def _measured(dataset: str, kind: str, name: str, rows: pa.Table, cells: Sequenc
     if (lengths != lengths[0]).any():
         raise TableError(f"{where}: networks have different numbers of classes; evaluate them again")
     classes = round(lengths[0] ** 0.5)
-    return Measurements(
+    return PublishedMeasurements(
         dataset,
         kind,
         name,
@@ -163,7 +163,7 @@ def _measured(dataset: str, kind: str, name: str, rows: pa.Table, cells: Sequenc
     )
 
 
-def epsilons(found: Sequence[Measurements]) -> dict[str, list[float]]:
+def epsilons(found: Sequence[PublishedMeasurements]) -> dict[str, list[float]]:
     """Radii of every attack.
 
     Raises:
@@ -180,7 +180,7 @@ def epsilons(found: Sequence[Measurements]) -> dict[str, list[float]]:
 
 def write_tree(
     out: Path,
-    found: Sequence[Measurements],
+    found: Sequence[PublishedMeasurements],
     space: NASBench201,
     about: Mapping[str, object],
     *,

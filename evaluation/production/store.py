@@ -17,14 +17,14 @@ from typing import Any
 from agnet.errors import RunDirectoryError
 from agnet.runtime.files import replacing, write_text
 from evaluation.production.protocol import Protocol
-from evaluation.production.unit import Failure, Record, Unit
+from evaluation.production.unit import Failure, Unit, UnitRecord
 
 PROTOCOL = "protocol.json"
 UNITS, FAILURES, DAMAGED = "units", "failures", "damaged"
 _STALE_SECONDS = 3_600.0
 
 
-class Records(Mapping[Unit, Record]):
+class Records(Mapping[Unit, UnitRecord]):
     """Records of units that are done, read when they are asked for: all of a large production do not fit into memory.
 
     Args:
@@ -35,7 +35,7 @@ class Records(Mapping[Unit, Record]):
     def __init__(self, store: "Store", units: Iterable[Unit]) -> None:
         self._store, self._units = store, dict.fromkeys(units)
 
-    def __getitem__(self, unit: Unit) -> Record:
+    def __getitem__(self, unit: Unit) -> UnitRecord:
         if unit not in self._units:
             raise KeyError(unit)
         return self._store.read(unit)
@@ -58,7 +58,7 @@ class Found:
         damaged: files that could not be read and were moved aside; their units are missing.
     """
 
-    records: Mapping[Unit, Record] = field(default_factory=dict)
+    records: Mapping[Unit, UnitRecord] = field(default_factory=dict)
     failures: dict[Unit, Failure] = field(default_factory=dict)
     missing: list[Unit] = field(default_factory=list)
     damaged: list[Path] = field(default_factory=list)
@@ -116,7 +116,7 @@ class Store:
         names = {path.name for folder in (UNITS, FAILURES) for path in (self.folder / folder).glob("*.json.gz")}
         return {unit for unit in units if f"{_code(unit)}.json.gz" in names}
 
-    def write(self, result: Record | Failure) -> None:
+    def write(self, result: UnitRecord | Failure) -> None:
         """Keep a record, in place of a failure if there was one; or a failure."""
         unit = asdict(result.unit)
         if isinstance(result, Failure):
@@ -163,7 +163,7 @@ class Store:
                 found.missing.append(unit)
         return replace(found, records=Records(self, done))
 
-    def read(self, unit: Unit) -> Record:
+    def read(self, unit: Unit) -> UnitRecord:
         """The record of a unit that was found.
 
         Raises:
@@ -175,11 +175,11 @@ class Store:
         except _Damaged:
             raise RunDirectoryError(f"{path} was changed or removed by another process; run again") from None
 
-    def _record(self, path: Path, unit: Unit) -> Record:
+    def _record(self, path: Path, unit: Unit) -> UnitRecord:
         content = self._read(path, unit)
         try:
             hashed = {key: content[key] for key in ("protocol", "architecture", "seed", "columns", "timed", "outcomes")}
-            record = Record(unit, content["columns"], content["timed"], content["outcomes"], content["cost"])
+            record = UnitRecord(unit, content["columns"], content["timed"], content["outcomes"], content["cost"])
         except KeyError as error:
             raise _Damaged from error
         if content.get("sha256") != _hash(hashed):

@@ -16,7 +16,7 @@ from agnet.errors import ConfigurationError, InvalidInput
 from agnet.tables.columns import ATTACK, CLEAN, CORRUPTION, MEASURE, SPLITS, STATES, Column
 from evaluation.attacks.base import AbstractAttack
 from evaluation.attacks.evaluate import default_batch_size, evaluate
-from evaluation.attacks.outcome import Outcome
+from evaluation.attacks.outcome import AttackOutcome
 from evaluation.corruptions import SEVERITIES, corrupt
 from evaluation.corruptions.pixels import to_levels
 from evaluation.data import Images
@@ -47,7 +47,7 @@ class Unit:
 
 
 @dataclass(frozen=True)
-class Record:
+class UnitRecord:
     """What is known of a unit.
 
     Attributes:
@@ -95,7 +95,7 @@ class UnitEvaluator:
         self.protocol, self.device = protocol, torch.device(device)
         self.splits: dict[str, Images] = {split: getattr(protocol.images, split).to(self.device) for split in SPLITS}
 
-    def __call__(self, group: Sequence[str], wanted: Sequence[str], seed: int) -> Iterator[Record | Failure]:
+    def __call__(self, group: Sequence[str], wanted: Sequence[str], seed: int) -> Iterator[UnitRecord | Failure]:
         """Train a group and evaluate the wanted of its members, one after another.
 
         Raises:
@@ -125,7 +125,7 @@ class UnitEvaluator:
             record.cost.update(training_cpu_seconds=share, evaluation_cpu_seconds=time.process_time() - begin)
             yield record
 
-    def _examine(self, unit: Unit, network: CellNetwork) -> Record:
+    def _examine(self, unit: Unit, network: CellNetwork) -> UnitRecord:
         protocol = self.protocol
         columns: dict[str, float] = {}
         outcomes: list[dict[str, Any]] = []
@@ -140,9 +140,9 @@ class UnitEvaluator:
         if broken:
             raise InvalidInput(f"{broken[0]} is {columns[broken[0]]}: did the training diverge?")
         latency = latency_ms(unit.architecture, protocol.shape, protocol.image_size)
-        return Record(unit, columns, {protocol.latency: latency}, outcomes)
+        return UnitRecord(unit, columns, {protocol.latency: latency}, outcomes)
 
-    def _attacked(self, unit: Unit, network: CellNetwork) -> dict[str, list[tuple[str, Outcome]]]:
+    def _attacked(self, unit: Unit, network: CellNetwork) -> dict[str, list[tuple[str, AttackOutcome]]]:
         """Clean images, then every attack, by split.
 
         The splits are attacked together, and attacks on equally many images share the passes they share: a small
@@ -154,7 +154,7 @@ class UnitEvaluator:
         for attack in protocol.attacks:
             count = protocol.attack_images.get(attack.name, max(everything))
             groups.setdefault(tuple(min(count, n) for n in everything), []).append(attack)
-        made: dict[str, list[tuple[str, Outcome]]] = {split: [] for split in SPLITS}
+        made: dict[str, list[tuple[str, AttackOutcome]]] = {split: [] for split in SPLITS}
         for counts, attacks in groups.items():
             chosen = [self.splits[split].first(count) for split, count in zip(SPLITS, counts, strict=True)]
             found = evaluate(
@@ -176,7 +176,7 @@ class UnitEvaluator:
                 made[split] += [(ATTACK, outcome.part(rows)) for outcome in found.outcomes[1:]]
         return made
 
-    def _corrupted(self, network: CellNetwork, split: str) -> Iterator[tuple[str, Outcome]]:
+    def _corrupted(self, network: CellNetwork, split: str) -> Iterator[tuple[str, AttackOutcome]]:
         """All corruptions of a split in a few large batches."""
         if split not in self._corruptions:
             return
@@ -244,11 +244,11 @@ def _failure(unit: Unit, error: Exception) -> Failure:
 
 def _judged(
     softmax: Float[Tensor, "n classes"], labels: Int[Tensor, " n"], name: str, severity: int, mode: str
-) -> Outcome:
+) -> AttackOutcome:
     """What a network has made of corrupted images."""
     confidence, predicted = softmax.max(1)
     ones = torch.ones_like(labels)
-    return Outcome(
+    return AttackOutcome(
         attack=name,
         norm="",
         eps=float(severity),
@@ -263,7 +263,7 @@ def _judged(
     )
 
 
-def _plain(column: Column, outcome: Outcome, num_classes: int) -> dict[str, Any]:
+def _plain(column: Column, outcome: AttackOutcome, num_classes: int) -> dict[str, Any]:
     """An outcome as plain values, with the keys of :mod:`agnet.tables.conditions`."""
     details = outcome.details(num_classes)
     confusion: Any = details["confusion"]

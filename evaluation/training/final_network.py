@@ -88,12 +88,12 @@ class Trainer:
     ) -> None:
         if recipe.batch_size % process.world_size:
             raise ConfigurationError(
-                f"training.batch_size={recipe.batch_size} for {process.world_size} processes; give a multiple, since "
+                f"recipe.batch_size={recipe.batch_size} for {process.world_size} processes; give a multiple, since "
                 "it counts the images of all processes together"
             )
         if recipe.batch_size > stream.num_train:
             raise ConfigurationError(
-                f"training.batch_size={recipe.batch_size}, but there are only {stream.num_train} training images"
+                f"recipe.batch_size={recipe.batch_size}, but there are only {stream.num_train} training images"
             )
         for name, every in (("save_every", save_every), ("evaluate_every", evaluate_every)):
             if every is not None and every < 1:
@@ -249,7 +249,7 @@ class Trainer:
         if not math.isfinite(loss):
             raise AGNetError(
                 f"the loss is {loss} in epoch {progress.epoch + 1}, by step {progress.step}: lower "
-                "training.learning_rate, or give training.precision=float32; the last checkpoint is from before it"
+                "recipe.learning_rate, or give recipe.precision=float32; the last checkpoint is from before it"
             )
 
     def _save(self) -> None:

@@ -49,16 +49,16 @@ class FinalRecipe:
     def __post_init__(self) -> None:
         for name, choices in (("schedule", SCHEDULES), ("precision", PRECISIONS)):
             if getattr(self, name) not in choices:
-                raise ConfigurationError(f"training.{name}={getattr(self, name)}: give one of {', '.join(choices)}")
+                raise ConfigurationError(f"recipe.{name}={getattr(self, name)}: give one of {', '.join(choices)}")
         for name in ("epochs", "batch_size"):
             if getattr(self, name) < 1:
-                raise ConfigurationError(f"training.{name}={getattr(self, name)}: give 1 or more")
+                raise ConfigurationError(f"recipe.{name}={getattr(self, name)}: give 1 or more")
         for name in ("drop_path", "label_smoothing"):
             if not 0 <= getattr(self, name) < 1:
-                raise ConfigurationError(f"training.{name}={getattr(self, name)}: give a number from 0 to below 1")
+                raise ConfigurationError(f"recipe.{name}={getattr(self, name)}: give a number from 0 to below 1")
         for name in ("learning_rate", "weight_decay", "gradient_clip", "auxiliary_weight", "warmup_epochs"):
             if not getattr(self, name) >= 0:
-                raise ConfigurationError(f"training.{name}={getattr(self, name)}: give 0 or more")
+                raise ConfigurationError(f"recipe.{name}={getattr(self, name)}: give 0 or more")
 
     def rate(self, epoch: int) -> float:
         """Learning rate of an epoch, counted from 0.

@@ -11,7 +11,7 @@ from agnet.acquisition.functions import AbstractAcquisition
 from agnet.spaces import AbstractSpace
 from agnet.surrogates import AbstractModel
 from agnet.surrogates.features import FeatureMap
-from agnet.surrogates.outcome_transform import Targets
+from agnet.surrogates.outcome_transform import OutcomeTransform
 from search.baselines.base import AbstractBaseline
 from search.baselines.candidates import AbstractCandidates
 
@@ -62,12 +62,12 @@ class ModelBasedSearch(AbstractBaseline):
         pool = self.candidates(self.space, self.archive, n, rng=self.rng) if len(self.archive) else []
         if not pool:
             return []
-        targets = Targets(self.archive.outcomes)
+        transform = OutcomeTransform(self.archive.outcomes)
         seed = int(torch.randint(MAX_SEED, (), generator=self.rng))
-        self.model.fit(self.features(self.archive.architectures), targets.latent, seed=seed)
+        self.model.fit(self.features(self.archive.architectures), transform.transformed, seed=seed)
         posterior = self.model.predict(self.features(pool))
-        self._pool, self._predicted = pool, targets.values(posterior.mean[:, : targets.num_objectives])
-        rows = self.acquisition(posterior, n, targets=targets, rng=self.rng)
+        self._pool, self._predicted = pool, transform.values(posterior.mean[:, : transform.num_objectives])
+        rows = self.acquisition(posterior, n, transform=transform, rng=self.rng)
         return [pool[row] for row in rows]
 
     def diagnostics(self) -> dict[str, float]:

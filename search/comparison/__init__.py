@@ -1,1 +1,1 @@
-"""Optimizers side by side: a plan of runs, engines that work it off, records, statistics, tables and figures."""
+"""Optimizers side by side: a plan of runs, executors that work it off, records, statistics, tables and figures."""

@@ -13,7 +13,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from agnet.runtime.files import replacing
 from search.columns import label
-from search.comparison.records import Problem, Record
+from search.comparison.records import Problem, RunRecord
 
 _COLORS = ("#1f5fa8", "#c4501b", "#3b8a4e", "#8a4fa3", "#b08b17", "#4f7f8f", "#a33d5b", "#6b6b6b", "#2f9e9e", "#7a5a3a")
 _EXACT = "#222222"
@@ -22,7 +22,7 @@ Points = Float[np.ndarray, "points objectives"]
 Curves = Float[np.ndarray, "runs queries"]
 
 
-def plot_problem(path: Path, problem: Problem, records: Sequence[Record], optimizers: Sequence[str]) -> None:
+def plot_problem(path: Path, problem: Problem, records: Sequence[RunRecord], optimizers: Sequence[str]) -> None:
     """Draw one problem: how the best improves and, by what is asked, hit rates, hypervolumes and fronts.
 
     Args:
@@ -57,7 +57,7 @@ def plot_problem(path: Path, problem: Problem, records: Sequence[Record], optimi
         figure.savefig(temporary, dpi=130)
 
 
-Groups = dict[str, list[Record]]
+Groups = dict[str, list[RunRecord]]
 Colors = dict[str, str]
 
 
@@ -66,7 +66,7 @@ def _draw_best(axis: Axes, problem: Problem, groups: Groups, colors: Colors) -> 
     column = problem.goal.names[0]
     shown = []
     for name, records in groups.items():
-        curves = _stack([r.courses[column] for r in records])
+        curves = _stack([r.trajectories[column] for r in records])
         _band(axis, curves, f"{name} ({len(records)})", colors[name])
         shown.append(curves[:, min(8, curves.shape[1] - 1) :])
     if problem.optimum is not None:
@@ -154,15 +154,15 @@ def _draw_feasible(axis: Axes, groups: Groups, colors: Colors) -> None:
     _queries(axis)
 
 
-def _points(record: Record, names: Sequence[str]) -> Points:
+def _points(record: RunRecord, names: Sequence[str]) -> Points:
     rows = [[query.values[column] for column in names] for query in record.history.front]
     return np.array(rows, dtype=np.float64).reshape(-1, len(names))
 
 
-def _stack(courses: Sequence[Float[np.ndarray, " queries"]]) -> Curves:
+def _stack(trajectories: Sequence[Float[np.ndarray, " queries"]]) -> Curves:
     """Courses of one length; a shorter one keeps its last value."""
-    length = max(len(course) for course in courses)
-    return np.stack([np.pad(course, (0, length - len(course)), mode="edge") for course in courses])
+    length = max(len(trajectory) for trajectory in trajectories)
+    return np.stack([np.pad(trajectory, (0, length - len(trajectory)), mode="edge") for trajectory in trajectories])
 
 
 def _band(axis: Axes, curves: Curves, name: str, color: str) -> None:

@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from search.comparison.records import Problem, Record
+from search.comparison.records import Problem, RunRecord
 from search.comparison.statistics import spread_text
 
 
 def overview_table(
     problems: Mapping[str, Problem],
-    records: Sequence[Record],
+    records: Sequence[RunRecord],
     optimizers: Sequence[str],
     at: Mapping[str, Sequence[int]],
 ) -> str:
@@ -47,13 +47,13 @@ def _measure(problem: Problem, at: Sequence[int]) -> str:
     return f": {value} @{at[-1]} [at optimum {queries}]"
 
 
-def _cell(problem: Problem, records: Sequence[Record], at: Sequence[int]) -> str:
+def _cell(problem: Problem, records: Sequence[RunRecord], at: Sequence[int]) -> str:
     rows = {n: [min(n, len(r.history)) - 1 for r in records] for n in at}
     if not problem.single:
         known = {n: [r.shares[i] for r, i in zip(records, rows[n], strict=True) if r.shares is not None] for n in at}
         return ", ".join(spread_text(known[n], 3) for n in at)
     column = problem.goal.names[0]
-    values = np.array([r.courses[column][i] for r, i in zip(records, rows[at[-1]], strict=True)])
+    values = np.array([r.trajectories[column][i] for r, i in zip(records, rows[at[-1]], strict=True)])
     if problem.optimum is None:
         return spread_text(values, 2)
     if problem.goal.limits:

@@ -23,7 +23,7 @@ RUNS_FOLDER = "runs"
 
 
 @dataclass(frozen=True)
-class Cell:
+class PlannedRun:
     """One run of a comparison.
 
     Attributes:
@@ -58,7 +58,7 @@ class Plan:
     problems: Mapping[str, Mapping[str, Any]]
     optimizers: Sequence[str]
     seeds: Sequence[int]
-    cells: Sequence[Cell]
+    cells: Sequence[PlannedRun]
 
 
 def make_plan(settings: Mapping[str, Any], overrides: Sequence[str], *, default_problem: str, out: Path) -> Plan:
@@ -86,7 +86,7 @@ def make_plan(settings: Mapping[str, Any], overrides: Sequence[str], *, default_
             for optimizer, choices in optimizers.items():
                 configs[problem, optimizer] = _compose([*shared, *changes, *choices], group=default_problem)
     cells = [
-        Cell(
+        PlannedRun(
             problem,
             optimizer,
             seed,

@@ -10,8 +10,8 @@ import numpy as np
 from jaxtyping import Float
 
 from agnet.tables.objective import Goal, Objective
-from search.comparison.plan import Cell
-from search.exact import Exact
+from search.comparison.plan import PlannedRun
+from search.ground_truth import GroundTruth
 from search.history import History, read_queries
 from search.loop import HISTORY_FILE
 from search.result import Reading, read_result
@@ -36,13 +36,13 @@ class Problem:
     protocol: str
     budget: int
     report: Reading
-    exact: Exact | None
+    exact: GroundTruth | None
 
     @classmethod
     def of(cls, label: str, objective: Any, report: Reading, budget: int) -> "Problem":
         """From what a configuration builds."""
         if isinstance(objective, Objective):
-            return cls(label, objective.goal, objective.protocol, budget, report, Exact(objective))
+            return cls(label, objective.goal, objective.protocol, budget, report, GroundTruth(objective))
         return cls(label, objective.goal, "learned", budget, report, None)
 
     @property
@@ -68,7 +68,7 @@ class Problem:
 
 
 @dataclass(frozen=True)
-class Record:
+class RunRecord:
     """One finished run.
 
     Attributes:
@@ -78,13 +78,13 @@ class Record:
         result: its ``result.json``.
     """
 
-    cell: Cell
+    cell: PlannedRun
     problem: Problem
     history: History = field(repr=False)
     result: Mapping[str, Any] = field(repr=False)
 
     @cached_property
-    def courses(self) -> dict[str, Float[np.ndarray, " queries"]]:
+    def trajectories(self) -> dict[str, Float[np.ndarray, " queries"]]:
         """For every objective the best feasible value after each query, in its own unit; NaN before the first."""
         outcomes, signs = self.history.outcomes, self.problem.goal.signs.numpy()
         values = np.where(np.array(self.history.feasible)[:, None], outcomes.values.numpy(), -np.inf)
@@ -110,7 +110,7 @@ class Record:
         optimum = self.problem.optimum
         if optimum is None:
             return None
-        found = np.flatnonzero(np.isclose(self.courses[self.problem.goal.names[0]], optimum, rtol=0, atol=1e-9))
+        found = np.flatnonzero(np.isclose(self.trajectories[self.problem.goal.names[0]], optimum, rtol=0, atol=1e-9))
         return int(found[0]) + 1 if len(found) else None
 
     def reported(self, queries: int) -> dict[str, float]:
@@ -125,7 +125,7 @@ class Record:
         return float(np.mean(known)) if known else float("nan")
 
 
-def read_records(cells: Sequence[Cell], problems: Mapping[str, Problem]) -> list[Record]:
+def read_records(cells: Sequence[PlannedRun], problems: Mapping[str, Problem]) -> list[RunRecord]:
     """The runs that are finished."""
     records = []
     for cell in cells:
@@ -135,7 +135,7 @@ def read_records(cells: Sequence[Cell], problems: Mapping[str, Problem]) -> list
     return records
 
 
-def _read(cell: Cell, problem: Problem, path: Path) -> Record:
+def _read(cell: PlannedRun, problem: Problem, path: Path) -> RunRecord:
     history = History(problem.goal)
     history.extend(read_queries(cell.folder / HISTORY_FILE))
-    return Record(cell, problem, history, read_result(path))
+    return RunRecord(cell, problem, history, read_result(path))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from search.comparison.records import Problem, Record
+from search.comparison.records import Problem, RunRecord
 from search.comparison.statistics import holm, mean_spread, paired_p, spread_text
 
 Row = dict[str, Any]
@@ -17,7 +17,7 @@ REPORTED = 6
 """Reported columns in a table unless others are named."""
 
 
-def run_rows(records: Sequence[Record], at: Mapping[str, Sequence[int]]) -> list[Row]:
+def run_rows(records: Sequence[RunRecord], at: Mapping[str, Sequence[int]]) -> list[Row]:
     """One row for every run and number of queries."""
     rows = []
     for record in records:
@@ -29,10 +29,10 @@ def run_rows(records: Sequence[Record], at: Mapping[str, Sequence[int]]) -> list
                 "seed": record.cell.seed,
                 "queries": queries,
             }
-            row |= {f"best/{column}": course[n - 1] for column, course in record.courses.items()}
+            row |= {f"best/{column}": trajectory[n - 1] for column, trajectory in record.trajectories.items()}
             row |= {f"report/{column}": value for column, value in record.reported(n).items()}
             if record.problem.single and record.problem.optimum is not None:
-                row["gap"] = abs(record.problem.optimum - record.courses[record.problem.goal.names[0]][n - 1])
+                row["gap"] = abs(record.problem.optimum - record.trajectories[record.problem.goal.names[0]][n - 1])
                 row["queries_to_optimum"] = record.hit if record.hit is not None and record.hit <= n else ""
             if record.shares is not None:
                 row["hypervolume_share"] = record.shares[n - 1]
@@ -46,7 +46,7 @@ def run_rows(records: Sequence[Record], at: Mapping[str, Sequence[int]]) -> list
     return rows
 
 
-def query_rows(records: Sequence[Record]) -> list[Row]:
+def query_rows(records: Sequence[RunRecord]) -> list[Row]:
     """One row for every query of every run."""
     rows = []
     for record in records:
@@ -72,7 +72,7 @@ def to_csv(rows: Iterable[Row]) -> str:
 
 def problem_table(
     problem: Problem,
-    records: Sequence[Record],
+    records: Sequence[RunRecord],
     optimizers: Sequence[str],
     at: Sequence[int],
     *,
@@ -127,7 +127,7 @@ def truth_line(problem: Problem) -> str:
     )
 
 
-def _summary(problem: Problem, name: str, records: Sequence[Record], at: Sequence[int]) -> dict[str, str]:
+def _summary(problem: Problem, name: str, records: Sequence[RunRecord], at: Sequence[int]) -> dict[str, str]:
     """What the runs of an optimizer found: means with standard deviations over seeds."""
     row = {"optimizer": name, "seeds": str(len(records))}
     for queries in at:
@@ -137,7 +137,7 @@ def _summary(problem: Problem, name: str, records: Sequence[Record], at: Sequenc
             if shares:
                 row[f"hypervolume share @{queries}"] = spread_text(shares, 3)
         for column in problem.goal.names:
-            values = [r.courses[column][n] for r, n in zip(records, rows, strict=True)]
+            values = [r.trajectories[column][n] for r, n in zip(records, rows, strict=True)]
             row[f"{column} @{queries}"] = spread_text(values, _digits(values))
             missing = int(np.isnan(values).sum())
             if missing:
@@ -154,7 +154,7 @@ def _summary(problem: Problem, name: str, records: Sequence[Record], at: Sequenc
     return row
 
 
-def _reported(records: Sequence[Record], queries: int, show: Sequence[str] | None) -> dict[str, str]:
+def _reported(records: Sequence[RunRecord], queries: int, show: Sequence[str] | None) -> dict[str, str]:
     """Reported columns of the cells found."""
     found = [r.reported(min(queries, len(r.history))) for r in records]
     columns = list(dict.fromkeys(column for row in found for column in row))
@@ -167,7 +167,7 @@ def _tested(name: str, baseline: str, p_values: Mapping[str, float]) -> dict[str
     return {f"p against {baseline}": f"{p_values[name]:.2g}" if name in p_values else ""}
 
 
-def _costs(records: Sequence[Record]) -> dict[str, str]:
+def _costs(records: Sequence[RunRecord]) -> dict[str, str]:
     """What a run costs, and how well its surrogate ranks."""
     spearman, _ = mean_spread([r.spearman for r in records])
     pretraining = max(r.result["pretrained"].get("cpu_seconds", 0.0) for r in records)
@@ -179,17 +179,17 @@ def _costs(records: Sequence[Record]) -> dict[str, str]:
 
 
 def _p_values(
-    problem: Problem, by_optimizer: Mapping[str, Sequence[Record]], baseline: str, queries: int
+    problem: Problem, by_optimizer: Mapping[str, Sequence[RunRecord]], baseline: str, queries: int
 ) -> dict[str, float]:
     """Each optimizer against the baseline on the seeds both have, corrected for the number of optimizers."""
 
-    def finals(records: Sequence[Record]) -> dict[int, float]:
+    def finals(records: Sequence[RunRecord]) -> dict[int, float]:
         found = {}
         for record in records:
             n = min(queries, len(record.history)) - 1
-            course = record.courses[problem.goal.names[0]] if problem.single else record.shares
-            if course is not None:
-                found[record.cell.seed] = float(course[n])
+            trajectory = record.trajectories[problem.goal.names[0]] if problem.single else record.shares
+            if trajectory is not None:
+                found[record.cell.seed] = float(trajectory[n])
         return found
 
     reference = finals(by_optimizer.get(baseline, []))
@@ -202,7 +202,7 @@ def _p_values(
     return holm(p_values)
 
 
-def _median_hit(records: Sequence[Record]) -> str:
+def _median_hit(records: Sequence[RunRecord]) -> str:
     """Median over all runs, in words where half of them or more did not get there."""
     hits = sorted(r.hit if r.hit is not None else np.inf for r in records)
     median = statistics.median(hits)

@@ -1,16 +1,16 @@
-"""Doing one run of a comparison, in whatever process an engine gives it, and saying why one has failed."""
+"""Doing one run of a comparison, in whatever process an executor gives it, and saying why one has failed."""
 
 from omegaconf import OmegaConf
 
 from agnet.errors import AGNetError
 from agnet.runtime.executors import Ended
-from search.comparison.plan import Cell
+from search.comparison.plan import PlannedRun
 from search.run import execute
 
-EndedRun = Ended[Cell, None]
+EndedRun = Ended[PlannedRun, None]
 
 
-def run_cell(cell: Cell) -> None:
+def run_cell(cell: PlannedRun) -> None:
     """Do one run, or find that it is done."""
     execute(OmegaConf.create(dict(cell.config)), optimizer_name=cell.optimizer, run_directory=cell.folder)
 

@@ -1,1 +1,1 @@
-"""Readers of the official benchmark files, one module per kind; ``conf/kind`` names them."""
+"""Readers of the official benchmark files, one module per kind; ``conf/importer`` names them."""

@@ -57,7 +57,7 @@ class NASBench101Records(Importer):
 
     def __post_init__(self) -> None:
         if self.epochs not in EPOCHS:
-            raise ConfigurationError(f"kind.epochs={self.epochs}; the benchmark has {', '.join(map(str, EPOCHS))}")
+            raise ConfigurationError(f"importer.epochs={self.epochs}; the benchmark has {', '.join(map(str, EPOCHS))}")
 
     def metadata(self) -> dict[str, str]:
         """Epochs and the rule by which repeats become one number."""
@@ -113,13 +113,13 @@ class NASBench101Records(Importer):
                 sums[row] = [a + b for a, b in zip(sums[row], values, strict=True)]
                 counts[row] += 1
         if not specs:
-            raise TableError(f"{path} has no training of {self.epochs} epochs; set kind.epochs, or {_REMEDY}")
+            raise TableError(f"{path} has no training of {self.epochs} epochs; set importer.epochs, or {_REMEDY}")
         return specs, np.array(sums), np.array(counts), np.array(parameters)
 
     def _arrays(self, path: Path) -> pa.Table:
         """The same cells from ``nasbench101.npz``."""
         if self.epochs != EPOCHS[0]:
-            raise ConfigurationError(f"kind.epochs={self.epochs}: {path} has trainings of {EPOCHS[0]} epochs only")
+            raise ConfigurationError(f"importer.epochs={self.epochs}: {path} has trainings of {EPOCHS[0]} epochs only")
         try:
             with np.load(path, allow_pickle=False) as content:
                 vertices, bits, ops, parameters, hits = (
@@ -147,7 +147,7 @@ class NASBench101Records(Importer):
         missing = NUM_CELLS - len(ordered)
         if missing and not self.partial:
             raise TableError(
-                f"{path} lacks {missing} of {NUM_CELLS} cells; download it again, or set kind.partial=true to "
+                f"{path} lacks {missing} of {NUM_CELLS} cells; download it again, or set importer.partial=true to "
                 "import the others"
             )
         rows = np.array([place[name] for name in ordered])

@@ -24,7 +24,7 @@ _MAGIC = 0x1950A86A20F9469CFC6C  # the first pickle of files that PyTorch wrote 
 _TRAINING = {200: "full", 12: "less"}
 _REMEDY = (
     "give NAS-Bench-201-v1_1-096897.pth (v1_0 has 12 epochs for cifar10-valid only), download it again, "
-    "or import NATS-Bench with kind=nats_bench"
+    "or import NATS-Bench with importer=nats_bench"
 )
 
 

@@ -126,7 +126,7 @@ class NASBenchNLPRuns(Importer):
         if refused and not self.partial:
             raise TableError(
                 f"{path}: {len(refused)} of {len(found)} recipes are no cells of space=nasbench_nlp: {refused[0]}; "
-                "set kind.partial=true to leave them out"
+                "set importer.partial=true to leave them out"
             )
         if not cells:
             raise TableError(f"{path} has no recipe that is a cell of space=nasbench_nlp; {_REMEDY}")

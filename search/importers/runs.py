@@ -51,7 +51,7 @@ class RunImporter(Importer):
 
     def __post_init__(self) -> None:
         if self.epochs not in EPOCHS:
-            raise ConfigurationError(f"kind.epochs={self.epochs}; the benchmark was trained for 200 or 12 epochs")
+            raise ConfigurationError(f"importer.epochs={self.epochs}; the benchmark was trained for 200 or 12 epochs")
 
     def metadata(self) -> dict[str, str]:
         """Epochs and the rule by which seeds become one number."""
@@ -108,7 +108,7 @@ class Runs:
         if len(missing) and not partial:
             raise TableError(
                 f"{where} lacks {len(missing)} of {len(self)} architectures, the first with id {missing[0]}; "
-                "extract or download it again, or set kind.partial=true to import the others"
+                "extract or download it again, or set importer.partial=true to import the others"
             )
         suffix = "" if self._epochs == 200 else f"_{self._epochs}epochs"
         values = self._values[self._filled]

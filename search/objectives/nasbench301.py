@@ -29,7 +29,7 @@ _KEYS = [
 _STORED_PREFIX = PREFIX.replace(":", "_COLON_")
 
 
-class Surrogate:
+class NASBench301Surrogate:
     """The surrogate, deterministic: two questions about one pair of cells have one answer.
 
     Args:
@@ -97,10 +97,10 @@ def surrogate_objective(
     epoch: int = EPOCHS[1],
     **goal: Any,
 ) -> tuple[MeasuredObjective, MeasuredReport]:
-    """Objective and report of a configuration; see :class:`Surrogate` and
+    """Objective and report of a configuration; see :class:`NASBench301Surrogate` and
     :func:`~agnet.tables.objective.measured_objective`.
     """
-    surrogate = Surrogate(model, encoding, epoch)
+    surrogate = NASBench301Surrogate(model, encoding, epoch)
     return measured_objective(
         surrogate,
         COLUMNS,

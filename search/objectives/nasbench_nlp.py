@@ -94,7 +94,7 @@ class Trainings:
         return found
 
 
-class Surrogate:
+class NASBenchNLPSurrogate:
     """Trees on features of cells: one ensemble for every loss, one for divergence; the same seed fits the same trees.
 
     Args:
@@ -176,7 +176,7 @@ def held_out(
         seen = Trainings(
             [trainings.architectures[i] for i in outside], {column: np.asarray(trainings.losses[column])[outside]}
         )
-        surrogate = Surrogate(seen, seed)
+        surrogate = NASBenchNLPSurrogate(seen, seed)
         rows = surrogate([trainings.architectures[i] for i in inside])
         for name in surrogate.columns:
             values = found.setdefault(name, np.full(len(part), np.nan))
@@ -195,7 +195,7 @@ def surrogate_objective(
     seed: int = 0,
     **goal: Any,
 ) -> tuple[MeasuredObjective, MeasuredReport]:
-    """Objective and report of a configuration; see :class:`Surrogate` and
+    """Objective and report of a configuration; see :class:`NASBenchNLPSurrogate` and
     :func:`~agnet.tables.objective.measured_objective`.
 
     Raises:
@@ -203,7 +203,7 @@ def surrogate_objective(
     """
     if type(seed) is not int or seed < 0:
         raise ConfigurationError(f"objective.seed={seed}; it is a whole number from 0")
-    surrogate = Surrogate(Trainings.read(source), seed)
+    surrogate = NASBenchNLPSurrogate(Trainings.read(source), seed)
     return measured_objective(
         surrogate,
         surrogate.columns,

@@ -20,7 +20,7 @@ from agnet.tables.table import write_table
 from search.loop import run_search
 
 OPTIMIZERS = sorted(p.stem for p in (CONF_DIR / "optimizer").glob("*.yaml"))
-OF_ONE_SPACE = {"agnet_in_turn": "darts", "local_search_in_turn": "darts"}
+OF_ONE_SPACE = {"agnet_cell_by_cell": "darts", "local_search_cell_by_cell": "darts"}
 """Optimizers that are not for every space, and theirs."""
 
 MODEL = {"iterations": 5}
@@ -28,13 +28,13 @@ CANDIDATES = {"mutated": 200, "drawn": 100}
 SMALL = {
     "model": MODEL,
     "proposal": {"prior": 128, "elites": 4, "copies": 4, "ascents": 16, "steps": 2, "rounds": 1},
-    "fine_tuning": {"steps": 2},
+    "retraining": {"steps": 2},
 }
 TREES = {"surrogate": {"rounds": 20}}
 SHORTER = {
     "agnet": SMALL,
     "agnet_faithful": {"retraining": {"epochs": 2}},
-    "agnet_in_turn": {"queries": 16, "inner": SMALL},
+    "agnet_cell_by_cell": {"queries": 16, "inner": SMALL},
     "agnet_near": SMALL,
     "agnet_xgb": TREES,
     "agnet_xgb_ranking": TREES,
@@ -42,12 +42,12 @@ SHORTER = {
     "bayesian_optimization": {"model": MODEL, "candidates": CANDIDATES},
     "gp_enumerate": {"model": MODEL},
     "gp_parego": {"model": MODEL},
-    "local_search_in_turn": {"queries": 16},
+    "local_search_cell_by_cell": {"queries": 16},
     "xgboost_enumerate": {"model": {"members": 3, "rounds": 10}},
 }
 """Settings with which a few rounds see all phases of an optimizer, in less time."""
 
-SLOW = {"agnet_in_turn", "agnet_near", "agnet_xgb_ranking", "gp_parego"}
+SLOW = {"agnet_cell_by_cell", "agnet_near", "agnet_xgb_ranking", "gp_parego"}
 """Made of the parts of others that have been through all of this by themselves."""
 
 Make = Callable[..., AbstractOptimizer]

@@ -32,7 +32,7 @@ def make(name: str) -> Make:
 
 def fresh() -> GraphGenerator:
     torch.manual_seed(0)
-    return GraphGenerator(SPACE.num_types, SPACE.max_nodes, state=8, latent=16)
+    return GraphGenerator(SPACE.num_types, SPACE.max_nodes, state=8, latent_size=16)
 
 
 def test_its_name_is_its_files(make: Make, name: str) -> None:
@@ -42,9 +42,9 @@ def test_its_name_is_its_files(make: Make, name: str) -> None:
 def test_every_graph_gets_a_finite_latent_vector_and_the_generator_is_left_alone(make: Make) -> None:
     model, pairing, graphs = fresh(), make(), SPACE.encode(SPACE.enumerate()[:40])
     before = [p.clone() for p in model.parameters()]
-    pairing.prepare(SPACE, model.latent, rng=torch.Generator().manual_seed(1))
+    pairing.prepare(SPACE, model.latent_size, rng=torch.Generator().manual_seed(1))
     z = pairing(model, graphs, rng=torch.Generator().manual_seed(2))
-    assert z.shape == (40, model.latent)
+    assert z.shape == (40, model.latent_size)
     assert bool(z.isfinite().all())
     assert not z.requires_grad
     assert 0.5 < float(z.square().mean()) < 2

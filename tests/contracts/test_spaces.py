@@ -73,26 +73,26 @@ def test_valid_is_what_decodes(space: AbstractSpace, drawn: list[str]) -> None:
         assert space.decode(space.encode(kept)) == kept
 
 
-def test_cells_need_no_mending(space: AbstractSpace, drawn: list[str]) -> None:
-    """And what is mended is a cell, or what it was."""
+def test_cells_need_no_repair(space: AbstractSpace, drawn: list[str]) -> None:
+    """And what is repaired is a cell, or what it was."""
     rng = torch.Generator().manual_seed(2)
     graphs = space.encode(drawn)
     scores = {
         "nodes": torch.randn(NUM, space.max_nodes, space.num_types, generator=rng),
         "edges": torch.randn(NUM, space.num_slots, generator=rng),
     }
-    kept = space.mend(graphs, **scores)
+    kept = space.repair(graphs, **scores)
     assert torch.equal(kept.node_types, graphs.node_types)
     assert torch.equal(kept.edges, graphs.edges)
     noise = sample_graphs(Decoded(**scores), rng=rng)
     before = noise.node_types.clone(), noise.edges.clone()
-    mended = space.mend(noise, **scores)
+    repaired = space.repair(noise, **scores)
     assert torch.equal(noise.node_types, before[0]), "the graphs given are left alone"
     assert torch.equal(noise.edges, before[1])
-    changed = (mended.edges != noise.edges).any(dim=1) | (mended.node_types != noise.node_types).any(dim=1)
-    assert bool(space.is_valid(mended[changed]).all())
-    again = space.mend(mended, **scores)
-    assert torch.equal(again.edges, mended.edges)
+    changed = (repaired.edges != noise.edges).any(dim=1) | (repaired.node_types != noise.node_types).any(dim=1)
+    assert bool(space.is_valid(repaired[changed]).all())
+    again = space.repair(repaired, **scores)
+    assert torch.equal(again.edges, repaired.edges)
 
 
 @pytest.mark.parametrize("text", ["", "nonsense", "|", "|none~0|"])

@@ -188,7 +188,7 @@ def test_meta_says_how_it_was_made(export: Export, tmp_path: Path) -> None:
 def test_back_into_a_table(export: Export, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert export("split=valid", "seed=1")[0] == 0
     path = tmp_path / "table.parquet"
-    arguments = ["kind=robustness", "kind.confidence=true", f"path={tmp_path / 'out'}", f"out={path}"]
+    arguments = ["importer=robustness", "importer.confidence=true", f"path={tmp_path / 'out'}", f"out={path}"]
     monkeypatch.setattr(sys, "argv", ["search/import_table.py", *arguments])
     import_table()
     table = pq.read_table(path)

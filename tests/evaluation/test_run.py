@@ -16,7 +16,7 @@ from evaluation.run import main
 SMALL = [
     "num_architectures=3",
     "group_size=2",
-    "engine=inline",
+    "executor=inline",
     "dataset.num_valid=40",
     "dataset.num_test=30",
     "network.channels=2",
@@ -71,19 +71,19 @@ def test_a_run_leaves_a_table(finished: tuple[Path, subprocess.CompletedProcess[
 
 
 @pytest.mark.parametrize(
-    "engine",
-    [["engine=inline"], pytest.param(["engine=local", "engine.workers=2"], marks=pytest.mark.slow)],
+    "executor",
+    [["executor=inline"], pytest.param(["executor=local", "executor.workers=2"], marks=pytest.mark.slow)],
     ids=["inline", "local"],
 )
-def test_engines_do_not_change_the_numbers(
+def test_executors_do_not_change_the_numbers(
     finished: tuple[Path, subprocess.CompletedProcess[str]],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    engine: list[str],
+    executor: list[str],
 ) -> None:
     """Nor does another process. ``table=`` says where the table goes."""
     path = tmp_path / "mine.parquet"
-    assert here(monkeypatch, *SMALL, f"out={tmp_path / 'units'}", f"table={path}", *engine) == 0
+    assert here(monkeypatch, *SMALL, f"out={tmp_path / 'units'}", f"table={path}", *executor) == 0
     assert not (tmp_path / "units" / "nasbench201_digits.parquet").exists()
     chosen = representatives(NASBench201())[:3]
     ours, theirs = (read_table([p], COLUMNS).lookup(chosen) for p in (path, finished[0] / "nasbench201_digits.parquet"))
@@ -142,7 +142,7 @@ def test_a_wrong_choice_names_the_choices(
         ("recipe.batch_size=5000", "recipe.batch_size=5000: give 1..1197"),
         ("num_architectures=0", "num_architectures=0"),
         ("num_architectures=-3", "num_architectures=-3"),
-        ("engine.workers=0", "engine.workers=0"),
+        ("executor.workers=0", "executor.workers=0"),
         ("group_size=0", "group_size=0"),
         ("draw_seed=often", "draw_seed=often"),
         ("share=3", "share=3; give [k,n]"),
@@ -166,8 +166,8 @@ def test_bad_input(
     override: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Exit status 2 and a text that names the culprit, without a traceback."""
-    engine = [] if override.startswith("engine.") else ["engine=inline"]
-    assert here(monkeypatch, "num_architectures=1", *engine, f"out={tmp_path / 'out'}", override) == 2
+    executor = [] if override.startswith("executor.") else ["executor=inline"]
+    assert here(monkeypatch, "num_architectures=1", *executor, f"out={tmp_path / 'out'}", override) == 2
     captured = capfd.readouterr()
     assert said in captured.out + captured.err
     assert "Traceback" not in captured.out + captured.err

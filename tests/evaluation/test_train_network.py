@@ -18,7 +18,7 @@ from evaluation.networks.darts.published import PUBLISHED
 from evaluation.train_network import load_network, main
 from evaluation.training.final_network import CHECKPOINT, read_checkpoint
 
-TINY = ["network.cells=3", "network.channels=2", "training.batch_size=64", "training.epochs=2", "architecture=pdarts"]
+TINY = ["network.cells=3", "network.channels=2", "recipe.batch_size=64", "recipe.epochs=2", "architecture=pdarts"]
 DIGITS = [
     *TINY,
     "dataset=digits",
@@ -79,7 +79,7 @@ def test_a_training_leaves_a_network(
     assert (out / "weights.safetensors").read_bytes() == weights
     again = json.loads((out / "result.json").read_text())
     assert again == result
-    assert here(monkeypatch, *command, "training.epochs=3") == 2
+    assert here(monkeypatch, *command, "recipe.epochs=3") == 2
     assert "choose another out" in capsys.readouterr().err
 
 
@@ -87,9 +87,9 @@ def test_a_training_leaves_a_network(
     ("wrong", "words"),
     [
         (["architecture=resnet50"], "architecture=resnet50: give the space's string"),
-        (["training.learning_rate=fast"], "training.learning_rate=fast should be a number"),
+        (["recipe.learning_rate=fast"], "recipe.learning_rate=fast should be a number"),
         (["seed=0.5"], "seed=0.5 must be a whole number"),
-        (["training.batch_size=1000"], "only 597 training images"),
+        (["recipe.batch_size=1000"], "only 597 training images"),
         (["network.cells=2"], "cells=2; a network needs at least 3"),
         (["device=tpu"], "device=tpu; give cpu, or cuda"),
         (["save_every=0"], "save_every=0; give 1 or more"),
@@ -142,7 +142,7 @@ def killed_and_resumed(command: list[str], out: Path) -> int:
 
 @pytest.mark.slow
 def test_kill_9_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    command = [*DIGITS, "training.epochs=4", "save_every=1"]
+    command = [*DIGITS, "recipe.epochs=4", "save_every=1"]
     assert here(monkeypatch, *command, f"out={tmp_path / 'whole'}") == 0
     assert killed_and_resumed(command, tmp_path / "killed") > 0
     whole, killed = (tmp_path / name / "weights.safetensors" for name in ("whole", "killed"))
@@ -152,7 +152,7 @@ def test_kill_9_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.slow
 def test_torchrun(tmp_path: Path) -> None:
     """Batch statistics are each process's own: the weights differ from one process's, the accuracy is above chance."""
-    process = start(*DIGITS, "training.epochs=20", "training.learning_rate=0.2", f"out={tmp_path / 'out'}", processes=2)
+    process = start(*DIGITS, "recipe.epochs=20", "recipe.learning_rate=0.2", f"out={tmp_path / 'out'}", processes=2)
     said, _ = process.communicate(timeout=300)
     assert process.returncode == 0, said
     result = json.loads((tmp_path / "out" / "result.json").read_text())
@@ -168,7 +168,7 @@ def test_a_few_steps_on_cifar10(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     if not (DATA / "cifar10_labels.npz").is_file():
         pytest.skip(f"{DATA} has no CIFAR-10")
     reduced = ["device=cpu", "network.cells=3", "network.channels=4", "dataset.num_train=640", "dataset.num_test=100"]
-    recipe = ["training.batch_size=64", "training.epochs=2", "training.learning_rate=0.1"]
+    recipe = ["recipe.batch_size=64", "recipe.epochs=2", "recipe.learning_rate=0.1"]
     command = ["experiment=darts_cifar10", "architecture=darts_v2", *reduced, *recipe, f"data_root={DATA}"]
     assert here(monkeypatch, *command, f"out={tmp_path}") == 0
     losses = [json.loads(line)["train_loss"] for line in (tmp_path / "history.jsonl").read_text().splitlines()]

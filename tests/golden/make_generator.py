@@ -23,7 +23,7 @@ def golden(variant: str | None) -> Path:
 def decode(variant: str | None) -> dict[str, Any]:
     """Scores of four fixed latent vectors (no random numbers: other versions of torch may draw others)."""
     model, entry = load_generator(NASBench201(), variant=variant)
-    z = torch.linspace(-2, 2, 4 * model.latent).reshape(4, model.latent)
+    z = torch.linspace(-2, 2, 4 * model.latent_size).reshape(4, model.latent_size)
     with torch.no_grad():
         decoded = model(z)
     return {

@@ -16,18 +16,18 @@ from typing import Any
 import matplotlib.image
 import pytest
 
-from agnet.runtime.executors import InlineEngine
+from agnet.runtime.executors import InlineExecutor
 from agnet.runtime.paths import ROOT
 from search import compare as command
 from search.compare import main
-from search.comparison.plan import Cell
+from search.comparison.plan import PlannedRun
 from search.comparison.work import run_cell
 
 
 @pytest.fixture
 def call(table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Compare two cheap optimizers on the made-up table; the report. Figures take longer than all else."""
-    monkeypatch.setattr(command, "instantiate", lambda cfg, **_: InlineEngine())
+    monkeypatch.setattr(command, "instantiate", lambda cfg, **_: InlineExecutor())
 
     def called(*overrides: str, figures: bool = False) -> str:
         settings = [
@@ -105,9 +105,9 @@ def test_the_first_round_is_the_same_for_all(call: Any, tmp_path: Path) -> None:
 def test_what_is_done_is_skipped(call: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     call("seeds=2")
     before = (tmp_path / "out" / "queries.csv").read_text()
-    done: list[Cell] = []
+    done: list[PlannedRun] = []
 
-    def watched(cell: Cell) -> None:
+    def watched(cell: PlannedRun) -> None:
         done.append(cell)
         run_cell(cell)
 
@@ -177,7 +177,7 @@ def test_several_problems_have_an_overview(call: Any, tmp_path: Path, capfd: pyt
 def test_a_failed_run_fails_the_command_and_loses_nothing(
     call: Any, refused: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def failing(cell: Cell) -> None:
+    def failing(cell: PlannedRun) -> None:
         if str(cell).endswith("search, seed 1"):
             raise OSError(errno.ENOSPC, "No space left on device")
         run_cell(cell)
@@ -237,10 +237,10 @@ def test_another_configuration_is_refused(call: Any, refused: Any) -> None:
         (["only=[hard]"], ["hard", "choose from [nasbench201]"]),
         (["objective.tables=[nowhere.parquet]"], ["nowhere.parquet"]),
         (["objective.minimize=[cifar10micro_valid]"], ["cifar10micro_valid", "one role"]),
-        (["engine=cloud"], ["cloud", "local"]),
+        (["executor=cloud"], ["cloud", "local"]),
     ],
 )
-def test_what_the_user_can_mend_is_said_in_words(
+def test_what_the_user_can_put_right_is_said_in_words(
     refused: Any, tmp_path: Path, overrides: list[str], expected: list[str]
 ) -> None:
     said = refused(*overrides)
@@ -254,7 +254,7 @@ def test_a_killed_comparison_continues(table: Path, tmp_path: Path) -> None:
     arguments = [
         *(sys.executable, "-m", "search.compare", "optimizers=[random_search,local_search]", "seeds=40", "budget=192"),
         *(f"objective.tables=[{table}]", "objective.maximize=[cifar10micro_valid]", "objective.report=[]"),
-        *(f"out={tmp_path / 'out'}", "engine.workers=1"),
+        *(f"out={tmp_path / 'out'}", "executor.workers=1"),
     ]
     process = subprocess.Popen(
         arguments, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True

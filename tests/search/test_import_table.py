@@ -20,7 +20,7 @@ from search.importers import base
 from search.importers.base import Importer
 from search.importers.robustness import RobustnessDataset
 
-KINDS = sorted((CONF_DIR / "kind").glob("*.yaml"))
+KINDS = sorted((CONF_DIR / "importer").glob("*.yaml"))
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_a_table_and_what_is_said_of_it(
     tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "new" / "table.parquet"
-    monkeypatch.setattr(sys, "argv", ["search/import_table.py", "kind=robustness", f"path={tree}", f"out={out}"])
+    monkeypatch.setattr(sys, "argv", ["search/import_table.py", "importer=robustness", f"path={tree}", f"out={out}"])
     main()
     said = capfd.readouterr()
     assert (said.out, said.err) == (f"{out}: 1 architectures, 2 columns: isomorph, cifar10_clean\n", "")
@@ -74,7 +74,7 @@ def test_a_table_and_what_is_said_of_it(
 def test_a_table_from_a_shell(tree: Path, tmp_path: Path) -> None:
     """As in the yaml's first line, and quiet."""
     out = tmp_path / "new" / "table.parquet"
-    arguments = [sys.executable, "-m", "search.import_table", "kind=robustness", f"path={tree}", f"out={out}"]
+    arguments = [sys.executable, "-m", "search.import_table", "importer=robustness", f"path={tree}", f"out={out}"]
     done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == f"{out}: 1 architectures, 2 columns: isomorph, cifar10_clean\n"
@@ -85,10 +85,10 @@ def test_an_older_table_is_replaced_and_survives_a_refusal(tree: Path, tmp_path:
     out = tmp_path / "table.parquet"
     out.write_bytes(b"old")
     (tree / "meta.json").rename(tree / "hidden")
-    assert "has no meta.json" in said("kind=robustness", f"path={tree}", f"out={out}")
+    assert "has no meta.json" in said("importer=robustness", f"path={tree}", f"out={out}")
     assert out.read_bytes() == b"old"
     (tree / "hidden").rename(tree / "meta.json")
-    sys.argv[1:] = ["kind=robustness", f"path={tree}", f"out={out}"]
+    sys.argv[1:] = ["importer=robustness", f"path={tree}", f"out={out}"]
     main()
     assert read_table([out], ["isomorph"]).rows
 
@@ -96,15 +96,15 @@ def test_an_older_table_is_replaced_and_survives_a_refusal(tree: Path, tmp_path:
 @pytest.mark.parametrize(
     ("overrides", "expected"),
     [
-        (["kind=nasbench301"], ["nasbench301", "nats_bench", "robustness"]),
+        (["importer=nasbench301"], ["nasbench301", "nats_bench", "robustness"]),
         (["path=nowhere"], ["path=nowhere does not exist", "docs/import.md"]),
-        (["kind.epochs=13"], ["kind.epochs=13", "200 or 12"]),
-        (["kind.colour=red"], ["colour"]),
+        (["importer.epochs=13"], ["importer.epochs=13", "200 or 12"]),
+        (["importer.colour=red"], ["colour"]),
         (["out=table.csv"], ["out=table.csv", "out=table.parquet"]),
         (["out=."], ["out=."]),
     ],
 )
-def test_what_the_user_can_mend_is_said_in_words(
+def test_what_the_user_can_put_right_is_said_in_words(
     tmp_path: Path, said: Any, overrides: list[str], expected: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -122,7 +122,7 @@ def test_what_the_system_forbids_is_said_in_words(
         raise PermissionError(13, "Permission denied", "meta.json")
 
     monkeypatch.setattr(RobustnessDataset, "read", forbidden)
-    text = said("kind=robustness", f"path={tree}", f"out={tmp_path / 'table.parquet'}")
+    text = said("importer=robustness", f"path={tree}", f"out={tmp_path / 'table.parquet'}")
     assert f"path={tree} cannot be read: [Errno 13] Permission denied: 'meta.json'" in text
 
 

@@ -14,7 +14,12 @@ from agnet.runtime.paths import ROOT
 from agnet.spaces import NASBench201, TransNASMicro
 from search.run import main
 
-FEWER = ("optimizer.proposal.prior=256", "optimizer.proposal.ascents=32", "optimizer.proposal.rounds=4", "plot=false")
+FEWER = (
+    "optimizer.proposal.prior=256",
+    "optimizer.proposal.ascents=32",
+    "optimizer.proposal.refinements=4",
+    "plot=false",
+)
 """Candidates than by default."""
 
 ACCURACIES = ROOT.parent / "shared" / "data" / "nasbench201_accuracy.parquet"

@@ -11,7 +11,14 @@ from agnet.spaces import NASBench201
 from search import pretrain as command
 from search.pretrain import run
 
-SMALL = ("generator.state=8", "generator.latent=4", "schedule.steps=3", "schedule.batch_size=8", "draws=20", "seed=4")
+SMALL = (
+    "generator.state=8",
+    "generator.latent_size=4",
+    "schedule.steps=3",
+    "schedule.batch_size=8",
+    "draws=20",
+    "seed=4",
+)
 
 
 def pretrain(out: Path, *overrides: str) -> None:

@@ -11,7 +11,7 @@ from search.propose import run
 from search.run import execute
 
 SMALL = ["budget=32", "progress=false", "plot=false", "objective.report=[]"]
-FEWER = ["optimizer.proposal.prior=256", "optimizer.proposal.ascents=32", "optimizer.proposal.rounds=2"]
+FEWER = ["optimizer.proposal.prior=256", "optimizer.proposal.ascents=32", "optimizer.proposal.refinements=2"]
 """Candidates than by default."""
 
 LATENCY = "cifar10micro_cpu_latency_ms"

@@ -9,7 +9,7 @@ import torch
 
 from agnet.tables.objective import Goal, Limit, Objective
 from agnet.tables.table import Table
-from search.exact import Exact
+from search.ground_truth import GroundTruth
 from search.history import History, Query, Round
 from search.result import make_result, read_result, summary, write_result
 from search.selections import select
@@ -87,14 +87,14 @@ def test_the_summary_has_units(history: History) -> None:
     ]
 
 
-def limited(bound: float) -> tuple[History, Exact]:
+def limited(bound: float) -> tuple[History, GroundTruth]:
     """Accuracy up under a latency limit; the table holds one cell more than was queried."""
     goal = Goal(("a_valid",), limits=(Limit("b_latency_ms", bound, upper=True),))
     rows = [(70.0, 3.0), (90.0, 2.0), (50.0, 1.0), (95.0, 2.5)]
     table = Table(goal.columns, torch.tensor(rows).double(), {f"cell {i}": i for i in range(4)})
     history = History(goal)
     history.extend(Query(i, f"cell {i}", dict(zip(goal.columns, rows[i], strict=True)), 0, 0.5) for i in range(3))
-    return history, Exact(Objective(goal, table))
+    return history, GroundTruth(Objective(goal, table))
 
 
 def test_the_best_under_a_limit() -> None:
@@ -150,7 +150,7 @@ def test_hypervolume_per_query_against_the_printed_reference(history: History) -
     """The box goes from (50, 3) to (90, 1): cells in units of it are (0.5, 0), (1, 0.5), (0, 1), (1, 0.5)."""
     rows = [list(query.values.values()) for query in history.queries]
     table = Table(history.goal.columns, torch.tensor(rows).double(), {q.architecture: q.index for q in history.queries})
-    found = result(history, exact=Exact(Objective(history.goal, table)))
+    found = result(history, exact=GroundTruth(Objective(history.goal, table)))
     assert found["hypervolume"] == {
         "reference": {"a_valid": 50.0, "b_latency_ms": 3.0},
         "ideal": {"a_valid": 90.0, "b_latency_ms": 1.0},

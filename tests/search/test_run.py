@@ -263,7 +263,7 @@ def test_a_malformed_row_is_named_even_where_the_count_is_right(refused: Any, ta
         ),
     ],
 )
-def test_what_the_user_can_mend_is_said_in_words(
+def test_what_the_user_can_put_right_is_said_in_words(
     refused: Any, tmp_path: Path, overrides: list[str], expected: list[str]
 ) -> None:
     said = refused(*overrides)

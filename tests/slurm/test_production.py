@@ -11,7 +11,7 @@ import pytest
 import submitit
 
 from agnet.errors import TaskError
-from agnet.runtime.executors import AbstractEngine, InlineEngine, SlurmEngine
+from agnet.runtime.executors import AbstractExecutor, InlineExecutor, SlurmExecutor
 from agnet.runtime.paths import ROOT
 from agnet.spaces import NASBench201
 from evaluation.attacks import FGSM, PGD
@@ -25,7 +25,7 @@ from tests.slurm.cluster import Cluster
 CELLS = 12
 
 
-def produced(folder: Path, engine: AbstractEngine) -> Found:
+def produced(folder: Path, executor: AbstractExecutor) -> Found:
     protocol = Protocol(
         digits(),
         channels=2,
@@ -34,7 +34,7 @@ def produced(folder: Path, engine: AbstractEngine) -> Found:
         attacks=[FGSM([8]), PGD([16], steps=5, relative_step=0.3)],
         corruptions=Corruptions(("fog",), num_images=20),
     )
-    return produce(protocol, representatives(NASBench201())[:CELLS], folder, engine=engine, progress=False)
+    return produce(protocol, representatives(NASBench201())[:CELLS], folder, executor=executor, progress=False)
 
 
 def units(folder: Path) -> list[Path]:
@@ -52,10 +52,10 @@ def test_a_share_is_killed_and_a_node_drained(
     slurm_cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(submitit.SlurmJob, "_results_timeout_s", 1)  # how long it looks for the result of an ended job
-    engine = SlurmEngine(tasks_per_job=3, minutes=10, memory_gb=0.9, poll_seconds=0.5)
+    executor = SlurmExecutor(tasks_per_job=3, minutes=10, memory_gb=0.9, poll_seconds=0.5)
     out = tmp_path / "cluster"
     with ThreadPoolExecutor(1) as pool:
-        production = pool.submit(produced, out, engine)
+        production = pool.submit(produced, out, executor)
         deadline = time.monotonic() + 180
         while not units(out):
             assert time.monotonic() < deadline, "no unit appears"
@@ -71,10 +71,10 @@ def test_a_share_is_killed_and_a_node_drained(
     done = {path: path.stat().st_mtime_ns for path in units(out)}
     assert 0 < len(done) < CELLS
     assert slurm_cluster.state("node2") in ("draining", "drained")
-    resumed = produced(out, engine)
+    resumed = produced(out, executor)
     assert slurm_cluster.state("node2") == "drained"
     assert {path: path.stat().st_mtime_ns for path in done} == done, "what was whole is not made again"
-    local = produced(tmp_path / "local", InlineEngine())
+    local = produced(tmp_path / "local", InlineExecutor())
     assert len(resumed.records) == CELLS
     assert {u: (r.columns, r.outcomes) for u, r in resumed.records.items()} == {
         u: (r.columns, r.outcomes) for u, r in local.records.items()
@@ -88,10 +88,10 @@ def test_the_command(slurm_cluster: Cluster, tmp_path: Path) -> None:
         *(sys.executable, "-m", "evaluation.run", "num_architectures=4", "group_size=2", "network.channels=2"),
         *("dataset.num_valid=40", "dataset.num_test=30", "recipe.epochs=1", "attack.fgsm.eps=[16]"),
     ]
-    slurm = ["engine=slurm", "engine.tasks_per_job=1", "engine.memory_gb=0.9", "engine.poll_seconds=0.5"]
+    slurm = ["executor=slurm", "executor.tasks_per_job=1", "executor.memory_gb=0.9", "executor.poll_seconds=0.5"]
     tables = []
-    for name, engine in (("slurm", slurm), ("inline", ["engine=inline"])):
-        subprocess.run([*command, *engine, f"out={tmp_path / name}"], cwd=ROOT, check=True, timeout=300)
+    for name, executor in (("slurm", slurm), ("inline", ["executor=inline"])):
+        subprocess.run([*command, *executor, f"out={tmp_path / name}"], cwd=ROOT, check=True, timeout=300)
         content = pq.read_table(tmp_path / name / "nasbench201_digits.parquet").to_pydict()
         del content["digits_cpu_latency_ms"]
         tables.append(content)

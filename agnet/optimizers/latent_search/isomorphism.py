@@ -83,20 +83,20 @@ class Isomorphs:
         return list(members.values())
 
     def settle(
-        self, posterior: Posterior, architectures: Sequence[str], latent: Float[Tensor, "known outputs"]
+        self, posterior: Posterior, architectures: Sequence[str], transformed: Float[Tensor, "known outputs"]
     ) -> Posterior:
         """Tell a posterior what it need not guess: members of a known class, in the columns that are seen to be equal.
 
         Args:
             posterior: of the candidates; changed.
             architectures: the candidates.
-            latent: what is known, on the scale of the posterior.
+            transformed: what is known, on the scale of the posterior.
         """
         equal = [i for i, column in enumerate(self.columns) if column]
         if equal:
             places = [self._first.get(self.space.canonical(a), -1) for a in architectures]
             rows = [row for row, place in enumerate(places) if place >= 0]
-            known = latent[[places[row] for row in rows]].to(posterior.mean)
+            known = transformed[[places[row] for row in rows]].to(posterior.mean)
             for i in equal:
                 posterior.mean[rows, i], posterior.std[rows, i] = known[:, i], SETTLED
         return posterior

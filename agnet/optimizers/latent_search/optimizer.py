@@ -5,9 +5,9 @@ generator with a differentiable surrogate, and retrain the generator by rank wei
 
 1. the generator is retrained: latent vectors near good cells shall decode to good cells;
 2. a model with calibrated uncertainty is fitted to all that is known;
-3. latent vectors from the prior and around the best cells are decoded; the most wanted follow the gradient of the
+3. latent vectors from the prior and around the best cells are decoded; the most promising follow the gradient of the
    acquisition function through model and generator, and are decoded again at every step; then, round by round, so are
-   latent vectors around the most wanted of all that was found;
+   latent vectors around the most promising of all that was found;
 4. of all these cells the acquisition function picks a batch, each pick in the knowledge of those before.
 
 Only what was decoded is ever scored, and with ``proposal.neighbors`` what lies beside it: no step enumerates the space.
@@ -33,12 +33,12 @@ from agnet.multiobjective.scalarization import draw_weights
 from agnet.optimizers.generative import AbstractGenerativeOptimizer, GeneratorLoader
 from agnet.optimizers.latent_search.isomorphism import Isomorphs
 from agnet.optimizers.latent_search.proposal import Proposal, Score
-from agnet.optimizers.latent_search.retraining import FineTuning
+from agnet.optimizers.latent_search.retraining import GeneratorRetraining
 from agnet.spaces.base import AbstractSpace
 from agnet.spaces.graphs import Graphs, RelaxedGraphs
 from agnet.surrogates import AbstractModel, Posterior
 from agnet.surrogates.features import FeatureMap
-from agnet.surrogates.outcome_transform import Targets
+from agnet.surrogates.outcome_transform import OutcomeTransform
 
 DIRECTIONS = 4
 """Criteria that ascents are spread over: weightings of several objectives, optimisms of the acquisition function."""
@@ -50,7 +50,7 @@ MAX_SEED = 2**31 - 1
 
 
 @dataclass(frozen=True)
-class Imagined:
+class Predictions:
     """Cells that were never evaluated, and what a model expects of them.
 
     Attributes:
@@ -80,7 +80,7 @@ class LatentSearch(AbstractGenerativeOptimizer):
         model: predicts objectives and slacks with uncertainty.
         acquisition: chooses by the predictions.
         proposal: where and how candidates are sought.
-        fine_tuning: how the generator is retrained.
+        retraining: how the generator is retrained.
         seed: seed of everything drawn.
         initial: architectures sampled uniformly before the first proposal.
         repeat_isomorphs: ask for cells that are isomorphic to known ones as for any other. By default a batch
@@ -99,44 +99,44 @@ class LatentSearch(AbstractGenerativeOptimizer):
         model: AbstractModel,
         acquisition: AbstractAcquisition,
         proposal: Proposal,
-        fine_tuning: FineTuning,
+        retraining: GeneratorRetraining,
         seed: int,
         initial: int = 16,
         repeat_isomorphs: bool = False,
     ) -> None:
         super().__init__(space, generator=generator, seed=seed, initial=initial)
-        self.model, self.acquisition, self.proposal, self.fine_tuning = model, acquisition, proposal, fine_tuning
+        self.model, self.acquisition, self.proposal, self.retraining = model, acquisition, proposal, retraining
         self.repeat_isomorphs = repeat_isomorphs
         self._pretrained = copy.deepcopy(self.generator).requires_grad_(False)
-        self._adam = fine_tuning.optimiser(self.generator)
+        self._adam = retraining.optimiser(self.generator)
         self.features = FeatureMap(space)
         self._latents: dict[str, Tensor] = {}
 
     def _propose(self, n: int) -> list[str]:
         self._locate()
         loss = self._retrain()
-        targets = self._fit(self._archive.outcomes)
+        transform = self._fit(self._archive.outcomes)
         distinguish = self.space.has_isomorphs and not self.repeat_isomorphs
         isomorphs = Isomorphs(self.space, self._archive) if distinguish else None
-        decoded = self._decode_candidates(targets, isomorphs)
+        decoded = self._decode_candidates(transform, isomorphs)
         self._pool, groups = list(decoded), None
         if isomorphs is not None:
             self._pool = isomorphs.distinct(self._pool)
-            if not targets.limited:  # limits leave few classes, and what keeps them has to be told from its twins
+            if not transform.limited:  # limits leave few classes, and what keeps them has to be told from its twins
                 groups = isomorphs.classes(self._pool)
         self._diagnostics = {"pool_size": float(len(self._pool)), "decoded": float(len(decoded)), **loss}
         if not self._pool:
             return []
         posterior = self.model.predict(self.features(self._pool))
-        self._predictions = targets.natural(posterior.mean).values
+        self._predictions = transform.natural(posterior.mean).values
         if isomorphs is not None:
-            isomorphs.settle(posterior, self._pool, targets.latent)
-        rows = self.acquisition(posterior, n, targets=targets, rng=self._rng, groups=groups)
+            isomorphs.settle(posterior, self._pool, transform.transformed)
+        rows = self.acquisition(posterior, n, transform=transform, rng=self._rng, groups=groups)
         chosen = [self._pool[row] for row in rows]
         self._latents |= zip(chosen, self._latents_of(chosen, decoded), strict=True)
         return chosen
 
-    def imagine(self, n: int, outcomes: Outcomes | None = None) -> Imagined:
+    def suggest(self, n: int, outcomes: Outcomes | None = None) -> Predictions:
         """New cells of which the model expects most, the best first: likely to keep the limits, then valuable.
 
         The search itself is not moved by it, except for its random state.
@@ -152,17 +152,17 @@ class LatentSearch(AbstractGenerativeOptimizer):
         if len(self._archive) < 2:
             raise ConfigurationError("nothing is known yet: at least 2 evaluated architectures are needed")
         self._locate()
-        targets = self._fit(self._archive.outcomes if outcomes is None else outcomes)
-        found = list(self._decode_candidates(targets))
+        transform = self._fit(self._archive.outcomes if outcomes is None else outcomes)
+        found = list(self._decode_candidates(transform))
         posterior = self.model.predict(self.features(found))
-        likely = log_feasibility(posterior, targets).exp()
+        likely = log_feasibility(posterior, transform).exp()
         mean, low, high = (
-            targets.natural(at) for at in (posterior.mean, *(posterior.mean + s * posterior.std for s in (-1, 1)))
+            transform.natural(at) for at in (posterior.mean, *(posterior.mean + s * posterior.std for s in (-1, 1)))
         )
         places = competition_rank((likely * 100).round()).double() * len(found)
         preferred = rank(Outcomes.unlimited(mean.values)) if found else torch.zeros(0)
         order = (places + preferred).argsort(stable=True)[:n]
-        return Imagined(
+        return Predictions(
             [found[i] for i in order.tolist()],
             mean.values[order],
             (high.values - low.values)[order] / 2,
@@ -192,7 +192,7 @@ class LatentSearch(AbstractGenerativeOptimizer):
     def _retrain(self) -> dict[str, float]:
         """Move the generator toward what is good; the losses of the last step."""
         known = self._archive.architectures
-        return self.fine_tuning(
+        return self.retraining(
             self.generator,
             self._adam,
             self._pretrained,
@@ -203,46 +203,46 @@ class LatentSearch(AbstractGenerativeOptimizer):
             rng=self._rng,
         )
 
-    def _fit(self, known: Outcomes) -> Targets:
-        targets = Targets(known)
+    def _fit(self, known: Outcomes) -> OutcomeTransform:
+        transform = OutcomeTransform(known)
         seed = int(torch.randint(MAX_SEED, (), generator=self._rng))
-        self.model.fit(self.features(self._archive.architectures), targets.latent, seed=seed)
-        return targets
+        self.model.fit(self.features(self._archive.architectures), transform.transformed, seed=seed)
+        return transform
 
     def _decode_candidates(
-        self, targets: Targets, isomorphs: Isomorphs | None = None
+        self, transform: OutcomeTransform, isomorphs: Isomorphs | None = None
     ) -> dict[str, Float[Tensor, " latent"]]:
         """New cells that latent vectors decode to, each with the first such vector, and neighbours of the best and of
-        the most wanted ones, each with the vector of the cell beside it.
+        the most promising ones, each with the vector of the cell beside it.
         """
-        rows = hypervolume_rank(targets.outcomes).argsort(stable=True)[: self.proposal.elites]
+        rows = hypervolume_rank(transform.outcomes).argsort(stable=True)[: self.proposal.elites]
         known = self._archive.architectures
         best = {known[i]: self._latents[known[i]] for i in rows.tolist()}
-        elites = torch.stack(list(best.values())) if best else torch.zeros(0, self.generator.latent)
+        elites = torch.stack(list(best.values())) if best else torch.zeros(0, self.generator.latent_size)
         found: dict[str, Tensor] = {}
         drawn = self.proposal.draw(self.generator, elites, rng=self._rng)
         self._collect(likeliest_graphs(decode(self.generator, drawn), self.space), drawn, found)
         self._collect_neighbors(best, found)
         if found and self.proposal.steps and self.proposal.ascents:
-            criteria = self._criteria(targets)
-            starts = self._most_wanted(found, criteria, -(-self.proposal.ascents // DIRECTIONS), isomorphs)
+            criteria = self._criteria(transform)
+            starts = self._most_promising(found, criteria, -(-self.proposal.ascents // DIRECTIONS), isomorphs)
             begin = torch.stack([found[architecture] for architecture in starts])
             for z, passed in self.proposal.ascend(self.generator, begin, self._score(criteria), space=self.space):
                 self._collect(passed, z, found)
-        for _ in range(self.proposal.rounds if found else 0):
-            wanted = self._most_wanted(found, self._criteria(targets), self.proposal.wanted, isomorphs)
-            z = torch.stack([found[architecture] for architecture in wanted]).unique(dim=0)
+        for _ in range(self.proposal.refinements if found else 0):
+            chosen = self._most_promising(found, self._criteria(transform), self.proposal.promising, isomorphs)
+            z = torch.stack([found[architecture] for architecture in chosen]).unique(dim=0)
             near = self.proposal.near(z, rng=self._rng)
             self._collect(likeliest_graphs(decode(self.generator, near), self.space), near, found)
-            self._collect_neighbors({architecture: found[architecture] for architecture in wanted}, found)
+            self._collect_neighbors({architecture: found[architecture] for architecture in chosen}, found)
         return found
 
-    def _criteria(self, targets: Targets) -> list[Criterion]:
+    def _criteria(self, transform: OutcomeTransform) -> list[Criterion]:
         """What candidates are sought by: members of a batch, each with its weights of the objectives."""
-        weightings = draw_weights(DIRECTIONS, targets.num_objectives, rng=self._rng)
-        return [Criterion(targets, weights, member) for member, weights in enumerate(weightings)]
+        weightings = draw_weights(DIRECTIONS, transform.num_objectives, rng=self._rng)
+        return [Criterion(transform, weights, member) for member, weights in enumerate(weightings)]
 
-    def _most_wanted(
+    def _most_promising(
         self,
         found: Mapping[str, Float[Tensor, " latent"]],
         criteria: Sequence[Criterion],
@@ -253,7 +253,7 @@ class LatentSearch(AbstractGenerativeOptimizer):
         cells = list(found)
         posterior = self.model.predict(self.features(cells))
         if isomorphs is not None:
-            isomorphs.settle(posterior, cells, criteria[0].targets.latent)
+            isomorphs.settle(posterior, cells, criteria[0].transform.transformed)
         scores = torch.stack([self.acquisition.scores(posterior, c, rng=self._rng) for c in criteria])
         return [cells[row] for row in scores.topk(min(each, len(cells)), dim=1).indices.flatten().tolist()]
 

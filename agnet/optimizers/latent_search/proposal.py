@@ -24,15 +24,15 @@ class Proposal:
         prior: latent vectors drawn from the prior.
         elites: number of the best cells around whose latent vectors candidates are sought.
         copies: latent vectors around each of them, and around each cell that a round goes on from.
-        least: smallest share of noise in such a copy, in [0, 1].
-        most: largest share of noise.
-        ascents: latent vectors, those with the most wanted graphs, from which the gradient is followed.
+        min_noise: smallest share of noise in such a copy, in [0, 1].
+        max_noise: largest share of noise.
+        ascents: latent vectors, those with the most promising graphs, from which the gradient is followed.
         steps: steps along the gradient of the acquisition function; 0 decodes only.
         step_size: length of a step in latent space.
         temperature: that scores are divided by where the gradient passes from graph to latent vector. Scores of a
             decisive generator are so large that the softmax passes nothing.
-        rounds: how often, after the ascents, the search goes on around the most wanted graphs found so far.
-        wanted: such graphs per criterion and round.
+        refinements: how often, after the ascents, the search goes on around the most promising graphs found so far.
+        promising: such graphs per criterion and round.
         neighbors: of each of the best cells, and of each cell that a round goes on from, so many that lie one change
             away in the space, drawn by chance, join what is decoded; for generators that cannot copy a cell.
 
@@ -43,24 +43,24 @@ class Proposal:
     prior: int = 1024
     elites: int = 16
     copies: int = 16
-    least: float = 0.2
-    most: float = 0.8
+    min_noise: float = 0.2
+    max_noise: float = 0.8
     ascents: int = 96
     steps: int = 6
     step_size: float = 1.0
     temperature: float = 4.0
-    rounds: int = 8
-    wanted: int = 8
+    refinements: int = 8
+    promising: int = 8
     neighbors: int = 0
 
     def __post_init__(self) -> None:
         around = (self.elites, self.copies, self.neighbors)
-        counts = min(self.prior, *around, self.ascents, self.steps, self.rounds, self.wanted)
+        counts = min(self.prior, *around, self.ascents, self.steps, self.refinements, self.promising)
         if counts < 0 or self.prior + self.elites * self.copies < 1:
             raise ConfigurationError(f"a proposal needs something to start from and no negative counts, got {self}")
-        if not 0 <= self.least <= self.most <= 1 or not self.step_size > 0 or not self.temperature > 0:
+        if not 0 <= self.min_noise <= self.max_noise <= 1 or not self.step_size > 0 or not self.temperature > 0:
             raise ConfigurationError(
-                f"a proposal needs 0 <= least <= most <= 1, and step_size and temperature above 0, got {self}"
+                f"a proposal needs 0 <= min_noise <= max_noise <= 1, and step_size and temperature above 0, got {self}"
             )
 
     def draw(
@@ -82,7 +82,7 @@ class Proposal:
             z: what is copied.
             rng: source of the noise.
         """
-        return blur(z.repeat(self.copies, 1), self.least, self.most, rng=rng)
+        return blur(z.repeat(self.copies, 1), self.min_noise, self.max_noise, rng=rng)
 
     def ascend(
         self, model: AbstractGenerator, z: Float[Tensor, "batch latent"], score: Score, *, space: AbstractSpace
@@ -98,7 +98,7 @@ class Proposal:
             model: the generator.
             z: where to begin.
             score: what to increase.
-            space: mends what is decoded.
+            space: repairs what is decoded.
         """
         longest = z.shape[1] ** 0.5 * 1.25
         way = []
@@ -121,10 +121,10 @@ class Proposal:
 
 
 def blur(
-    z: Float[Tensor, "batch latent"], least: float, most: float, *, rng: torch.Generator
+    z: Float[Tensor, "batch latent"], min_noise: float, max_noise: float, *, rng: torch.Generator
 ) -> Float[Tensor, "batch latent"]:
     """Latent vectors with shares of noise drawn uniformly from a range: 0 leaves them, 1 draws from the prior."""
-    share = least + (most - least) * torch.rand(len(z), 1, generator=rng)
+    share = min_noise + (max_noise - min_noise) * torch.rand(len(z), 1, generator=rng)
     return (1 - share.square()).sqrt() * z + share * torch.randn(z.shape, generator=rng)
 
 

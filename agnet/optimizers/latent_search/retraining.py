@@ -21,7 +21,7 @@ from agnet.spaces.graphs import Graphs, concatenate
 
 
 @dataclass(frozen=True)
-class FineTuning:
+class GeneratorRetraining:
     """How the generator is retrained before each proposal.
 
     Attributes:
@@ -31,8 +31,8 @@ class FineTuning:
         share: of the batch that is drawn from what is known, by rank weights; the rest repeats what latent vectors
             decoded to after pretraining, so that the generator does not forget the space.
         k: of the rank weights.
-        least: smallest share of noise in the latent vector of a known cell, in [0, 1].
-        most: largest share of noise.
+        min_noise: smallest share of noise in the latent vector of a known cell, in [0, 1].
+        max_noise: largest share of noise.
 
     Raises:
         ConfigurationError: if a number is out of range.
@@ -43,16 +43,18 @@ class FineTuning:
     learning_rate: float = 1e-3
     share: float = 0.5
     k: float = 1e-2
-    least: float = 0.2
-    most: float = 0.9
+    min_noise: float = 0.2
+    max_noise: float = 0.9
 
     def __post_init__(self) -> None:
         if self.steps < 0 or self.batch_size < 1 or not self.learning_rate > 0 or not self.k > 0:
             raise ConfigurationError(
                 f"fine-tuning needs steps >= 0, batch_size >= 1, learning_rate > 0, k > 0, got {self}"
             )
-        if not 0 < self.share <= 1 or not 0 <= self.least <= self.most <= 1:
-            raise ConfigurationError(f"fine-tuning needs share in (0, 1] and 0 <= least <= most <= 1, got {self}")
+        if not 0 < self.share <= 1 or not 0 <= self.min_noise <= self.max_noise <= 1:
+            raise ConfigurationError(
+                f"fine-tuning needs share in (0, 1] and 0 <= min_noise <= max_noise <= 1, got {self}"
+            )
 
     def optimiser(self, model: AbstractGenerator) -> Adam:
         """Adam, whose moments last over a search."""
@@ -79,7 +81,7 @@ class FineTuning:
             graphs: of what is known.
             latents: of what is known.
             ranks: of what is known; see :func:`agnet.multiobjective.pareto.pareto_rank`.
-            space: mends what was decoded.
+            space: repairs what was decoded.
             rng: source of the draws.
         """
         weights = rank_weights(ranks, k=self.k)
@@ -89,11 +91,11 @@ class FineTuning:
         losses: dict[str, float] = {}
         for step in range(self.steps):
             rows = torch.multinomial(weights, from_known, replacement=True, generator=rng)
-            z, wanted = blur(latents[rows], self.least, self.most, rng=rng), graphs[rows]
+            z, target_graphs = blur(latents[rows], self.min_noise, self.max_noise, rng=rng), graphs[rows]
             if repeated:
                 before = likeliest_graphs(decode(pretrained, prior[step]), space)
-                z, wanted = torch.cat([z, prior[step]]), concatenate([wanted, before])
-            loss = reconstruction_loss(model(z), wanted)
+                z, target_graphs = torch.cat([z, prior[step]]), concatenate([target_graphs, before])
+            loss = reconstruction_loss(model(z), target_graphs)
             adam.zero_grad()
             loss.mean().backward()
             adam.step()

@@ -1,7 +1,7 @@
 """AG-Net as published: its optimizer, its surrogates, and how a batch is selected."""
 
 from agnet.optimizers.weighted_retraining.mlp import MLPSurrogate
-from agnet.optimizers.weighted_retraining.optimizer import Retraining, WeightedRetraining
+from agnet.optimizers.weighted_retraining.optimizer import PublishedRetraining, WeightedRetraining
 from agnet.optimizers.weighted_retraining.surrogate import AbstractSurrogate, DifferentiableSurrogate, FittedSurrogate
 from agnet.optimizers.weighted_retraining.xgboost import XGBoostSurrogate
 
@@ -10,7 +10,7 @@ __all__ = [
     "DifferentiableSurrogate",
     "FittedSurrogate",
     "MLPSurrogate",
-    "Retraining",
+    "PublishedRetraining",
     "WeightedRetraining",
     "XGBoostSurrogate",
 ]

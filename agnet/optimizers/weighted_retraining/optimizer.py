@@ -28,7 +28,7 @@ from agnet.spaces.graphs import Graphs
 
 
 @dataclass(frozen=True)
-class Retraining:
+class PublishedRetraining:
     """How generator and surrogate are retrained before each proposal.
 
     ``docs/deviations.md`` says where the defaults are not the paper's, and why.
@@ -90,7 +90,7 @@ class WeightedRetraining(AbstractGenerativeOptimizer):
         generator: GeneratorLoader,
         surrogate: Callable[[int, int], AbstractSurrogate],
         selection: AbstractSelection,
-        retraining: Retraining,
+        retraining: PublishedRetraining,
         seed: int,
         initial: int = 16,
         pool_size: int = 100,
@@ -192,7 +192,7 @@ class WeightedRetraining(AbstractGenerativeOptimizer):
             count = min(5 * self.pool_size, self.max_draws - drawn)
             z = self.generator.prior(count, rng=self._rng)
             graphs, decoded = generate(self.generator, z, rng=self._rng)
-            for architecture in self.space.decode(self.space.mend(graphs, nodes=decoded.nodes, edges=decoded.edges)):
+            for architecture in self.space.decode(self.space.repair(graphs, nodes=decoded.nodes, edges=decoded.edges)):
                 if architecture is not None and architecture not in self._archive:
                     pool.setdefault(architecture)
             drawn += count

@@ -23,7 +23,7 @@ class XGBoostSurrogate(FittedSurrogate):
         num_outputs: columns predicted.
         objective: ``reg:squarederror`` fits standardised outputs; ``rank:pairwise`` fits their order (LambdaMART), and
             its scores are brought back to the outputs' scale by the mean and spread of the outputs it was fitted to.
-        rounds: trees per output.
+        boosting_rounds: trees per output.
         max_depth: of a tree.
         learning_rate: shrinkage of a tree.
     """
@@ -33,14 +33,14 @@ class XGBoostSurrogate(FittedSurrogate):
         num_features: int,
         num_outputs: int,
         objective: str = "reg:squarederror",
-        rounds: int = 500,
+        boosting_rounds: int = 500,
         max_depth: int = 6,
         learning_rate: float = 0.3,
     ) -> None:
         super().__init__(num_features, num_outputs)
         if objective not in OBJECTIVES:
             raise ConfigurationError(f"surrogate objective {objective!r}; choose one of {', '.join(OBJECTIVES)}")
-        self.rounds = rounds
+        self.boosting_rounds = boosting_rounds
         self.parameters_ = {
             "objective": objective,
             "max_depth": max_depth,
@@ -64,7 +64,9 @@ class XGBoostSurrogate(FittedSurrogate):
             extra = {"ndcg_exp_gain": False} if ranked else {}
             if ranked:
                 data.set_group([len(rows)])
-            trees = xgboost.train({**self.parameters_, **extra, "seed": seed}, data, num_boost_round=self.rounds)
+            trees = xgboost.train(
+                {**self.parameters_, **extra, "seed": seed}, data, num_boost_round=self.boosting_rounds
+            )
             if ranked:  # scores have no scale
                 scores = trees.predict(data)
                 spread = float(scores.std()) or 1.0

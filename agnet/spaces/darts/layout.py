@@ -1,4 +1,4 @@
-"""DARTS cells as graphs: where their nodes lie, and how graphs are built, read and mended.
+"""DARTS cells as graphs: where their nodes lie, and how graphs are built, read and repaired.
 
 Cells are one graph: the inputs, the eight operations of every cell, the output. An operation has an edge from the
 input that it reads, or from both operations of the node that it reads, and one to the output. The second input has an
@@ -141,7 +141,7 @@ class Layout:
         fixed = (graphs.edges[:, self._fixed] == self._present).all(dim=1)
         return Choices(types[:, 2:-1], pairs), fitting.all(dim=1) & proper & fixed
 
-    def mend(
+    def repair(
         self, graphs: Graphs, *, nodes: Float[Tensor, "batch nodes types"], edges: Float[Tensor, "batch slots"]
     ) -> Graphs:
         """See :class:`~agnet.spaces.base.AbstractSpace`.

@@ -27,7 +27,7 @@ class DARTS(AbstractSpace):
 
     Example:
         >>> space = DARTS()
-        >>> [pair] = space.sample(1, generator=torch.Generator().manual_seed(0))
+        >>> [pair] = space.sample(1, rng=torch.Generator().manual_seed(0))
         >>> pair.count("+"), len(space.neighbors(pair))
         (6, 120)
         >>> beside = DARTS(fixed={"normal": pair.split("/")[0]})
@@ -77,11 +77,11 @@ class DARTS(AbstractSpace):
         """Which graphs are the cells of a pair."""
         return self._layout.read(graphs)[1]
 
-    def mend(
+    def repair(
         self, graphs: Graphs, *, nodes: Float[Tensor, "batch nodes types"], edges: Float[Tensor, "batch slots"]
     ) -> Graphs:
-        """See :meth:`agnet.spaces.darts.layout.Layout.mend`."""
-        return self._layout.mend(graphs, nodes=nodes, edges=edges)
+        """See :meth:`agnet.spaces.darts.layout.Layout.repair`."""
+        return self._layout.repair(graphs, nodes=nodes, edges=edges)
 
     def sample(self, n: int, *, rng: torch.Generator) -> list[str]:
         """Uniform pairs of cells."""

@@ -7,7 +7,7 @@ from agnet.spaces.nasbench101.canonical import MAX_EDGES, SLOTS
 from agnet.spaces.nasbench101.cells import SOURCE, TARGET, Cells
 
 
-def mended(cells: Cells, scores: Float64[np.ndarray, "batch slots"]) -> Bool[np.ndarray, "batch slots"]:
+def repaired(cells: Cells, scores: Float64[np.ndarray, "batch slots"]) -> Bool[np.ndarray, "batch slots"]:
     """Edges with a path from input to output and, pruned, at most nine.
 
     Where there is no path, the one that is likeliest to be added is added; then, where there are too many edges, those

@@ -14,7 +14,7 @@ from agnet.spaces.nasbench101.canonical import MAX_EDGES, MAX_VERTICES, OPERATIO
 from agnet.spaces.nasbench101.cells import Cells, decode, graphs
 from agnet.spaces.nasbench101.neighbors import neighbors
 from agnet.spaces.nasbench101.notation import TYPES, vertices_of
-from agnet.spaces.nasbench101.repair import mended
+from agnet.spaces.nasbench101.repair import repaired
 
 NUM_CELLS = 423_624
 
@@ -61,7 +61,7 @@ class NASBench101(AbstractSpace):
         """Which graphs have a path from input to output and, pruned, at most nine edges."""
         return torch.tensor([text is not None for text in decode(graphs)], dtype=torch.bool)
 
-    def mend(
+    def repair(
         self, graphs: Graphs, *, nodes: Float[Tensor, "batch nodes types"], edges: Float[Tensor, "batch slots"]
     ) -> Graphs:
         """See :class:`AbstractSpace`: a path where there is none, fewer edges where there are too many."""
@@ -71,7 +71,7 @@ class NASBench101(AbstractSpace):
         wrong = np.flatnonzero(cells.proper & (~live[:, 0] | (pruned.edges.sum(axis=1) > MAX_EDGES)))
         part = Cells(*(array[wrong] for array in cells))
         changed = graphs.edges.clone()
-        changed[torch.from_numpy(wrong)] = torch.from_numpy(mended(part, edges.double().numpy()[wrong]))
+        changed[torch.from_numpy(wrong)] = torch.from_numpy(repaired(part, edges.double().numpy()[wrong]))
         return Graphs(graphs.node_types, changed)
 
     def sample(self, n: int, *, rng: torch.Generator) -> list[str]:

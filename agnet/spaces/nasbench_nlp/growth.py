@@ -47,9 +47,9 @@ def grown(n: int, max_nodes: int, *, rng: torch.Generator) -> Cells:
     for node in range(INPUTS, max_nodes - 1):
         growing = node < INPUTS + count
         kind = np.where(FEWEST[kinds[:, node]] > present.sum(axis=1), TYPES["linear"], kinds[:, node])
-        wanted = np.minimum(np.where(kind == TYPES["linear"], linear[:, node], FEWEST[kind]), present.sum(axis=1))
+        degree = np.minimum(np.where(kind == TYPES["linear"], linear[:, node], FEWEST[kind]), present.sum(axis=1))
         score = np.where(present, wish[:, :, node] + EAGER * unread, -np.inf)
-        chosen = np.argsort(np.argsort(-score, axis=1), axis=1) < (wanted * growing)[:, None]
+        chosen = np.argsort(np.argsort(-score, axis=1), axis=1) < (degree * growing)[:, None]
         edges[:, :, node] = chosen
         unread &= ~chosen
         types[growing, node] = kind[growing]

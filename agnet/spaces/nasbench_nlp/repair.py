@@ -10,7 +10,7 @@ from agnet.spaces.nasbench_nlp.notation import INPUTS, STATES
 _LINEAR = TYPES["linear"]
 
 
-def mended(
+def repaired(
     cells: Cells, nodes: Float64[np.ndarray, "batch nodes types"], edges: Float64[np.ndarray, "batch nodes nodes"]
 ) -> Cells:
     """Cells by likely changes.
@@ -21,12 +21,12 @@ def mended(
     of a source with other readers.
 
     Args:
-        cells: to be mended.
+        cells: to be repaired.
         nodes: log-probabilities of types.
         edges: log-odds of edges.
 
     Returns:
-        Cells, but for those that could not be mended.
+        Cells, but for those that could not be repaired.
     """
     types, size = _types(cells, nodes)
     cells = _sources(Cells(types, cells.edges, size), nodes, edges)
@@ -71,8 +71,8 @@ def _sources(cells: Cells, nodes: np.ndarray, scores: np.ndarray) -> Cells:
         types[few, node] = possible[few].argmax(axis=1) + FIRST
         kind = types[:, node]
         drawn = (cells.edges[:, :, node] & allowed).sum(axis=1)
-        wanted = np.minimum(np.clip(drawn, FEWEST[kind], MANIEST[kind]), count) * (node < output)
-        edges[:, :, node] |= _best(np.where(allowed, wish[:, :, node], -np.inf), wanted)
+        degree = np.minimum(np.clip(drawn, FEWEST[kind], MANIEST[kind]), count) * (node < output)
+        edges[:, :, node] |= _best(np.where(allowed, wish[:, :, node], -np.inf), degree)
     return Cells(types, edges, cells.size)
 
 

@@ -14,7 +14,7 @@ from agnet.spaces.nasbench_nlp.cells import Cells, build, decode, dense
 from agnet.spaces.nasbench_nlp.growth import grown
 from agnet.spaces.nasbench_nlp.neighbors import neighbors
 from agnet.spaces.nasbench_nlp.notation import INPUTS, OPERATIONS, invalid, parse
-from agnet.spaces.nasbench_nlp.repair import mended
+from agnet.spaces.nasbench_nlp.repair import repaired
 
 MAX_NODES = 25
 """Nodes of the largest graphs: the input, three hidden states, twenty operations, the output."""
@@ -64,13 +64,13 @@ class NASBenchNLP(AbstractSpace):
         """Which graphs are cells."""
         return torch.from_numpy(Cells.of(graphs).valid())
 
-    def mend(
+    def repair(
         self, graphs: Graphs, *, nodes: Float[Tensor, "batch nodes types"], edges: Float[Tensor, "batch slots"]
     ) -> Graphs:
-        """See :class:`AbstractSpace` and :func:`~agnet.spaces.nasbench_nlp.repair.mended`."""
+        """See :class:`AbstractSpace` and :func:`~agnet.spaces.nasbench_nlp.repair.repaired`."""
         cells = Cells.of(graphs)
         wrong = np.flatnonzero(~cells.valid())
-        tried = mended(cells.take(wrong), nodes.double().numpy()[wrong], dense(edges.double().numpy()[wrong]))
+        tried = repaired(cells.take(wrong), nodes.double().numpy()[wrong], dense(edges.double().numpy()[wrong]))
         done = tried.valid()
         types, slots = graphs.node_types.clone(), graphs.edges.clone()
         new, rows = tried.take(np.flatnonzero(done)).graphs(), torch.from_numpy(wrong[done])
@@ -96,7 +96,7 @@ class NASBenchNLP(AbstractSpace):
         return neighbors(architecture, self.max_nodes)
 
     def recombine(self, mother: str, father: str, *, rng: torch.Generator) -> str:
-        """A cell that takes every node, with what it reads, from either parent, mended.
+        """A cell that takes every node, with what it reads, from either parent, repaired.
 
         Returns:
             The mother where :data:`~agnet.spaces.base.RECOMBINATIONS` draws give none, or one with other operations.
@@ -115,7 +115,7 @@ class NASBenchNLP(AbstractSpace):
             edges = cells.edges[chosen, :, np.arange(self.max_nodes)].T
             child = Cells(types[None], edges[None], np.array([size]))
             if not child.valid().all():
-                child = mended(child, nodes[None], scores[None])
+                child = repaired(child, nodes[None], scores[None])
             [architecture] = decode(child)
             if architecture is not None and both.issuperset(child.types.flatten().tolist()):
                 return architecture

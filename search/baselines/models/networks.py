@@ -48,12 +48,12 @@ class NetworkEnsemble(AbstractModel):
         for fan_in, fan_out in itertools.pairwise(sizes):
             drawn = torch.randn(self.members, fan_in, fan_out, generator=rng) * math.sqrt(2 / max(fan_in, 1))
             self._weights += [drawn.requires_grad_(), torch.zeros(self.members, 1, fan_out, requires_grad=True)]
-        rows, wanted = features.float(), targets.float()
+        rows, outputs = features.float(), targets.float()
         optimizer = torch.optim.AdamW(self._weights, lr=self.learning_rate, weight_decay=self.weight_decay)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.steps)
         for _ in range(self.steps):
             optimizer.zero_grad()
-            loss = (self._outputs(rows) - wanted).abs().mean(dim=(1, 2)).sum()
+            loss = (self._outputs(rows) - outputs).abs().mean(dim=(1, 2)).sum()
             loss.backward()
             optimizer.step()
             schedule.step()

@@ -16,7 +16,7 @@ class BoostedTrees(AbstractModel):
 
     Args:
         members: number of ensembles.
-        rounds: trees of each.
+        boosting_rounds: trees of each.
         max_depth: of a tree.
         learning_rate: shrinkage of a tree.
         subsample: share of the rows that a tree sees.
@@ -26,13 +26,13 @@ class BoostedTrees(AbstractModel):
     def __init__(
         self,
         members: int = 5,
-        rounds: int = 60,
+        boosting_rounds: int = 60,
         max_depth: int = 4,
         learning_rate: float = 0.15,
         subsample: float = 0.8,
         colsample: float = 0.3,
     ) -> None:
-        self.members, self.rounds = members, rounds
+        self.members, self.boosting_rounds = members, boosting_rounds
         self.parameters_ = {
             "max_depth": max_depth,
             "learning_rate": learning_rate,
@@ -53,7 +53,10 @@ class BoostedTrees(AbstractModel):
             data.set_label(column.numpy())
             seeds = [(seed + member) % 2**31 for member in range(self.members)]
             self._boosters.append(
-                [xgboost.train({**self.parameters_, "seed": s}, data, num_boost_round=self.rounds) for s in seeds]
+                [
+                    xgboost.train({**self.parameters_, "seed": s}, data, num_boost_round=self.boosting_rounds)
+                    for s in seeds
+                ]
             )
 
     def predict(self, features: Float[Tensor, "n features"]) -> Posterior:

@@ -14,12 +14,12 @@ from agnet.spaces import NASBench201
 @pytest.fixture
 def saved(tmp_path: Path) -> Path:
     path = tmp_path / "generator_nasbench201.safetensors"
-    save_generator(path, GraphGenerator(7, 8, state=8, latent=4), {"command": "made by a test", "seed": 3})
+    save_generator(path, GraphGenerator(7, 8, state=8, latent_size=4), {"command": "made by a test", "seed": 3})
     return path
 
 
 def test_what_is_loaded_is_what_was_saved(tmp_path: Path) -> None:
-    model = GraphGenerator(7, 8, state=8, latent=4, layers=1)
+    model = GraphGenerator(7, 8, state=8, latent_size=4, layers=1)
     path = tmp_path / "g.safetensors"
     save_generator(path, model, {"seed": 3})
     again, entry = load_generator(NASBench201(), path)
@@ -31,7 +31,7 @@ def test_what_is_loaded_is_what_was_saved(tmp_path: Path) -> None:
 
 
 def test_manifest_keeps_other_entries(saved: Path) -> None:
-    save_generator(saved.parent / "another.safetensors", GraphGenerator(7, 8, state=4, latent=4), {})
+    save_generator(saved.parent / "another.safetensors", GraphGenerator(7, 8, state=4, latent_size=4), {})
     assert set(read_manifest(saved.parent)) == {saved.name, "another.safetensors"}
 
 

@@ -16,7 +16,7 @@ NODES = [(0, 1, 2, 5), (0, 3, 4, 5)]
 def part() -> GraphGenerator:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return GraphGenerator(5, 4, state=8, latent=6)
+        return GraphGenerator(5, 4, state=8, latent_size=6)
 
 
 def test_parts_are_decoded_from_their_shares_and_nothing_lies_between_them(part: GraphGenerator) -> None:
@@ -66,7 +66,7 @@ def test_the_generator_of_a_cell_makes_pairs(tmp_path: Path) -> None:
     pairs = DARTS()
     cells = DARTS(fixed={"reduce": pairs.sample(1, rng=torch.Generator().manual_seed(0))[0].split("/")[1]})
     path = tmp_path / "generator.safetensors"
-    part = GraphGenerator(cells.num_types, cells.max_nodes, state=8, latent=6)
+    part = GraphGenerator(cells.num_types, cells.max_nodes, state=8, latent_size=6)
     save_generator(path, part, {})
     assert isinstance(load_generator(cells, path)[0], GraphGenerator)
     joint, _ = load_generator(pairs, path)

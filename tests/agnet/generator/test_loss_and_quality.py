@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from agnet.generator import Decoded, GraphGenerator, reconstruction_loss
-from agnet.generator.pairing import Address, FreshNoise
+from agnet.generator.pairing import FreshNoise, WhitenedProjection
 from agnet.generator.pretrain import Schedule, pretrain
 from agnet.generator.quality import assess, edit_distance, expected_distinct, free_nodes, latent_information
 from agnet.spaces import NASBench201
@@ -80,13 +80,13 @@ def test_edit_distance_counts_types_and_edges() -> None:
 @pytest.mark.slow
 def test_tied_latents_say_more_and_reconstruct_more_than_noise() -> None:
     space, found = NASBench201(), {}
-    for pairing in (Address(0.2, 0.4), FreshNoise()):
+    for pairing in (WhitenedProjection(0.2, 0.4), FreshNoise()):
         torch.manual_seed(0)
         model = GraphGenerator(space.num_types, space.max_nodes)
         rng = torch.Generator().manual_seed(0)
         pretrain(model, space, Schedule(60, 64), pairing, rng=rng)
         found[pairing.name] = assess(model, space, draws=500, rng=rng)
-    tied, untied = found["address"], found["noise"]
+    tied, untied = found["whitened"], found["noise"]
     assert tied["latent_information_mean"] > 0.2 > 0.05 > untied["latent_information_mean"]
     assert tied["reconstruction"] >= untied["reconstruction"]
     assert tied["segment_changes"] > 1

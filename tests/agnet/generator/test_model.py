@@ -118,13 +118,15 @@ def test_gradient_of_the_latent_vector_is_right() -> None:
 
 
 def test_settings_rebuild_the_model() -> None:
-    model = GraphGenerator(5, 7, state=16, latent=8, layers=3)
+    model = GraphGenerator(5, 7, state=16, latent_size=8, layers=3)
     again = GraphGenerator(**model.settings())
     again.load_state_dict(model.state_dict())
     assert again.settings() == model.settings()
 
 
-@pytest.mark.parametrize("wrong", [{"state": 31}, {"latent": 0}, {"layers": 0}, {"max_nodes": 2}, {"num_types": 2}])
+@pytest.mark.parametrize(
+    "wrong", [{"state": 31}, {"latent_size": 0}, {"layers": 0}, {"max_nodes": 2}, {"num_types": 2}]
+)
 def test_impossible_sizes_are_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError, match=str(next(iter(wrong.values())))):
         GraphGenerator(**{"num_types": 7, "max_nodes": 8, **wrong})

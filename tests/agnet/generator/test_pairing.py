@@ -7,16 +7,16 @@ import torch
 
 from agnet.errors import ConfigurationError
 from agnet.generator import Decoded, GraphGenerator, decode, log_likelihood, reconstruction_loss
-from agnet.generator.pairing import Address, FreshNoise, NearestLatent, OptimalTransport
+from agnet.generator.pairing import FreshNoise, NearestLatent, OptimalTransport, WhitenedProjection
 from agnet.spaces import NASBench201
 from agnet.spaces.graphs import Graphs
 
 SPACE = NASBench201()
 
 
-def model(latent: int = 16) -> GraphGenerator:
+def model(latent_size: int = 16) -> GraphGenerator:
     torch.manual_seed(0)
-    generator = GraphGenerator(SPACE.num_types, SPACE.max_nodes, state=8, latent=latent)
+    generator = GraphGenerator(SPACE.num_types, SPACE.max_nodes, state=8, latent_size=latent_size)
     with torch.no_grad():
         for parameter in generator.parameters():
             parameter.mul_(3)
@@ -62,20 +62,20 @@ def test_transport_is_the_best_permutation() -> None:
     assert torch.equal(found, z[list(best)])
 
 
-@pytest.mark.parametrize("latent", [8, 24, 40])
-def test_addresses_look_like_the_prior(latent: int) -> None:
+@pytest.mark.parametrize("latent_size", [8, 24, 40])
+def test_addresses_look_like_the_prior(latent_size: int) -> None:
     """24 directions of NAS-Bench-201 fit into more, and are projected into fewer."""
-    address = Address()
-    address.prepare(SPACE, latent, rng=torch.Generator().manual_seed(3))
+    address = WhitenedProjection()
+    address.prepare(SPACE, latent_size, rng=torch.Generator().manual_seed(3))
     places = address.addresses(SPACE.encode(SPACE.enumerate()), SPACE.num_types)
     assert float(places.mean(dim=0).abs().max()) < 0.1
     covariance = torch.cov(places.T)
-    assert float(covariance.trace()) / min(latent, 24) == pytest.approx(1, abs=0.05)
+    assert float(covariance.trace()) / min(latent_size, 24) == pytest.approx(1, abs=0.05)
     assert len(places.unique(dim=0)) == SPACE.size
 
 
 def test_neighbours_have_near_addresses() -> None:
-    address = Address()
+    address = WhitenedProjection()
     address.prepare(SPACE, 32, rng=torch.Generator().manual_seed(3))
     [cell] = SPACE.sample(1, rng=torch.Generator().manual_seed(4))
     near = address.addresses(SPACE.encode([cell, *SPACE.neighbors(cell)]), SPACE.num_types)
@@ -84,12 +84,12 @@ def test_neighbours_have_near_addresses() -> None:
 
 
 def test_noise_around_addresses_keeps_the_spread() -> None:
-    address = Address(0.3, 0.7)
+    address = WhitenedProjection(0.3, 0.7)
     generator, graphs = model(32), targets(3000)
     address.prepare(SPACE, 32, rng=torch.Generator().manual_seed(3))
     z = address(generator, graphs, rng=torch.Generator().manual_seed(4))
     assert float(z.square().mean()) == pytest.approx((24 * 1 + 8 * 0.27) / 32, abs=0.08)
-    exact = Address(0.0, 0.0)
+    exact = WhitenedProjection(0.0, 0.0)
     exact.prepare(SPACE, 32, rng=torch.Generator().manual_seed(3))
     assert torch.equal(exact(generator, graphs, rng=torch.Generator()), exact.addresses(graphs, SPACE.num_types))
 
@@ -97,7 +97,7 @@ def test_noise_around_addresses_keeps_the_spread() -> None:
 def test_settings_out_of_range_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="candidates"):
         NearestLatent(0)
-    with pytest.raises(ConfigurationError, match="least"):
-        Address(0.5, 0.2)
+    with pytest.raises(ConfigurationError, match="min_noise"):
+        WhitenedProjection(0.5, 0.2)
     with pytest.raises(RuntimeError, match="prepare"):
-        Address().addresses(targets(1), SPACE.num_types)
+        WhitenedProjection().addresses(targets(1), SPACE.num_types)

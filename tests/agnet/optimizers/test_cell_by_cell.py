@@ -6,14 +6,14 @@ import torch
 
 from agnet.errors import ConfigurationError
 from agnet.multiobjective.outcomes import Outcomes
-from agnet.optimizers.cell_by_cell import InTurn
+from agnet.optimizers.cell_by_cell import CellByCell
 from agnet.spaces import DARTS, NASBench201
 from agnet.spaces.darts import CELLS, parse
 from search.baselines.local_search import LocalSearch
 
 
-def made(seed: int = 0) -> InTurn:
-    return InTurn(DARTS(), inner=partial(LocalSearch), queries=24, seed=seed, initial=8)
+def made(seed: int = 0) -> CellByCell:
+    return CellByCell(DARTS(), inner=partial(LocalSearch), queries=24, seed=seed, initial=8)
 
 
 def values(architectures: Sequence[str]) -> Outcomes:
@@ -23,7 +23,7 @@ def values(architectures: Sequence[str]) -> Outcomes:
     return Outcomes.unlimited(torch.tensor(counts, dtype=torch.float64))
 
 
-def rounds(optimizer: InTurn, num: int) -> list[str]:
+def rounds(optimizer: CellByCell, num: int) -> list[str]:
     asked: list[str] = []
     for _ in range(num):
         batch = optimizer.ask(8)
@@ -62,9 +62,9 @@ def test_what_belongs_to_no_turn_is_known_but_not_learned_from() -> None:
 
 def test_bad_arguments() -> None:
     with pytest.raises(ConfigurationError, match="space=nasbench201 has no two cells"):
-        InTurn(NASBench201(), inner=LocalSearch)
+        CellByCell(NASBench201(), inner=LocalSearch)
     [pair] = DARTS().sample(1, rng=torch.Generator().manual_seed(0))
     with pytest.raises(ConfigurationError, match="space=darts_cell has no two cells"):
-        InTurn(DARTS(fixed={CELLS[0]: pair.split("/")[0]}), inner=LocalSearch)
+        CellByCell(DARTS(fixed={CELLS[0]: pair.split("/")[0]}), inner=LocalSearch)
     with pytest.raises(ConfigurationError, match="queries=0"):
-        InTurn(DARTS(), inner=LocalSearch, queries=0)
+        CellByCell(DARTS(), inner=LocalSearch, queries=0)

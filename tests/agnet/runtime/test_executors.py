@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from agnet.errors import ConfigurationError, RunDirectoryError
-from agnet.runtime.executors import WORKER, AbstractEngine, InlineEngine, LocalEngine, SlurmEngine
+from agnet.runtime.executors import WORKER, AbstractExecutor, InlineExecutor, LocalExecutor, SlurmExecutor
 
 
 @dataclass(frozen=True)
@@ -50,13 +50,13 @@ def unsendable(task: Task) -> Any:
     return lambda: None
 
 
-def errors(engine: AbstractEngine, todo: list[Task], out: Path) -> dict[str, str]:
-    return {ended.task.name: str(ended.error or "") for ended in engine.run(obey, todo, out=out)}
+def errors(executor: AbstractExecutor, todo: list[Task], out: Path) -> dict[str, str]:
+    return {ended.task.name: str(ended.error or "") for ended in executor.run(obey, todo, out=out)}
 
 
-@pytest.mark.parametrize("engine", [InlineEngine(), LocalEngine(2)], ids=["inline", "local"])
-def test_an_answer_or_an_error_for_every_task(engine: AbstractEngine, tmp_path: Path) -> None:
-    found = {ended.task.name: ended for ended in engine.run(obey, tasks(tmp_path, "a", "fail", "b"), out=tmp_path)}
+@pytest.mark.parametrize("executor", [InlineExecutor(), LocalExecutor(2)], ids=["inline", "local"])
+def test_an_answer_or_an_error_for_every_task(executor: AbstractExecutor, tmp_path: Path) -> None:
+    found = {ended.task.name: ended for ended in executor.run(obey, tasks(tmp_path, "a", "fail", "b"), out=tmp_path)}
     assert {name: ended.value for name, ended in found.items()} == {"a": "A", "b": "B", "fail": None}
     assert isinstance(found["fail"].error, RunDirectoryError)
     assert found["a"].error is None
@@ -64,7 +64,7 @@ def test_an_answer_or_an_error_for_every_task(engine: AbstractEngine, tmp_path: 
 
 
 def test_a_killed_process_takes_no_other_task_with_it(tmp_path: Path) -> None:
-    found = errors(LocalEngine(2), tasks(tmp_path, "a", "die once", "fail", "die", "b"), tmp_path)
+    found = errors(LocalExecutor(2), tasks(tmp_path, "a", "die once", "fail", "die", "b"), tmp_path)
     assert {name for name, error in found.items() if not error} == {"a", "b", "die once"}
     assert len(found) == 5
     assert found["fail"] == "is broken"
@@ -74,7 +74,7 @@ def test_a_killed_process_takes_no_other_task_with_it(tmp_path: Path) -> None:
 
 def test_what_was_not_asked_for_is_stopped(tmp_path: Path) -> None:
     """Whoever turns away from the answers, by Ctrl-C for example, leaves no process behind."""
-    answers = LocalEngine(2).run(process, tasks(tmp_path, *"abcd"), out=tmp_path)
+    answers = LocalExecutor(2).run(process, tasks(tmp_path, *"abcd"), out=tmp_path)
     number = next(answers).value
     assert number is not None
     answers.close()  # pyright: ignore[reportAttributeAccessIssue]
@@ -83,40 +83,40 @@ def test_what_was_not_asked_for_is_stopped(tmp_path: Path) -> None:
 
 
 def test_answers_that_cannot_be_sent_are_errors(tmp_path: Path) -> None:
-    [ended] = LocalEngine(1).run(unsendable, tasks(tmp_path, "a"), out=tmp_path)
+    [ended] = LocalExecutor(1).run(unsendable, tasks(tmp_path, "a"), out=tmp_path)
     assert "pickle" in str(ended.error)
 
 
 def test_workers_have_numbers(tmp_path: Path) -> None:
     """By which they take a device each."""
-    found = {ended.value for ended in LocalEngine(2).run(worker, tasks(tmp_path, *"abcdef"), out=tmp_path)}
+    found = {ended.value for ended in LocalExecutor(2).run(worker, tasks(tmp_path, *"abcdef"), out=tmp_path)}
     assert found <= {"0", "1"}
 
 
 @pytest.mark.parametrize("workers", [0, -1])
 def test_workers_are_counted(workers: Any) -> None:
-    with pytest.raises(ConfigurationError, match=f"engine.workers={workers}"):
-        LocalEngine(workers)
+    with pytest.raises(ConfigurationError, match=f"executor.workers={workers}"):
+        LocalExecutor(workers)
 
 
 def test_jobs_hold_at_least_one_task() -> None:
     with pytest.raises(ConfigurationError, match="tasks_per_job=0"):
-        SlurmEngine(tasks_per_job=0)
+        SlurmExecutor(tasks_per_job=0)
 
 
 def test_a_missing_scheduler_library_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "submitit", None)
     with pytest.raises(ConfigurationError, match="pip install"):
-        list(SlurmEngine().run(obey, tasks(tmp_path, "a"), out=tmp_path))
+        list(SlurmExecutor().run(obey, tasks(tmp_path, "a"), out=tmp_path))
 
 
 def test_jobs_of_a_scheduler_answer_for_every_task(tmp_path: Path) -> None:
     """Submitit's stand-in for a cluster, processes of this machine: three jobs of two tasks, one of which dies."""
-    engine = SlurmEngine(tasks_per_job=2, cluster="local", poll_seconds=0.2)
+    executor = SlurmExecutor(tasks_per_job=2, cluster="local", poll_seconds=0.2)
     looks: list[int] = []
     todo = tasks(tmp_path, "a", "leave", "fail", "b", "c")
     found = {
-        e.task.name: str(e.error or "") for e in engine.run(obey, todo, out=tmp_path, waiting=lambda: looks.append(1))
+        e.task.name: str(e.error or "") for e in executor.run(obey, todo, out=tmp_path, waiting=lambda: looks.append(1))
     }
     assert set(found) == {"a", "b", "c", "leave", "fail"}
     assert {name for name, error in found.items() if not error} == {"a", "b"}

@@ -94,10 +94,10 @@ def test_any_scores_decode_to_pairs(space: DARTS) -> None:
     scores = Decoded(torch.randn(300, 19, 10, generator=rng), torch.randn(300, 171, generator=rng))
     assert None not in space.decode(likeliest_graphs(scores, space))
     drawn = sample_graphs(scores, rng=rng)
-    assert None not in space.decode(space.mend(drawn, nodes=scores.nodes, edges=scores.edges))
+    assert None not in space.decode(space.repair(drawn, nodes=scores.nodes, edges=scores.edges))
 
 
-def test_mending_keeps_what_fits_and_chooses_the_likeliest(space: DARTS) -> None:
+def test_repair_keeps_what_fits_and_chooses_the_likeliest(space: DARTS) -> None:
     """The last normal node loses all it reads: the most probable pair takes its place."""
     graphs = space.encode([V2])
     source, target = slot_index(19)
@@ -107,8 +107,8 @@ def test_mending_keeps_what_fits_and_chooses_the_likeliest(space: DARTS) -> None
     scores[0, (target == 8) & (source == 1)] = 3.0
     scores[0, (target == 9) & ((source == 6) | (source == 7))] = 3.0
     nodes = torch.zeros(1, 19, 10)
-    [mended] = space.decode(space.mend(Graphs(graphs.node_types, edges), nodes=nodes, edges=scores))
-    assert mended == V2.replace("|skip_connect~0|dil_conv_3x3~2|/", "|skip_connect~1|dil_conv_3x3~4|/")
+    [repaired] = space.decode(space.repair(Graphs(graphs.node_types, edges), nodes=nodes, edges=scores))
+    assert repaired == V2.replace("|skip_connect~0|dil_conv_3x3~2|/", "|skip_connect~1|dil_conv_3x3~4|/")
 
 
 def test_children_take_whole_nodes(space: DARTS, many: list[str]) -> None:

@@ -150,8 +150,8 @@ def test_a_missing_path_is_the_likeliest(space: NASBench101) -> None:
     scores = torch.full((1, 21), -9.0)
     for over, expected in ((-2.0, "conv3x3(0)|output(1)"), (-5.0, "output(0)")):
         scores[0, :3] = torch.tensor([over, -6.0, over])  # 0 -> 1, 0 -> 2, 1 -> 2
-        mended = space.mend(none, nodes=torch.zeros(1, 7, 5), edges=scores)
-        assert space.decode(mended) == [expected]
+        repaired = space.repair(none, nodes=torch.zeros(1, 7, 5), edges=scores)
+        assert space.decode(repaired) == [expected]
 
 
 def test_the_least_likely_of_too_many_edges_go(space: NASBench101) -> None:
@@ -160,20 +160,20 @@ def test_the_least_likely_of_too_many_edges_go(space: NASBench101) -> None:
     scores = torch.full((1, 21), 5.0)
     doubted = [20, 19, 18, 17, 16, 14, 13, 12, 11, 9, 8]  # most of what 6, 5 and 4 read; a path over few is left
     scores[0, doubted] = torch.linspace(1, 2, len(doubted))
-    mended = space.mend(full, nodes=torch.zeros(1, 7, 5), edges=scores)
-    [text] = space.decode(mended)
+    repaired = space.repair(full, nodes=torch.zeros(1, 7, 5), edges=scores)
+    [text] = space.decode(repaired)
     assert text is not None
     left = space.encode([text]).edges.sum()
     assert left <= MAX_EDGES
-    assert bool((mended.edges <= full.edges).all())
+    assert bool((repaired.edges <= full.edges).all())
 
 
 def test_any_scores_give_cells(space: NASBench101) -> None:
     rng = torch.Generator().manual_seed(5)
     scores = Decoded(torch.randn(500, 7, 5, generator=rng), 3 * torch.randn(500, 21, generator=rng) - 1)
     scores.nodes[:, 1:, INPUT] = -30  # a second input is no vertex
-    plain, mended = likeliest_graphs(scores), likeliest_graphs(scores, space)
-    before, after = space.decode(plain), space.decode(mended)
+    plain, repaired = likeliest_graphs(scores), likeliest_graphs(scores, space)
+    before, after = space.decode(plain), space.decode(repaired)
     assert None not in after
     assert before.count(None) > 50
     assert all(a == b for a, b in zip(after, before, strict=True) if b is not None)

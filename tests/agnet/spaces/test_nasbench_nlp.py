@@ -190,7 +190,7 @@ def test_random_growth_is_like_the_recipes(drawn: list[str]) -> None:
     assert {part.marked for text in drawn for part in parse(text)[-1:]} == {0, 1, 2}
 
 
-def test_scores_of_any_kind_are_mended(space: NASBenchNLP) -> None:
+def test_scores_of_any_kind_are_repaired(space: NASBenchNLP) -> None:
     """Without any training, two thirds of what is drawn from random scores become cells."""
     rng = torch.Generator().manual_seed(2)
     decoded = Decoded(
@@ -199,12 +199,12 @@ def test_scores_of_any_kind_are_mended(space: NASBenchNLP) -> None:
     )
     graphs = sample_graphs(decoded, rng=rng)
     assert int(space.is_valid(graphs).sum()) < 10
-    mended = space.mend(graphs, nodes=decoded.nodes, edges=decoded.edges)
-    assert int(space.is_valid(mended).sum()) > 200
-    assert bool((mended.node_types[:, 0] == INPUT).all())
+    repaired = space.repair(graphs, nodes=decoded.nodes, edges=decoded.edges)
+    assert int(space.is_valid(repaired).sum()) > 200
+    assert bool((repaired.node_types[:, 0] == INPUT).all())
 
 
-def test_mending_changes_little(space: NASBenchNLP, drawn: list[str]) -> None:
+def test_repair_changes_little(space: NASBenchNLP, drawn: list[str]) -> None:
     """An edge too many goes, one too few comes back where its score says so."""
     graphs = space.encode(drawn[:500])
     nodes = 8.0 * torch.nn.functional.one_hot(graphs.node_types, space.num_types).float()
@@ -215,9 +215,9 @@ def test_mending_changes_little(space: NASBenchNLP, drawn: list[str]) -> None:
     for row in range(len(graphs)):
         present = edges[row].nonzero()[:, 0]
         edges[row, present[int(torch.randint(len(present), (1,), generator=rng))]] = False
-    mended = space.decode(space.mend(Graphs(graphs.node_types, edges), nodes=nodes, edges=scores))
-    assert np.mean([a == b for a, b in zip(mended, drawn, strict=False)]) > 0.6
-    assert np.mean([a is not None for a in mended]) > 0.98
+    repaired = space.decode(space.repair(Graphs(graphs.node_types, edges), nodes=nodes, edges=scores))
+    assert np.mean([a == b for a, b in zip(repaired, drawn, strict=False)]) > 0.6
+    assert np.mean([a is not None for a in repaired]) > 0.98
 
 
 def test_neighbors_reach_other_sizes(space: NASBenchNLP) -> None:

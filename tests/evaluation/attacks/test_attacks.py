@@ -133,7 +133,7 @@ def test_many_classes_bound_what_can_be_claimed(attack: Function) -> None:
 
 @pytest.mark.parametrize(("attack", "reach"), [(apgd, 0.55), (apgd_dlr, 0.6), (apgd_t, 0.999)], ids=["ce", "dlr", "t"])
 def test_many_classes_thresholds_are_reached(attack: Function, reach: float) -> None:
-    """Targets make the nearest boundary certain; without them the ascent may end at another one."""
+    """OutcomeTransform make the nearest boundary certain; without them the ascent may end at another one."""
     model, x = Linear(classes=5), images(150)
     labels = model(x).argmax(dim=1)
     critical = model.critical(x, labels, 1)

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from evaluation.attacks.outcome import Evaluation, Outcome
+from evaluation.attacks.outcome import AttackOutcome, Evaluation
 
 LABELS = torch.tensor([0, 0, 1, 2, 2])
 
 
-def outcome(attack: str = "pgd", eps: float = 2.0, **changes: torch.Tensor) -> Outcome:
+def outcome(attack: str = "pgd", eps: float = 2.0, **changes: torch.Tensor) -> AttackOutcome:
     values = {
         "labels": LABELS,
         "predicted": torch.tensor([0, 1, 1, 0, 2]),
@@ -22,10 +22,10 @@ def outcome(attack: str = "pgd", eps: float = 2.0, **changes: torch.Tensor) -> O
         "gradients": torch.tensor([0, 1, 2, 3, 4]),
     }
     norm = "" if attack == "clean" else "linf"
-    return Outcome(attack, norm, eps, "published", **(values | changes))
+    return AttackOutcome(attack, norm, eps, "published", **(values | changes))
 
 
-def evaluation(*outcomes: Outcome) -> Evaluation:
+def evaluation(*outcomes: AttackOutcome) -> Evaluation:
     return Evaluation((outcome("clean", 0.0), *outcomes), 3, {"mode": "published", "attacks": {}})
 
 

@@ -167,14 +167,14 @@ class NoWaiting(TorchDispatchMode):
 def test_a_step_does_not_wait_for_the_device(attack: SteppedAttack) -> None:
     network, x = spread(RICH), pictures(6)
     target = dataclasses.replace(target_of(network, x, labels_of(network, x)), chunk=10)
-    engine = _Run(
+    scheduler = _Run(
         attack, target, torch.ones(len(attack.eps), 6, dtype=torch.bool), Ledger(target, len(attack.eps)), True, print
     )
-    engine._refill(6)
-    slots = engine._advance(engine.slots)  # tables are made once
+    scheduler._refill(6)
+    slots = scheduler._advance(scheduler.slots)  # tables are made once
     with NoWaiting():
         for _ in range(attack.evaluations + 2):  # also past the end
-            slots = engine._advance(slots)
+            slots = scheduler._advance(slots)
     assert bool(slots["paused"].all())
 
 
@@ -188,8 +188,8 @@ def target_of(model: Callable[[Tensor], Tensor], x: Tensor, y: Tensor, *, search
 # ---------------------------------------------------------------------------------------- equal to the functions
 
 
-def test_the_engine_is_the_functions() -> None:
-    """Published mode: each attack's pure function gives the images that the engine reports."""
+def test_the_scheduler_is_the_functions() -> None:
+    """Published mode: each attack's pure function gives the images that the scheduler reports."""
     network, x = spread(RICH).double(), pictures(12).double()
     y, eps = labels_of(network, x), 4
     chosen = [

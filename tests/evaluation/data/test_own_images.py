@@ -424,10 +424,10 @@ def run(monkeypatch: pytest.MonkeyPatch, out: Path, *overrides: str) -> int | st
     return 0
 
 
-@pytest.mark.parametrize("engine", ["inline", pytest.param("local", marks=pytest.mark.slow)])
-def test_own_images_become_a_table(engine: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("executor", ["inline", pytest.param("local", marks=pytest.mark.slow)])
+def test_own_images_become_a_table(executor: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out, images = folder.parent / "out", [f"dataset.path={folder}", "dataset.size=8"]
-    assert not run(monkeypatch, out, f"engine={engine}", "dataset=image_folder", *images)
+    assert not run(monkeypatch, out, f"executor={executor}", "dataset=image_folder", *images)
     table = read_table([out / "nasbench201_pets.parquet"], ["pets_valid", "pets_test"])
     assert len(table.rows) > 0
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from agnet.runtime.executors import InlineEngine
+from agnet.runtime.executors import InlineExecutor
 from agnet.spaces import NASBench201
 from evaluation.attacks import FGSM, PGD
 from evaluation.data import ImageSplits
@@ -52,7 +52,9 @@ def finished(
 ) -> tuple[Path, Found]:
     """A folder with all units of two seeds, and what is in it. Tests work on copies."""
     folder = tmp_path_factory.mktemp("finished")
-    found = produce(protocol, cells, folder, engine=InlineEngine(), seeds=(0, 3), catalogue=catalogue, progress=False)
+    found = produce(
+        protocol, cells, folder, executor=InlineExecutor(), seeds=(0, 3), catalogue=catalogue, progress=False
+    )
     return folder, found
 
 

@@ -16,7 +16,7 @@ from agnet.runtime.paths import ROOT
 COMMAND = [
     *(sys.executable, "-m", "evaluation.run", "num_architectures=12", "draw_seed=0", "group_size=1"),
     *("dataset.num_valid=40", "dataset.num_test=30", "network.channels=2", "recipe.epochs=1"),
-    *("attack.fgsm.eps=[16]", "attack.pgd.steps=1", "engine=local"),
+    *("attack.fgsm.eps=[16]", "attack.pgd.steps=1", "executor=local"),
 ]
 
 
@@ -45,6 +45,6 @@ def test_a_killed_production_continues(units: int, tmp_path: Path) -> None:
     subprocess.run([*COMMAND, f"out={out}"], cwd=ROOT, check=True, timeout=300)
     assert {path: path.stat().st_mtime_ns for path in kept} == kept, "what was whole is not made again"
     whole = tmp_path / "whole"
-    subprocess.run([*COMMAND, f"out={whole}", "engine=inline"], cwd=ROOT, check=True, timeout=300)
+    subprocess.run([*COMMAND, f"out={whole}", "executor=inline"], cwd=ROOT, check=True, timeout=300)
     assert table(out) == table(whole)
     assert json.loads((out / "production.json").read_text())["units"] == {"done": 12, "failed": 0, "missing": 0}

@@ -16,13 +16,13 @@ from agnet.runtime.paths import CONF_DIR
 from agnet.spaces import NASBench201
 from agnet.tables.objective import MeasuredObjective, MeasuredReport
 from evaluation.networks.nasbench201 import CellNetwork
-from evaluation.production import Record, Store, Unit, UnitEvaluator
+from evaluation.production import Store, Unit, UnitEvaluator, UnitRecord
 from evaluation.production.configured import build_protocol
 from search.run import execute
 
 SMALL = [
     "objective=live",
-    "engine@objective.engine=inline",
+    "executor@objective.executor=inline",
     "objective.protocol.dataset.num_valid=40",
     "objective.protocol.dataset.num_test=30",
     "objective.protocol.network.channels=2",
@@ -48,7 +48,7 @@ def evaluated(monkeypatch: pytest.MonkeyPatch) -> list[Unit]:
     units: list[Unit] = []
     real = UnitEvaluator._examine
 
-    def spy(self: UnitEvaluator, unit: Unit, network: CellNetwork) -> Record:
+    def spy(self: UnitEvaluator, unit: Unit, network: CellNetwork) -> UnitRecord:
         units.append(unit)
         return real(self, unit, network)
 
@@ -125,7 +125,7 @@ def test_a_search_resumes_and_reports(tmp_path: Path, evaluated: list[Unit]) -> 
 
 
 def test_a_network_that_cannot_be_evaluated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def failing(self: UnitEvaluator, unit: Unit, network: CellNetwork) -> Record:
+    def failing(self: UnitEvaluator, unit: Unit, network: CellNetwork) -> UnitRecord:
         raise RuntimeError("out of memory")
 
     monkeypatch.setattr(UnitEvaluator, "_examine", failing)

@@ -19,7 +19,7 @@ from agnet.tables.columns import parse_column
 from agnet.tables.conditions import read_details
 from agnet.tables.table import read_metadata, read_table
 from evaluation.networks.nasbench201 import count_macs, count_parameters
-from evaluation.production import Failure, Protocol, Record, Store, Unit, merge
+from evaluation.production import Failure, Protocol, Store, Unit, UnitRecord, merge
 from evaluation.production.merge import cpu_seconds, representatives, write_manifest
 from evaluation.production.store import Found
 
@@ -42,10 +42,10 @@ def made_up(space: NASBench201) -> Found:
     ((largest, _),) = sizes.most_common(1)
     single = next(i for i, n in sizes.items() if n == 1)
     cells = space.enumerate()
-    records: dict[Unit, Record] = {}
+    records: dict[Unit, UnitRecord] = {}
     for rank, i in enumerate([largest, single, *(i for i, n in sizes.most_common(4)[1:])]):
         unit = Unit(cells[i], 0)
-        records[unit] = Record(unit, {"tiny_valid": float(rank), "tiny_test": 50.0 - rank / 3}, {LATENCY: 1.0}, [])
+        records[unit] = UnitRecord(unit, {"tiny_valid": float(rank), "tiny_test": 50.0 - rank / 3}, {LATENCY: 1.0}, [])
     return Found(records)
 
 

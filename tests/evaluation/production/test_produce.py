@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from agnet.errors import ConfigurationError, RunDirectoryError
-from agnet.runtime.executors import WORKER, InlineEngine, LocalEngine
+from agnet.runtime.executors import WORKER, InlineExecutor, LocalExecutor
 from agnet.runtime.files import locked
 from evaluation.networks.nasbench201 import NetworkShape, count_macs
-from evaluation.production import Failure, Protocol, Record, Store, Unit, UnitEvaluator, produce
+from evaluation.production import Failure, Protocol, Store, Unit, UnitEvaluator, UnitRecord, produce
 from evaluation.production.produce import device_of_worker, grouped, live_macs
 from evaluation.production.store import Found
 
@@ -28,7 +28,7 @@ def call(protocol: Protocol, cells: list[str], catalogue: list[str]) -> Any:
     def called(folder: Path, **changes: Any) -> Found:
         settings: dict[str, Any] = {
             "architectures": cells,
-            "engine": InlineEngine(),
+            "executor": InlineExecutor(),
             "seeds": SEEDS,
             "catalogue": catalogue,
             "progress": False,
@@ -121,7 +121,7 @@ def test_shares_make_the_whole(
 
 @pytest.mark.slow
 def test_processes_make_the_same(finished: tuple[Path, Found], call: Any, tmp_path: Path) -> None:
-    assert same(call(tmp_path, engine=LocalEngine(2)), finished[1])
+    assert same(call(tmp_path, executor=LocalExecutor(2)), finished[1])
 
 
 def test_an_interrupted_production_continues(
@@ -130,7 +130,7 @@ def test_an_interrupted_production_continues(
     """Ctrl-C in the middle of a group: its first member is kept."""
     real, calls = UnitEvaluator._examine, 0
 
-    def dying(self: UnitEvaluator, *args: Any) -> Record:
+    def dying(self: UnitEvaluator, *args: Any) -> UnitRecord:
         nonlocal calls
         calls += 1
         if calls == 2:
@@ -150,7 +150,7 @@ def test_failures_are_kept_and_tried_again_on_request(
 ) -> None:
     unit, real = Unit(cells[1], 0), UnitEvaluator._examine
 
-    def failing(self: UnitEvaluator, examined: Unit, network: Any) -> Record:
+    def failing(self: UnitEvaluator, examined: Unit, network: Any) -> UnitRecord:
         if examined == unit:
             raise RuntimeError("out of memory")
         return real(self, examined, network)
@@ -194,7 +194,7 @@ def test_shares_go_on_side_by_side_but_not_the_same_one(folder: Path, call: Any)
 def test_a_full_disk_loses_nothing(call: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real, written = Store.write, 0
 
-    def full(self: Store, result: Record | Failure) -> None:
+    def full(self: Store, result: UnitRecord | Failure) -> None:
         nonlocal written
         written += 1
         if written == 3:

@@ -14,7 +14,7 @@ import pytest
 from agnet.errors import RunDirectoryError
 from evaluation.attacks import FGSM
 from evaluation.data import Images
-from evaluation.production import Failure, Protocol, Record, Store, Unit
+from evaluation.production import Failure, Protocol, Store, Unit, UnitRecord
 from evaluation.production.store import Found
 from evaluation.training.sgd import Recipe
 
@@ -163,6 +163,6 @@ def test_what_a_kill_has_left_is_removed_when_it_is_old(store: Store, units: lis
 
 def test_numbers_that_are_none_are_not_written(store: Store, units: list[Unit]) -> None:
     record = store.find(units[:1]).records[units[0]]
-    broken = Record(record.unit, {"tiny_test": float("nan")}, record.timed, record.outcomes)
+    broken = UnitRecord(record.unit, {"tiny_test": float("nan")}, record.timed, record.outcomes)
     with pytest.raises(ValueError, match="JSON"):
         store.write(broken)

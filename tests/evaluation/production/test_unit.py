@@ -15,16 +15,16 @@ from evaluation import evaluate
 from evaluation.corruptions import CorruptedImages, corrupt, write_corrupted
 from evaluation.corruptions.pixels import to_levels
 from evaluation.networks.nasbench201 import CellNetwork
-from evaluation.production import Corruptions, Failure, Protocol, Record, UnitEvaluator
+from evaluation.production import Corruptions, Failure, Protocol, UnitEvaluator, UnitRecord
 from evaluation.production import unit as module
 from evaluation.sensitivity import sensitivity
 from evaluation.training.sgd import fit
 
 
 @pytest.fixture(scope="module")
-def record(protocol: Protocol, cells: list[str]) -> Record:
+def record(protocol: Protocol, cells: list[str]) -> UnitRecord:
     [result] = UnitEvaluator(protocol)(cells[:2], cells[1:2], 3)
-    assert isinstance(result, Record)
+    assert isinstance(result, UnitRecord)
     return result
 
 
@@ -33,7 +33,7 @@ def network(protocol: Protocol, cells: list[str]) -> CellNetwork:
     return fit(cells[:2], protocol.shape, protocol.images.train, protocol.recipe, seed=3)[1]
 
 
-def test_columns_of_every_kind(record: Record) -> None:
+def test_columns_of_every_kind(record: UnitRecord) -> None:
     assert {parse_column(name).kind for name in record.columns} == {"clean", "attack", "corruption", "measure"}  # type: ignore[union-attr]
     assert list(record.timed) == ["tiny_cpu_latency_ms"]
     assert record.timed["tiny_cpu_latency_ms"] > 0
@@ -41,7 +41,7 @@ def test_columns_of_every_kind(record: Record) -> None:
     assert json.loads(json.dumps(record.outcomes)) == record.outcomes
 
 
-def test_accuracies_are_those_of_the_evaluator(record: Record, network: CellNetwork, protocol: Protocol) -> None:
+def test_accuracies_are_those_of_the_evaluator(record: UnitRecord, network: CellNetwork, protocol: Protocol) -> None:
     for split in SPLITS:
         images = getattr(protocol.images, split)
         fgsm, pgd = protocol.attacks
@@ -53,7 +53,7 @@ def test_accuracies_are_those_of_the_evaluator(record: Record, network: CellNetw
         assert record.columns[f"tiny_{split}_pgd_eps16"] == found["pgd_eps16"].accuracy, "of the first 20 images"
 
 
-def test_corruptions_are_those_of_the_generator(record: Record, network: CellNetwork, protocol: Protocol) -> None:
+def test_corruptions_are_those_of_the_generator(record: UnitRecord, network: CellNetwork, protocol: Protocol) -> None:
     images = protocol.images.test.first(10)
     for name, severity in (("fog", 1), ("contrast", 5)):
         corrupted = corrupt(to_levels(images.pixels), name, severity, seed=0)
@@ -62,14 +62,14 @@ def test_corruptions_are_those_of_the_generator(record: Record, network: CellNet
         assert record.columns[f"tiny_test_{name}_s{severity}"] == pytest.approx(100 * float(right.float().mean()))
 
 
-def test_measures_before_and_after_training(record: Record, network: CellNetwork, protocol: Protocol) -> None:
+def test_measures_before_and_after_training(record: UnitRecord, network: CellNetwork, protocol: Protocol) -> None:
     images = protocol.images.train.first(8)
     for key, value in sensitivity(network, images.pixels, images.labels, seed=3).items():
         assert record.columns[f"tiny_{key}_trained"] == pytest.approx(value, rel=1e-5)
         assert record.columns[f"tiny_{key}_initialised"] != record.columns[f"tiny_{key}_trained"]
 
 
-def test_outcomes_have_everything_the_attack_found_out(record: Record, protocol: Protocol) -> None:
+def test_outcomes_have_everything_the_attack_found_out(record: UnitRecord, protocol: Protocol) -> None:
     for outcome in record.outcomes:
         confusion = np.array(outcome["confusion"]).reshape(10, 10)
         bits = np.unpackbits(np.frombuffer(bytes.fromhex(outcome["robust"]), np.uint8))[: outcome["images"]]
@@ -84,9 +84,9 @@ def test_outcomes_have_everything_the_attack_found_out(record: Record, protocol:
     assert ("test", "corruption", "contrast", 5.0, 10) in kinds
 
 
-def test_a_member_is_the_same_whoever_else_is_wanted(protocol: Protocol, cells: list[str], record: Record) -> None:
+def test_a_member_is_the_same_whoever_else_is_wanted(protocol: Protocol, cells: list[str], record: UnitRecord) -> None:
     _, second = UnitEvaluator(protocol)(cells[:2], cells[:2], 3)
-    assert isinstance(second, Record)
+    assert isinstance(second, UnitRecord)
     assert (second.columns, second.outcomes) == (record.columns, record.outcomes)
 
 
@@ -103,7 +103,7 @@ def test_an_error_of_one_network_is_recorded(
     assert isinstance(first, Failure)
     assert first.error == "RuntimeError: out of memory"
     assert "in latency" in first.trace
-    assert isinstance(second, Record)
+    assert isinstance(second, UnitRecord)
 
 
 def test_a_diverged_training_is_a_failure(protocol: Protocol, cells: list[str]) -> None:
@@ -125,13 +125,13 @@ def test_what_concerns_all_networks_is_raised(
         list(UnitEvaluator(protocol)(cells[:2], cells[:2], 0))
 
 
-def test_corrupted_images_of_a_folder(protocol: Protocol, cells: list[str], tmp_path: Path, record: Record) -> None:
+def test_corrupted_images_of_a_folder(protocol: Protocol, cells: list[str], tmp_path: Path, record: UnitRecord) -> None:
     """Written with the same seed they are the same images."""
     test = protocol.images.test
     write_corrupted(tmp_path, to_levels(test.pixels), test.labels, seed=0, names=["fog", "contrast"])
     wanted = Corruptions(("fog", "contrast"), num_images=10, folder=CorruptedImages(tmp_path))
     [other] = UnitEvaluator(dataclasses.replace(protocol, corruptions=wanted))(cells[:2], cells[1:2], 3)
-    assert isinstance(other, Record)
+    assert isinstance(other, UnitRecord)
     assert other.columns == record.columns
 
 

@@ -93,7 +93,7 @@ def test_a_space_without_an_end_is_refused() -> None:
     [
         (GaussianProcess, UpperConfidenceBound),
         (GaussianProcess, ExpectedImprovement),
-        (lambda: BoostedTrees(members=2, rounds=5), ThompsonSampling),
+        (lambda: BoostedTrees(members=2, boosting_rounds=5), ThompsonSampling),
         (lambda: NetworkEnsemble(steps=5), ThompsonSampling),
     ],
 )

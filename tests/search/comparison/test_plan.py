@@ -35,10 +35,10 @@ def test_every_problem_optimizer_and_seed_once() -> None:
 
 
 def test_the_users_overrides_reach_every_run_but_those_of_the_comparison() -> None:
-    made = plan(["budget=99", "seeds=7", "out=elsewhere", "optimizers=[agnet]", "seed=3", "engine.workers=4"])
+    made = plan(["budget=99", "seeds=7", "out=elsewhere", "optimizers=[agnet]", "seed=3", "executor.workers=4"])
     assert {cell.config["budget"] for cell in made.cells} == {99}
     assert [cell.seed for cell in made.cells] == [0, 0, 1, 1]
-    assert not {"seeds", "out", "optimizers", "engine"} & set(made.cells[0].config)
+    assert not {"seeds", "out", "optimizers", "executor"} & set(made.cells[0].config)
 
 
 def test_a_problem_overrides_what_the_user_has_set_for_all() -> None:

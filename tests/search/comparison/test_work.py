@@ -6,7 +6,7 @@ import pytest
 
 from agnet.errors import RunDirectoryError
 from agnet.runtime.executors import attempt
-from search.comparison.plan import Cell
+from search.comparison.plan import PlannedRun
 from search.comparison.work import failure, run_cell
 
 
@@ -23,9 +23,9 @@ def test_an_error_becomes_the_answer(error: Exception, said: str, monkeypatch: p
         raise error
 
     monkeypatch.setattr("search.comparison.work.execute", failing)
-    assert failure(attempt(run_cell, Cell("p", "x", 0, {}, Path("folder")))) == said
+    assert failure(attempt(run_cell, PlannedRun("p", "x", 0, {}, Path("folder")))) == said
 
 
 def test_a_finished_run_has_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("search.comparison.work.execute", lambda *args, **kwargs: None)
-    assert failure(attempt(run_cell, Cell("p", "x", 0, {}, Path("folder")))) == ""
+    assert failure(attempt(run_cell, PlannedRun("p", "x", 0, {}, Path("folder")))) == ""

@@ -72,7 +72,7 @@ def test_what_a_device_cannot_run_is_empty(content: dict[str, Any], write: Any) 
 
 
 def test_the_command(content: dict[str, Any], write: Any, call: Any, capfd: pytest.CaptureFixture[str]) -> None:
-    out = call("kind=hw_nas_bench", f"path={write(content)}")
+    out = call("importer=hw_nas_bench", f"path={write(content)}")
     said = capfd.readouterr().out
     assert "15625 architectures, 27 columns" in said
     assert "rows without a value: cifar10_edgetpu_latency_ms (1)" in said
@@ -91,7 +91,7 @@ def test_files_without_settings_are_in_the_order_of_ids(content: dict[str, Any],
 
 def test_code_is_not_run(content: dict[str, Any], write: Any, malicious: object, refused: Any) -> None:
     content["fbnet"] = malicious
-    said = refused("kind=hw_nas_bench", f"path={write(content)}")
+    said = refused("importer=hw_nas_bench", f"path={write(content)}")
     assert "HW-NAS-Bench-v1_0.pickle is refused: it wants to call posix.system" in said
 
 

@@ -107,7 +107,7 @@ def test_isomorphic_cells_are_renumbered(tmp_path: Path) -> None:
 
 
 def test_a_part_is_refused_unless_asked_for(path: Path) -> None:
-    with pytest.raises(TableError, match=r"lacks 423621 of 423624 cells.*kind.partial=true"):
+    with pytest.raises(TableError, match=r"lacks 423621 of 423624 cells.*importer.partial=true"):
         NASBench101Records().read(path, progress=False)
 
 

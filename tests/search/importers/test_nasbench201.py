@@ -42,12 +42,12 @@ def test_it_says_the_same_as_nats_bench(
 
 def test_the_command(content: dict[str, Any], tmp_path: Path, call: Any, capfd: pytest.CaptureFixture[str]) -> None:
     path = save(tmp_path / "b.pth", content)
-    call("kind=nasbench201", f"path={path}", "kind.partial=true")
+    call("importer=nasbench201", f"path={path}", "importer.partial=true")
     assert "3 architectures, 10 columns: cifar10_valid, " in capfd.readouterr().out
 
 
 def test_an_incomplete_file_is_refused_unless_asked(content: dict[str, Any], tmp_path: Path, refused: Any) -> None:
-    said = refused("kind=nasbench201", f"path={save(tmp_path / 'b.pth', content)}")
+    said = refused("importer=nasbench201", f"path={save(tmp_path / 'b.pth', content)}")
     assert "lacks 15622 of 15625 architectures" in said
 
 

@@ -108,7 +108,7 @@ def test_another_text_has_columns_of_its_own(tmp_path: Path) -> None:
 
 def test_recipes_that_are_no_cells_are_refused_or_left_out(tmp_path: Path) -> None:
     folder = write(tmp_path / "logs", {**LOGS, "z.json": log(DANGLING, [5.0, 4.0], [5.0, 4.0])})
-    with pytest.raises(TableError, match=r"1 of 4 recipes are no cells.*kind\.partial=true"):
+    with pytest.raises(TableError, match=r"1 of 4 recipes are no cells.*importer\.partial=true"):
         rows(folder)
     assert set(rows(folder, partial=True)) == {CELL, SIGM_CELL}
 
@@ -168,7 +168,7 @@ def test_the_extract(tmp_path: Path) -> None:
 
 
 def test_the_command(tmp_path: Path, call: Callable[..., Path], capsys: pytest.CaptureFixture[str]) -> None:
-    out = call("kind=nasbench_nlp", f"path={write(tmp_path / 'logs', LOGS)}", "progress=false")
+    out = call("importer=nasbench_nlp", f"path={write(tmp_path / 'logs', LOGS)}", "progress=false")
     assert "2 architectures" in capsys.readouterr().out
     metadata = read_metadata(out)
     assert (metadata["space"], metadata["source"]) == ("nasbench_nlp", "NAS-Bench-NLP")

@@ -78,7 +78,7 @@ def test_times_that_were_not_recorded_stay_empty(nats: Path) -> None:
 
 
 def test_the_command(nats: Path, call: Callable[..., Path], capfd: pytest.CaptureFixture[str]) -> None:
-    out = call("kind=nats_bench", f"path={nats}", "kind.epochs=12", "kind.partial=true")
+    out = call("importer=nats_bench", f"path={nats}", "importer.epochs=12", "importer.partial=true")
     said = capfd.readouterr()
     assert said.err == ""  # no bar where there is no terminal
     assert "3 architectures, 10 columns: cifar10_valid_12epochs, " in said.out
@@ -98,12 +98,12 @@ def test_the_command(nats: Path, call: Callable[..., Path], capfd: pytest.Captur
 def test_an_incomplete_archive_is_refused_unless_asked(nats: Path, refused: Callable[..., str]) -> None:
     said = refused(f"path={nats}")
     assert "lacks 15622 of 15625 architectures, the first with id 1;" in said
-    assert "kind.partial=true" in said
+    assert "importer.partial=true" in said
 
 
 def test_code_is_not_run(nats: Path, malicious: object, refused: Callable[..., str]) -> None:
     (nats / "000011.pickle.pbz2").write_bytes(bz2.compress(pickle.dumps({"200": malicious})))
-    said = refused(f"path={nats}", "kind.partial=true")
+    said = refused(f"path={nats}", "importer.partial=true")
     assert "000011.pickle.pbz2 is refused: it wants to call posix.system" in said
 
 
@@ -193,9 +193,9 @@ def test_files_of_the_size_space_are_refused(nats: Path) -> None:
 
 
 def test_only_the_trained_epochs_can_be_asked(nats: Path, refused: Callable[..., str]) -> None:
-    with pytest.raises(ConfigurationError, match=r"kind\.epochs=90"):
+    with pytest.raises(ConfigurationError, match=r"importer\.epochs=90"):
         NATSBench(epochs=90)
-    assert "kind.epochs=90" in refused(f"path={nats}", "kind.epochs=90")
+    assert "importer.epochs=90" in refused(f"path={nats}", "importer.epochs=90")
 
 
 @pytest.mark.data

@@ -81,7 +81,7 @@ def test_confidences_where_they_are_asked_for(tree: Path, call: Any) -> None:
     put(tree, "cifar10", "clean", {"0": 0.7, "1": 0.8}, measure="confidence")
     put(tree, "cifar10", "fgsm@Linf", {"0": [0.6, 0.5, 0.4], "1": [0.3, 0.2, 0.1]}, measure="confidence")
     assert not [name for name in read(tree).column_names if "confidence" in name]
-    path = call("kind=robustness", "kind.confidence=true", f"path={tree}")
+    path = call("importer=robustness", "importer.confidence=true", f"path={tree}")
     names = ["cifar10_clean_confidence", "cifar10_fgsm_eps1_confidence", "cifar10_clean"]
     values = read_table([path], names).values[:2]
     assert values.flatten().tolist() == pytest.approx([0.7, 0.5, 89.3, 0.8, 0.2, 90.0])
@@ -107,7 +107,7 @@ def test_one_name_in_two_norms(tree: Path) -> None:
 
 
 def test_the_command(tree: Path, call: Any, capfd: pytest.CaptureFixture[str]) -> None:
-    out = call("kind=robustness", f"path={tree}")
+    out = call("importer=robustness", f"path={tree}")
     said = capfd.readouterr()
     assert said.err == ""
     assert "4 architectures, 15 columns: isomorph, cifar10_clean, " in said.out
@@ -116,10 +116,10 @@ def test_the_command(tree: Path, call: Any, capfd: pytest.CaptureFixture[str]) -
 
 
 def test_another_folder_is_refused(tree: Path, refused: Any, tmp_path: Path) -> None:
-    assert "has no meta.json; give the folder" in refused("kind=robustness", f"path={tree / 'cifar10'}")
+    assert "has no meta.json; give the folder" in refused("importer=robustness", f"path={tree / 'cifar10'}")
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "meta.json").write_text((tree / "meta.json").read_text())
-    said = refused("kind=robustness", f"path={tmp_path / 'empty'}")
+    said = refused("importer=robustness", f"path={tmp_path / 'empty'}")
     assert "has no file such as cifar10/clean_accuracy.json in cifar10, cifar100, ImageNet16-120" in said
 
 

@@ -18,7 +18,7 @@ from agnet.spaces.darts import OPERATIONS
 from agnet.spaces.darts.genotype import PREFIX, to_configuration
 from search.correlation import free_truth
 from search.objectives import nasbench301
-from search.objectives.nasbench301 import Surrogate, surrogate_objective
+from search.objectives.nasbench301 import NASBench301Surrogate, surrogate_objective
 
 STORED = "NetworkSelectorDatasetInfo_COLON_darts_COLON_"
 DATA = ROOT.parent / "shared" / "data"
@@ -68,12 +68,12 @@ def test_codes_of_all_columns_in_the_surrogates_order(files: dict[str, str]) -> 
     codes = json.loads(Path(files["encoding"]).read_text())
     expected = sum(codes[STORED + k][v] for k, v in active.items())
     idle = sum(100 * column for column, key in enumerate(nasbench301._KEYS) if key not in active)
-    [row] = Surrogate(**files, epoch=50)([architecture])
+    [row] = NASBench301Surrogate(**files, epoch=50)([architecture])
     assert row == {"cifar10_valid": expected + idle, "train_time_s": 50}
 
 
 def test_the_same_cells_are_asked_once(files: dict[str, str]) -> None:
-    surrogate, before = Surrogate(**files), Session.asked
+    surrogate, before = NASBench301Surrogate(**files), Session.asked
     rows = surrogate([*pairs(3), *pairs(3)])
     assert rows[:3] == rows[3:]
     assert Session.asked == before + 3
@@ -107,25 +107,25 @@ def without(files: dict[str, str], key: str) -> dict[str, str]:
 )
 def test_bad_settings_are_named(files: dict[str, str], change: Callable[[dict[str, str]], Any], words: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
-        Surrogate(**change(files))
+        NASBench301Surrogate(**change(files))
     assert words in str(caught.value)
 
 
 def test_another_model_is_named(files: dict[str, str]) -> None:
     Path(files["model"]).write_bytes(b"")
     with pytest.raises(ConfigurationError, match=r"model.onnx cannot be read: no model"):
-        Surrogate(**files)(pairs(1))
+        NASBench301Surrogate(**files)(pairs(1))
 
 
 def test_a_missing_package_is_named(files: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(ConfigurationError, match="nasbench301"):
-        Surrogate(**files)(pairs(1))
+        NASBench301Surrogate(**files)(pairs(1))
 
 
 def test_other_texts_are_refused(files: dict[str, str]) -> None:
     with pytest.raises(InvalidArchitecture):
-        Surrogate(**files)(["none"])
+        NASBench301Surrogate(**files)(["none"])
 
 
 @pytest.mark.data
@@ -143,7 +143,7 @@ def test_the_surrogate_at_hand_ranks_as_the_official_one() -> None:
     model = DATA / "nasbench301_surrogate.onnx"
     if not model.is_file():
         pytest.skip(f"no {model}")
-    surrogate = Surrogate(model, DATA / "nasbench301_surrogate_encoding.json")
+    surrogate = NASBench301Surrogate(model, DATA / "nasbench301_surrogate_encoding.json")
     with gzip.open(DATA / "nasbench301_xgb_predictions.csv.gz", "rt") as file:
         rows = list(csv.DictReader(file))
     ours = [

@@ -15,7 +15,7 @@ from agnet.spaces.nasbench_nlp import parse
 from agnet.tables.table import write_table
 from search.correlation import free_truth
 from search.objectives import nasbench_nlp
-from search.objectives.nasbench_nlp import Surrogate, Trainings, held_out, surrogate_objective
+from search.objectives.nasbench_nlp import NASBenchNLPSurrogate, Trainings, held_out, surrogate_objective
 from search.objectives.recurrent_features import recurrent_features
 
 SPACE = NASBenchNLP()
@@ -81,15 +81,15 @@ def test_states_that_can_grow_are_told_from_bounded_ones() -> None:
 
 
 def test_the_same_seed_fits_the_same_trees(trainings: Trainings, cells: list[str]) -> None:
-    first, again, other = (Surrogate(trainings, seed)(cells[:20]) for seed in (0, 0, 1))
+    first, again, other = (NASBenchNLPSurrogate(trainings, seed)(cells[:20]) for seed in (0, 0, 1))
     assert first == again
     assert first != other
-    shuffled = Surrogate(trainings)(cells[19::-1])[::-1]
+    shuffled = NASBenchNLPSurrogate(trainings)(cells[19::-1])[::-1]
     assert shuffled == first, "whatever it is asked beside"
 
 
 def test_columns_are_one_loss_on_several_scales(trainings: Trainings, cells: list[str]) -> None:
-    surrogate = Surrogate(trainings)
+    surrogate = NASBenchNLPSurrogate(trainings)
     kinds = ("loss", "perplexity", "score", "expected_score")
     assert surrogate.columns == (*(f"ptb_test_{kind}" for kind in kinds), "ptb_divergence")
     nothing = np.nanquantile(trainings.losses["ptb_test_loss"], 0.99)

@@ -4,20 +4,20 @@ import pytest
 import torch
 from torch import Tensor
 
-from agnet.acquisition.functions import Chance, UpperConfidenceBound
+from agnet.acquisition.functions import RandomAcquisition, UpperConfidenceBound
 from agnet.errors import ConfigurationError
 from agnet.generator import decode, likeliest_graphs
 from agnet.generator.checkpoints import load_generator
 from agnet.multiobjective.outcomes import Outcomes
 from agnet.optimizers.latent_search.optimizer import LatentSearch
 from agnet.optimizers.latent_search.proposal import Proposal
-from agnet.optimizers.latent_search.retraining import FineTuning
+from agnet.optimizers.latent_search.retraining import GeneratorRetraining
 from agnet.spaces import NASBench201
 from agnet.surrogates import GaussianProcess
 from agnet.surrogates.features import FeatureMap
 
 SPACE = NASBench201()
-SMALL = Proposal(prior=128, elites=4, copies=8, ascents=16, steps=2, rounds=2)
+SMALL = Proposal(prior=128, elites=4, copies=8, ascents=16, steps=2, refinements=2)
 
 
 def optimizer(*, seed: int = 0, **kwargs: Any) -> LatentSearch:
@@ -26,7 +26,7 @@ def optimizer(*, seed: int = 0, **kwargs: Any) -> LatentSearch:
         "model": GaussianProcess(),
         "acquisition": UpperConfidenceBound([2.0, 4.0]),
         "proposal": SMALL,
-        "fine_tuning": FineTuning(steps=2),
+        "retraining": GeneratorRetraining(steps=2),
         **kwargs,
     }
     return LatentSearch(SPACE, seed=seed, **settings)
@@ -65,7 +65,7 @@ def test_only_what_was_decoded_is_scored(monkeypatch: pytest.MonkeyPatch) -> Non
     def forbidden(self: object) -> list[str]:
         raise AssertionError("enumerated")
 
-    search = optimizer(proposal=Proposal(prior=64, elites=0, ascents=0, rounds=0))
+    search = optimizer(proposal=Proposal(prior=64, elites=0, ascents=0, refinements=0))
     rounds(search, 1)
     monkeypatch.setattr(NASBench201, "enumerate", forbidden)
     search.ask(16)
@@ -83,10 +83,10 @@ def wanted(proposal: Proposal) -> tuple[list[str], Tensor]:
     return search.pool(), bounds
 
 
-def test_rounds_lead_from_the_most_wanted_cells_to_more_wanted_ones() -> None:
+def test_rounds_lead_from_the_most_promising_cells_to_more_wanted_ones() -> None:
     """Up to its rounds, the search that has them draws the same numbers: they add, and what they add is wanted."""
-    without, bounds = wanted(Proposal(prior=64, elites=0, copies=8, ascents=0, rounds=0))
-    pool, same = wanted(Proposal(prior=64, elites=0, copies=8, ascents=0, rounds=6))
+    without, bounds = wanted(Proposal(prior=64, elites=0, copies=8, ascents=0, refinements=0))
+    pool, same = wanted(Proposal(prior=64, elites=0, copies=8, ascents=0, refinements=6))
     assert torch.equal(bounds, same)
     assert pool[: len(without)] == without
     cells = list(SPACE.enumerate())
@@ -100,7 +100,7 @@ FEW = {"prior": 64, "elites": 1, "copies": 8, "ascents": 0}
 
 def test_neighbours_of_the_best_join_the_pool() -> None:
     every = len(SPACE.neighbors(SPACE.enumerate()[0]))
-    search = optimizer(proposal=Proposal(**FEW, rounds=0, neighbors=every), repeat_isomorphs=True)
+    search = optimizer(proposal=Proposal(**FEW, refinements=0, neighbors=every), repeat_isomorphs=True)
     first = rounds(search, 1)
     best = max(first, key=lambda architecture: float(unlimited([architecture]).values))
     search.ask(16)
@@ -108,9 +108,9 @@ def test_neighbours_of_the_best_join_the_pool() -> None:
 
 
 @pytest.mark.slow
-def test_neighbours_of_the_most_wanted_lead_to_more_wanted_ones() -> None:
-    without, bounds = wanted(Proposal(**FEW, rounds=0))
-    pool, _ = wanted(Proposal(**FEW, rounds=4, neighbors=8))
+def test_neighbours_of_the_most_promising_lead_to_more_wanted_ones() -> None:
+    without, bounds = wanted(Proposal(**FEW, refinements=0))
+    pool, _ = wanted(Proposal(**FEW, refinements=4, neighbors=8))
     cells = list(SPACE.enumerate())
     most = {cells[i] for i in bounds.topk(16).indices.tolist()}
     assert len(most & set(without)) <= 2
@@ -118,8 +118,8 @@ def test_neighbours_of_the_most_wanted_lead_to_more_wanted_ones() -> None:
 
 
 def test_a_neighbour_has_a_latent_vector_of_its_own() -> None:
-    few = Proposal(prior=16, elites=4, copies=0, ascents=0, rounds=2, neighbors=16)
-    search = optimizer(proposal=few, fine_tuning=FineTuning(steps=0))
+    few = Proposal(prior=16, elites=4, copies=0, ascents=0, refinements=2, neighbors=16)
+    search = optimizer(proposal=few, retraining=GeneratorRetraining(steps=0))
     asked = rounds(search, 3)[16:]
     z = torch.stack([search._latents[a] for a in asked])
     found = SPACE.decode(likeliest_graphs(decode(search.generator, z)))
@@ -127,14 +127,14 @@ def test_a_neighbour_has_a_latent_vector_of_its_own() -> None:
 
 
 def test_every_generated_query_is_what_its_latent_vector_decodes_to() -> None:
-    search = optimizer(fine_tuning=FineTuning(steps=0))
+    search = optimizer(retraining=GeneratorRetraining(steps=0))
     asked = rounds(search, 3)[16:]
     z = torch.stack([search._latents[a] for a in asked])
     assert SPACE.decode(likeliest_graphs(decode(search.generator, z))) == asked
 
 
 def test_what_was_not_generated_is_located() -> None:
-    search = optimizer(fine_tuning=FineTuning(steps=0))
+    search = optimizer(retraining=GeneratorRetraining(steps=0))
     told = SPACE.sample(20, rng=torch.Generator().manual_seed(1))
     search.tell(told, unlimited(told))
     search.ask(4)
@@ -143,7 +143,7 @@ def test_what_was_not_generated_is_located() -> None:
 
 
 def test_retraining_pulls_the_prior_toward_what_is_good() -> None:
-    search = optimizer(fine_tuning=FineTuning(steps=20, learning_rate=3e-3))
+    search = optimizer(retraining=GeneratorRetraining(steps=20, learning_rate=3e-3))
 
     def prior_value() -> float:
         z = search.generator.prior(500, rng=torch.Generator().manual_seed(9))
@@ -156,7 +156,7 @@ def test_retraining_pulls_the_prior_toward_what_is_good() -> None:
 
 
 def test_without_retraining_the_generator_stays() -> None:
-    search = optimizer(fine_tuning=FineTuning(steps=0))
+    search = optimizer(retraining=GeneratorRetraining(steps=0))
     before = [p.clone() for p in search.generator.parameters()]
     rounds(search, 2)
     assert all(torch.equal(a, b) for a, b in zip(before, search.generator.parameters(), strict=True))
@@ -181,7 +181,7 @@ def test_predictions_rank_the_pool() -> None:
 
 
 def test_a_search_by_chance_needs_no_gradient() -> None:
-    search = optimizer(acquisition=Chance(), proposal=Proposal(prior=64, elites=0, steps=0, rounds=0))
+    search = optimizer(acquisition=RandomAcquisition(), proposal=Proposal(prior=64, elites=0, steps=0, refinements=0))
     assert len(set(rounds(search, 3))) == 48
 
 
@@ -210,7 +210,7 @@ def test_imagined_cells_are_new_ranked_and_believed_to_keep_other_limits() -> No
     asked = rounds(search, 4)
     generator = [p.clone() for p in search.generator.parameters()]
     wanted = outcomes(asked)
-    found = search.imagine(10, wanted)
+    found = search.suggest(10, wanted)
     assert len(set(found.architectures)) == 10
     assert not set(found.architectures) & set(asked)
     assert bool((found.probability.diff() <= 0.011).all())
@@ -219,16 +219,16 @@ def test_imagined_cells_are_new_ranked_and_believed_to_keep_other_limits() -> No
     assert float(truth.feasible.double().mean()) >= 0.8
     assert float((truth.values - found.values).abs().mean()) < 1.0
     assert all(torch.equal(a, b) for a, b in zip(generator, search.generator.parameters(), strict=True))
-    assert search.imagine(5).slacks.shape == (5, 0)
+    assert search.suggest(5).slacks.shape == (5, 0)
 
 
 def test_bad_settings_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="initial=1"):
         optimizer(initial=1)
-    for bad in ({"share": 0.0}, {"steps": -1}, {"k": 0.0}, {"least": 0.9, "most": 0.1}):
+    for bad in ({"share": 0.0}, {"steps": -1}, {"k": 0.0}, {"min_noise": 0.9, "max_noise": 0.1}):
         with pytest.raises(ConfigurationError):
-            FineTuning(**bad)  # pyright: ignore[reportArgumentType]
+            GeneratorRetraining(**bad)  # pyright: ignore[reportArgumentType]
     with pytest.raises(ConfigurationError, match="beta"):
         UpperConfidenceBound([])
     with pytest.raises(ConfigurationError, match="at least 2"):
-        optimizer().imagine(3)
+        optimizer().suggest(3)

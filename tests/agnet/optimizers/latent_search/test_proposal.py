@@ -18,10 +18,10 @@ CONV = 2 + 1  # type of a 3x3 convolution
     [
         {"prior": 0, "elites": 0},
         {"steps": -1},
-        {"rounds": -1},
+        {"refinements": -1},
         {"neighbors": -1},
-        {"least": 0.5, "most": 0.4},
-        {"most": 1.5},
+        {"min_noise": 0.5, "max_noise": 0.4},
+        {"max_noise": 1.5},
         {"step_size": 0.0},
         {"temperature": 0.0},
     ],

@@ -12,15 +12,15 @@ from agnet.generator import GraphGenerator, reconstruction_loss
 from agnet.generator.checkpoints import load_generator
 from agnet.multiobjective.outcomes import Outcomes
 from agnet.optimizers.weighted_retraining import MLPSurrogate, XGBoostSurrogate
-from agnet.optimizers.weighted_retraining.optimizer import Retraining, WeightedRetraining
+from agnet.optimizers.weighted_retraining.optimizer import PublishedRetraining, WeightedRetraining
 from agnet.optimizers.weighted_retraining.selection import MixedSelection, TopSelection
 from agnet.spaces import AbstractSpace, NASBench201
 
 SPACE = NASBench201()
-FAST = Retraining(epochs=2)
+FAST = PublishedRetraining(epochs=2)
 
 
-def optimizer(*, seed: int = 0, retraining: Retraining = FAST, **kwargs: Any) -> WeightedRetraining:
+def optimizer(*, seed: int = 0, retraining: PublishedRetraining = FAST, **kwargs: Any) -> WeightedRetraining:
     settings: dict[str, Any] = {
         "generator": partial(load_generator, variant="noise"),
         "surrogate": partial(MLPSurrogate, hidden_layers=1),
@@ -45,7 +45,7 @@ def rounds(search: WeightedRetraining, n: int) -> list[str]:
 
 
 def test_a_search_finds_what_its_values_reward() -> None:
-    asked = rounds(optimizer(retraining=Retraining()), 7)
+    asked = rounds(optimizer(retraining=PublishedRetraining()), 7)
     assert len(set(asked)) == len(asked) == 112
     first, last = score(asked[:16]).mean(), score(asked[-32:]).mean()
     assert first < 0.35
@@ -96,7 +96,7 @@ def mute(space: AbstractSpace) -> tuple[GraphGenerator, Mapping[str, Any]]:
 
 
 def test_a_pool_without_valid_graphs_is_filled_from_the_space() -> None:
-    search = optimizer(rng=mute, max_draws=500)
+    search = optimizer(generator=mute, max_draws=500)
     asked = rounds(search, 3)
     assert len(set(asked)) == 48
     assert search.diagnostics()["pool_size"] == 0
@@ -105,7 +105,7 @@ def test_a_pool_without_valid_graphs_is_filled_from_the_space() -> None:
 
 def test_weights_count_once_unless_asked() -> None:
     """Doubly weighted losses emphasise the best, so the same draws give another generator."""
-    once, twice = (optimizer(retraining=Retraining(epochs=2, weight_losses=w)) for w in (False, True))
+    once, twice = (optimizer(retraining=PublishedRetraining(epochs=2, weight_losses=w)) for w in (False, True))
     for search in (once, twice):
         rounds(search, 1)
         search.ask(16)
@@ -115,7 +115,7 @@ def test_weights_count_once_unless_asked() -> None:
 
 def joint(alpha: float) -> tuple[WeightedRetraining, MLPSurrogate, dict[str, Tensor]]:
     """Losses of eight graphs whose targets are one."""
-    search = optimizer(retraining=Retraining(alpha=alpha))
+    search = optimizer(retraining=PublishedRetraining(alpha=alpha))
     graphs, surrogate = SPACE.encode(SPACE.enumerate()[:8]), MLPSurrogate(84, 1)
     decoded = search.generator(search.generator.prior(8, rng=torch.Generator().manual_seed(0)))
     reconstruction = reconstruction_loss(decoded, graphs)
@@ -143,7 +143,7 @@ def test_joint_loss_is_the_mixture_it_says() -> None:
 
 def test_limits_pull_the_search_toward_what_keeps_them() -> None:
     """Many 3x3 convolutions are wanted, but two at most are allowed."""
-    search = optimizer(retraining=Retraining())
+    search = optimizer(retraining=PublishedRetraining())
     kept = []
     for _ in range(7):
         batch = search.ask(16)
@@ -160,7 +160,9 @@ def test_limits_pull_the_search_toward_what_keeps_them() -> None:
 def test_a_fitted_surrogate_picks_and_resumes() -> None:
     def trees() -> WeightedRetraining:
         return optimizer(
-            surrogate=partial(XGBoostSurrogate, rounds=20), selection=TopSelection(), retraining=Retraining(epochs=1)
+            surrogate=partial(XGBoostSurrogate, boosting_rounds=20),
+            selection=TopSelection(),
+            retraining=PublishedRetraining(epochs=1),
         )
 
     whole, begun = rounds(trees(), 6), trees()
@@ -193,7 +195,7 @@ def test_provenance_names_the_checkpoint_and_its_cost() -> None:
 )
 def test_impossible_settings_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ConfigurationError, match=str(next(iter(wrong.values())))):
-        Retraining(**wrong)  # pyright: ignore[reportArgumentType]
+        PublishedRetraining(**wrong)  # pyright: ignore[reportArgumentType]
 
 
 def test_an_initial_sample_of_one_is_refused() -> None:

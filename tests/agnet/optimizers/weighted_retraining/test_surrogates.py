@@ -49,7 +49,7 @@ def test_trees_order_what_they_were_fitted_to(objective: str) -> None:
     rng = torch.Generator().manual_seed(0)
     features = (torch.rand(80, 12, generator=rng) < 0.5).float()
     outputs = torch.stack([90 + features[:, :4].sum(dim=1), -0.01 * features[:, 4:9].sum(dim=1)], dim=1).double()
-    surrogate = XGBoostSurrogate(12, 2, objective=objective, rounds=60)
+    surrogate = XGBoostSurrogate(12, 2, objective=objective, boosting_rounds=60)
     surrogate.fit(features, outputs, seed=0)
     predicted = surrogate.predict(features)
     for column in range(2):
@@ -57,14 +57,14 @@ def test_trees_order_what_they_were_fitted_to(objective: str) -> None:
         assert torch.corrcoef(torch.stack([found.double(), true]))[0, 1] > 0.8
         assert found.mean().item() == pytest.approx(true.mean().item(), rel=0.05)
         assert found.std().item() == pytest.approx(true.std().item(), rel=0.3)
-    again = XGBoostSurrogate(12, 2, objective=objective, rounds=60)
+    again = XGBoostSurrogate(12, 2, objective=objective, boosting_rounds=60)
     again.fit(features, outputs, seed=0)
     assert again.predict(features).equal(predicted)
 
 
 @pytest.mark.parametrize("objective", ["reg:squarederror", "rank:pairwise"])
 def test_trees_of_a_constant(objective: str) -> None:
-    surrogate = XGBoostSurrogate(5, 1, objective=objective, rounds=5)
+    surrogate = XGBoostSurrogate(5, 1, objective=objective, boosting_rounds=5)
     surrogate.fit(torch.rand(4, 5), torch.full((4, 1), 7.0), seed=0)
     assert surrogate.predict(torch.rand(2, 5)).flatten().tolist() == pytest.approx([7.0, 7.0], abs=0.1)
 

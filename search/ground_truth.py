@@ -14,7 +14,7 @@ from search.history import History
 
 
 @dataclass(frozen=True)
-class Exact:
+class GroundTruth:
     """The truth about an objective that is looked up in a table. No optimizer sees it.
 
     Hypervolumes are those of the objectives scaled to [0, 1] by their range over all rows of the table, whether they
@@ -71,24 +71,24 @@ class Exact:
             summary |= {"front": len(self.front), "hypervolume": self.hypervolume}
         return summary
 
-    def course(self, history: History) -> dict[str, Any]:
+    def trajectory(self, history: History) -> dict[str, Any]:
         """For ``result.json``: hypervolume after every query, the share of the exact one, and the reference point."""
         low, high = self._box
         outcomes = history.outcomes
-        found, course = outcomes.values[:0], []
+        found, trajectory = outcomes.values[:0], []
         for i, feasible in enumerate(history.feasible):
             new = outcomes.values[i : i + 1]
             if feasible and not bool((found >= new).all(dim=1).any()):  # neither dominated nor known
                 found = torch.cat([found[~(new >= found).all(dim=1)], new])
-                course.append(self.volume(found))
+                trajectory.append(self.volume(found))
             else:
-                course.append(course[-1] if course else 0.0)
+                trajectory.append(trajectory[-1] if trajectory else 0.0)
         return {
             "reference": self._named(low),
             "ideal": self._named(high),
             "exact": self.hypervolume,
-            "found": [round(volume, 8) for volume in course],
-            "share": [round(volume / self.hypervolume, 8) if self.hypervolume else 1.0 for volume in course],
+            "found": [round(volume, 8) for volume in trajectory],
+            "share": [round(volume / self.hypervolume, 8) if self.hypervolume else 1.0 for volume in trajectory],
         }
 
     @cached_property
