@@ -1,6 +1,21 @@
-"""How the robustness table is made: networks, training, attacks, production. ``evaluate`` attacks any classifier."""
+"""How a robustness table is made: networks, training, attacks, corruptions, production. ``evaluate`` attacks any
+classifier.
 
-from evaluation.attacks.evaluate import evaluate
-from evaluation.attacks.outcome import AttackOutcome, Evaluation
+``python -m evaluation.run`` and its neighbours are the commands. Names below are imported at their first use;
+``__init__.pyi`` says where they are defined. Those that are not in ``__all__`` are named by configurations: streams
+of training images, measures of untrained networks, and objectives.
+"""
 
-__all__ = ["AttackOutcome", "Evaluation", "evaluate"]
+# pyright: reportUnsupportedDunderAll=false
+import lazy_loader
+
+__getattr__, __dir__, _names = lazy_loader.attach_stub(__name__, __file__)
+
+__all__ = [  # noqa: RUF022  each is defined where __init__.pyi says; grouped by meaning
+    # attacks
+    "evaluate", "Evaluation", "AttackOutcome", "AbstractAttack", "FGSM", "PGD", "APGD", "Square", "FABT", "AutoAttack",
+    # networks and their training
+    "CellNetwork", "NetworkShape", "DARTSNetwork", "DARTSShape", "Recipe", "fit", "FinalRecipe",
+    # image sets
+    "Images", "ImageSplits", "cifar10", "cifar100", "imagenet16", "digits", "image_folder", "image_npz",
+]  # fmt: skip

@@ -18,7 +18,6 @@ from agnet.runtime.command import command
 from agnet.runtime.executors import AbstractExecutor
 from agnet.runtime.files import locked, write_text
 from agnet.runtime.paths import CONF_DIR, git_revision
-from search.comparison.figures import plot_problem
 from search.comparison.overview import overview_table
 from search.comparison.plan import Plan, PlannedRun, make_plan, slug
 from search.comparison.records import Problem, RunRecord, read_records
@@ -87,6 +86,8 @@ def compare(
         for name, problem in problems.items():
             found = [r for r in records if r.problem is problem]
             if found:
+                from search.comparison.figures import plot_problem  # here: matplotlib takes half a second
+
                 plot_problem(out / f"{slug(name)}.png", problem, found, plan.optimizers)
         tables = f"{overview}\n\n{tables}".lstrip()
         text = f"# {heading}\n\n{tables}\n\n## How long it took\n\n{_cost(plan, records, ended, elapsed)}\n"

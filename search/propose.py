@@ -16,6 +16,7 @@ from agnet.optimizers.latent_search.optimizer import LatentSearch
 from agnet.runtime.command import command
 from agnet.runtime.files import write_text
 from agnet.runtime.paths import CONF_DIR
+from agnet.runtime.renamed import current
 from agnet.tables.objective import Goal, Objective, parse_limits
 from search.columns import quantity
 from search.history import Query, read_queries
@@ -52,7 +53,7 @@ def _finished(folder: Path, seed: int) -> tuple[LatentSearch, Goal, list[Query]]
     state = folder / STATE_FILE
     if not directory.config.exists() or not state.exists():
         raise RunDirectoryError(f"{folder} holds no search: it lacks {directory.config.name} or {STATE_FILE}")
-    config = OmegaConf.load(directory.config)
+    config = OmegaConf.create(current(OmegaConf.to_container(OmegaConf.load(directory.config))))
     assert isinstance(config, DictConfig)
     torch.set_num_threads(config.threads)
     objective, _ = build_objective(config)

@@ -27,7 +27,6 @@ from search.correlation import free_truth
 from search.ground_truth import GroundTruth
 from search.loggers import AbstractLogger, HistoryObserver
 from search.loop import SearchObjective, check_schedule, run_search
-from search.plot import plot_history
 from search.result import Reading, make_result, read_result, summary, write_result
 from search.run_directory import IGNORED, RunDirectory, check_keys, relevant
 
@@ -83,6 +82,8 @@ def execute(cfg: DictConfig, *, optimizer_name: str, run_directory: Path) -> dic
                 progress=config["progress"],
             )
             if config["plot"]:
+                from search.plot import plot_history  # here: matplotlib takes half a second
+
                 plot_history(directory.plot, history, heading=heading)
             result = make_result(
                 history,

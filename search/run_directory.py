@@ -12,6 +12,7 @@ from yaml import YAMLError
 
 from agnet.errors import ConfigurationError, RunDirectoryError
 from agnet.runtime.files import locked, write_text
+from agnet.runtime.renamed import current
 from search.loop import HISTORY_FILE, STATE_FILE
 
 CONFIG_FILE, PLOT_FILE, RESULT_FILE = "config.yaml", "incumbent.png", "result.json"
@@ -121,7 +122,7 @@ class RunDirectory:
                 raise RunDirectoryError(f"{self.path} has {', '.join(found)} but no {CONFIG_FILE}; {remedy}")
             return
         try:
-            saved = OmegaConf.to_container(OmegaConf.load(self.config))
+            saved = current(OmegaConf.to_container(OmegaConf.load(self.config)))
             theirs = {str(k): v for k, v in saved.items()} if isinstance(saved, dict) else {}
         except (YAMLError, OmegaConfBaseException, OSError) as error:
             raise RunDirectoryError(f"{self.config} cannot be read ({error}); {remedy}") from error

@@ -18,6 +18,7 @@ from agnet.errors import CheckpointMismatch
 from agnet.generator import AbstractGenerator, GraphGenerator, JointGenerator
 from agnet.runtime.files import replacing, write_text
 from agnet.runtime.paths import CHECKPOINT_DIR
+from agnet.runtime.renamed import current_settings
 from agnet.spaces.base import AbstractSpace
 
 MANIFEST = "MANIFEST.json"
@@ -104,7 +105,7 @@ def load_generator(
     """
     path = CHECKPOINT_DIR / generator_file(space, variant) if path is None else Path(path)
     entry = verify(path)
-    settings = entry.get("model", {})
+    settings = current_settings(entry.get("model", {}))
     expected = {"num_types": space.num_types, "max_nodes": len(space.parts[0])}
     if {key: settings.get(key) for key in expected} != expected:
         raise CheckpointMismatch(

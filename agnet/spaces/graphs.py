@@ -8,12 +8,14 @@ the padding, type 1 the input.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
-from torch_geometric.data import Batch, Data
+
+if TYPE_CHECKING:  # torch_geometric takes longer to import than torch: only who converts graphs pays for it
+    import torch_geometric.data
 
 OUTPUT, INPUT = 0, 1
 
@@ -90,8 +92,10 @@ class Graphs:
         """
         return RelaxedGraphs(torch.nn.functional.one_hot(self.node_types, num_types).float(), self.edges.float())
 
-    def to_data_list(self) -> list[Data]:
+    def to_data_list(self) -> "list[torch_geometric.data.Data]":
         """One torch_geometric ``Data`` per graph: ``x`` node types ``[n]``, ``edge_index`` ``[2, e]``."""
+        from torch_geometric.data import Data
+
         source, target = slot_index(self.max_nodes)
         sizes = self.num_nodes.tolist()
         return [
@@ -103,12 +107,16 @@ class Graphs:
             for types, present, size in zip(self.node_types, self.edges, sizes, strict=True)
         ]
 
-    def to_batch(self) -> Batch:
+    def to_batch(self) -> "torch_geometric.data.Batch":
         """All graphs as one torch_geometric ``Batch`` (a disjoint union)."""
+        from torch_geometric.data import Batch
+
         return Batch.from_data_list(list(self.to_data_list()))
 
     @classmethod
-    def from_data(cls, data: Batch | Sequence[Data], *, max_nodes: int) -> "Graphs":
+    def from_data(
+        cls, data: "torch_geometric.data.Batch | Sequence[torch_geometric.data.Data]", *, max_nodes: int
+    ) -> "Graphs":
         """Read torch_geometric graphs: the inverse of :meth:`to_batch` and :meth:`to_data_list`.
 
         Args:
@@ -118,6 +126,8 @@ class Graphs:
         Raises:
             ValueError: if a graph has more nodes than ``max_nodes`` or an edge against the node order.
         """
+        from torch_geometric.data import Batch
+
         graphs = data.to_data_list() if isinstance(data, Batch) else list(data)
         node_types = torch.full((len(graphs), max_nodes), OUTPUT)
         edges = torch.zeros(len(graphs), max_nodes * (max_nodes - 1) // 2, dtype=torch.bool)

@@ -12,7 +12,6 @@ from typing import Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import torch
 from jaxtyping import Float
@@ -210,8 +209,7 @@ def check_table(table: pa.Table, path: Path) -> pa.Table:
     if key.null_count:
         raise TableError(f"{path}: column {KEY!r} is empty in {key.null_count} rows; drop them")
     key = key.cast(pa.string())
-    if pc.count_distinct(key).as_py() != len(key):  # pyright: ignore[reportAttributeAccessIssue]
-        counts = key.value_counts()
+    if len(counts := key.value_counts()) != len(key):
         repeated = next(e["values"].as_py() for e in counts if e["counts"].as_py() > 1)
         raise TableError(f"{path}: architecture {repeated!r} has several rows; keep one row per architecture")
     for name in table.column_names:

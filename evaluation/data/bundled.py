@@ -4,8 +4,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
 
 from evaluation.data.images import Images, ImageSplits
 
@@ -20,6 +18,9 @@ def digits(*, num_valid: int = 300, num_test: int = 300, split_seed: int = 0) ->
         num_test: images of the test split; the rest is for training.
         split_seed: seed of the stratified shuffle.
     """
+    from sklearn.datasets import load_digits  # here: it takes a second, and other image sets do without
+    from sklearn.model_selection import train_test_split
+
     flat, target = load_digits(return_X_y=True)
     pixels = (np.asarray(flat).reshape(-1, 1, 8, 8) / 16.0).astype(np.float32)
     labels = np.asarray(target).astype(np.int64)

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float
-from scipy.stats import permutation_test
 
 RESAMPLES = 9999
 """Sign flips drawn for a permutation test; with 13 pairs or fewer all are tried."""
@@ -48,6 +47,8 @@ def paired_p(ours: Sequence[float], theirs: Sequence[float]) -> float:
     differences = np.asarray(ours, dtype=np.float64) - np.asarray(theirs, dtype=np.float64)
     if len(differences) < 2 or not differences.any():
         return 1.0
+    from scipy.stats import permutation_test  # here: it takes half a second, and --help does without
+
     test = permutation_test(
         (differences,),
         np.mean,

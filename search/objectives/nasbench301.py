@@ -91,7 +91,7 @@ class NASBench301Surrogate:
         return dict(zip(COLUMNS, map(float, values), strict=True))
 
 
-def surrogate_objective(
+def nasbench301_objective(
     model: str,
     encoding: str,
     epoch: int = EPOCHS[1],

@@ -103,7 +103,7 @@ def _end(process: "subprocess.Popen[str]") -> None:
     process.wait()
 
 
-def official_objective(
+def nasbench301_official_objective(
     python: str | None,
     performance: str | None,
     runtime: str | None = None,

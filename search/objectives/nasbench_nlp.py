@@ -190,7 +190,7 @@ def _boosted(
     return xgboost.train({**TREES, "objective": objective, "seed": seed}, xgboost.DMatrix(features, target), ROUNDS)
 
 
-def surrogate_objective(
+def nasbench_nlp_objective(
     source: str,
     seed: int = 0,
     **goal: Any,

@@ -44,7 +44,7 @@ def call(table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         monkeypatch.setattr(sys, "argv", ["search/compare.py", *kept, *overrides])
         with monkeypatch.context() as patch:
             if not figures:
-                patch.setattr(command, "plot_problem", lambda *_: None)
+                patch.setattr("search.comparison.figures.plot_problem", lambda *_: None)
             main()
         return (tmp_path / "out" / "report.md").read_text()
 

@@ -145,9 +145,9 @@ def test_an_interrupted_run_continues(call: Any, tmp_path: Path, monkeypatch: py
     def interrupted(*args: Any, **settings: Any) -> None:
         raise KeyboardInterrupt
 
-    for name, plot in (("plot_history", "true"), ("write_result", "false")):
+    for name, plot in (("search.plot.plot_history", "true"), ("search.run.write_result", "false")):
         with monkeypatch.context() as patch:
-            patch.setattr(command, name, interrupted)
+            patch.setattr(name, interrupted)
             with pytest.raises(SystemExit) as stop:
                 call(f"plot={plot}")
         assert stop.value.code == 130

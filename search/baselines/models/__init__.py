@@ -1,6 +1,1 @@
-"""Models of the baselines; the Gaussian process they share with the method is in :mod:`agnet.surrogates`."""
-
-from search.baselines.models.networks import NetworkEnsemble
-from search.baselines.models.trees import BoostedTrees
-
-__all__ = ["BoostedTrees", "NetworkEnsemble"]
+"""Surrogates of the baselines: an ensemble of networks, and boosted trees."""

@@ -12,9 +12,9 @@ from agnet.errors import ConfigurationError
 from agnet.multiobjective.outcomes import Archive, Outcomes
 from agnet.spaces import NASBench201, Subspace
 from agnet.surrogates import GaussianProcess
+from search import BoostedTrees, NetworkEnsemble
 from search.baselines.candidates import AbstractCandidates, Mutations, WholeSpace
 from search.baselines.model_based import ModelBasedSearch
-from search.baselines.models import BoostedTrees, NetworkEnsemble
 
 Build = Callable[..., ModelBasedSearch]
 

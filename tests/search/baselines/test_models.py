@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from agnet.surrogates import AbstractModel, GaussianProcess
-from search.baselines.models import BoostedTrees, NetworkEnsemble
+from search import BoostedTrees, NetworkEnsemble
 from tests.agnet.surrogates.regression import data
 
 MODELS: list[Callable[[], AbstractModel]] = [GaussianProcess, BoostedTrees, NetworkEnsemble]

@@ -18,7 +18,7 @@ from agnet.spaces.darts import OPERATIONS
 from agnet.spaces.darts.genotype import PREFIX, to_configuration
 from search.correlation import free_truth
 from search.objectives import nasbench301
-from search.objectives.nasbench301 import NASBench301Surrogate, surrogate_objective
+from search.objectives.nasbench301 import NASBench301Surrogate, nasbench301_objective
 
 STORED = "NetworkSelectorDatasetInfo_COLON_darts_COLON_"
 DATA = ROOT.parent / "shared" / "data"
@@ -80,7 +80,7 @@ def test_the_same_cells_are_asked_once(files: dict[str, str]) -> None:
 
 
 def test_it_is_an_objective_whose_truth_is_free(files: dict[str, str]) -> None:
-    objective, report = surrogate_objective(**files, maximize=["cifar10_valid"], report=["train_time_s"])
+    objective, report = nasbench301_objective(**files, maximize=["cifar10_valid"], report=["train_time_s"])
     values = objective(pairs(4))
     assert values.shape == (4, 1)
     assert report(pairs(1)[0]) == {"train_time_s": 98}

@@ -10,7 +10,7 @@ import torch
 from agnet.errors import ConfigurationError, TaskError
 from agnet.spaces import DARTS
 from agnet.spaces.darts import parse
-from search.objectives.nasbench301_official import Ensembles, official_objective
+from search.objectives.nasbench301_official import Ensembles, nasbench301_official_objective
 
 PACKAGE = """
 import pathlib, numpy
@@ -56,7 +56,7 @@ def expected(architecture: str) -> float:
 
 
 def test_predictions_by_column(files: dict[str, str]) -> None:
-    objective, report = official_objective(**files, maximize=["cifar10_valid"], report=["train_time_s"])
+    objective, report = nasbench301_official_objective(**files, maximize=["cifar10_valid"], report=["train_time_s"])
     asked = pairs(3)
     assert objective(asked)[:, 0].tolist() == [expected(a) for a in asked]
     assert report(asked[0]) == {"train_time_s": 2 * expected(asked[0])}
@@ -76,7 +76,7 @@ def test_noise_belongs_to_the_seed_and_the_cells(files: dict[str, str]) -> None:
 
 
 def test_the_end_of_the_other_process_is_told(files: dict[str, str]) -> None:
-    objective, _ = official_objective(**files, maximize=["cifar10_valid"])
+    objective, _ = nasbench301_official_objective(**files, maximize=["cifar10_valid"])
     node = "|sep_conv_3x3~0|sep_conv_3x3~1|"
     cell = "+".join(["|avg_pool_3x3~0|sep_conv_3x3~1|", node, node, node])
     with pytest.raises(TaskError, match="ended with status 3"):
@@ -85,16 +85,16 @@ def test_the_end_of_the_other_process_is_told(files: dict[str, str]) -> None:
 
 def test_without_the_package(files: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PYTHONPATH")
-    objective, _ = official_objective(**files, maximize=["cifar10_valid"])
+    objective, _ = nasbench301_official_objective(**files, maximize=["cifar10_valid"])
     with pytest.raises(TaskError, match="ended with status 1"):
         objective(pairs(1))
 
 
 def test_bad_settings(files: dict[str, str]) -> None:
     with pytest.raises(ConfigurationError, match=r"objective\.python=None"):
-        official_objective(None, None)
+        nasbench301_official_objective(None, None)
     for key in files:
         with pytest.raises(ConfigurationError, match="nowhere does not exist"):
-            official_objective(**{**files, key: "nowhere"}, maximize=["cifar10_valid"])
+            nasbench301_official_objective(**{**files, key: "nowhere"}, maximize=["cifar10_valid"])
     with pytest.raises(ConfigurationError, match="train_time_s"):
-        official_objective(files["python"], files["performance"], maximize=["train_time_s"])
+        nasbench301_official_objective(files["python"], files["performance"], maximize=["train_time_s"])

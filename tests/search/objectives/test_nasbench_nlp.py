@@ -15,7 +15,7 @@ from agnet.spaces.nasbench_nlp import parse
 from agnet.tables.table import write_table
 from search.correlation import free_truth
 from search.objectives import nasbench_nlp
-from search.objectives.nasbench_nlp import NASBenchNLPSurrogate, Trainings, held_out, surrogate_objective
+from search.objectives.nasbench_nlp import NASBenchNLPSurrogate, Trainings, held_out, nasbench_nlp_objective
 from search.objectives.recurrent_features import recurrent_features
 
 SPACE = NASBenchNLP()
@@ -121,7 +121,7 @@ def test_equal_features_stay_in_one_part(trainings: Trainings) -> None:
 
 
 def test_it_is_an_objective_whose_truth_is_free(table: str, cells: list[str]) -> None:
-    objective, report = surrogate_objective(
+    objective, report = nasbench_nlp_objective(
         table, maximize=["ptb_test_score"], report=["ptb_test_loss"], constraints={"ptb_divergence": {"max": 50}}
     )
     values = objective(cells[:4])
@@ -140,9 +140,9 @@ def test_bad_sources_and_settings_are_named(table: str, tmp_path: Path) -> None:
         (table, -1, "objective.seed=-1"),
     ):
         with pytest.raises(ConfigurationError, match=words):
-            surrogate_objective(source, seed, maximize=["ptb_test_score"])
+            nasbench_nlp_objective(source, seed, maximize=["ptb_test_score"])
     with pytest.raises(ConfigurationError, match="no column 'ptb_valid_score'"):
-        surrogate_objective(table, maximize=["ptb_valid_score"])
+        nasbench_nlp_objective(table, maximize=["ptb_valid_score"])
     one = tmp_path / "one.parquet"
     write_table(one, pa.table({"architecture": ["linear(0,1)|output(*4)"], "ptb_test_loss": [5.0]}), {})
     with pytest.raises(ConfigurationError, match="no two losses"):

@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from agnet import MLPSurrogate, XGBoostSurrogate
 from agnet.errors import ConfigurationError
 from agnet.generator import GraphGenerator, reconstruction_loss
 from agnet.generator.checkpoints import load_generator
 from agnet.multiobjective.outcomes import Outcomes
-from agnet.optimizers.weighted_retraining import MLPSurrogate, XGBoostSurrogate
 from agnet.optimizers.weighted_retraining.optimizer import PublishedRetraining, WeightedRetraining
 from agnet.optimizers.weighted_retraining.selection import MixedSelection, TopSelection
 from agnet.spaces import AbstractSpace, NASBench201

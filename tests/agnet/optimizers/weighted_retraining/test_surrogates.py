@@ -1,8 +1,8 @@
 import pytest
 import torch
 
+from agnet import MLPSurrogate, XGBoostSurrogate
 from agnet.errors import ConfigurationError
-from agnet.optimizers.weighted_retraining import MLPSurrogate, XGBoostSurrogate
 
 
 def test_parameter_count_equals_the_papers_predictor() -> None:
