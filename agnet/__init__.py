@@ -22,9 +22,9 @@ __all__ = [  # noqa: RUF022  each is defined where __init__.pyi says; grouped by
     # the surrogate, and what it is asked for
     "GaussianProcess", "OptimisticHypervolume", "UpperConfidenceBound", "ThompsonSampling",
     # optimizers: ask and tell
-    "AbstractOptimizer", "LatentSearch", "WeightedRetraining", "CellByCell", "Proposal",
-    "GeneratorRetraining", "Outcomes",
+    "AbstractOptimizer", "ArchiveOptimizer", "LatentSearch", "WeightedRetraining", "CellByCell",
+    "Proposal", "GeneratorRetraining", "Outcomes",
     # tables
-    "Objective", "read_objective", "RobustnessTable",
+    "AbstractObjective", "Objective", "read_objective", "RobustnessTable",
     "AGNetError",
 ]  # fmt: skip

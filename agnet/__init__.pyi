@@ -18,6 +18,7 @@ from .generator.sampling import likeliest_graphs as likeliest_graphs
 from .generator.sampling import sample_graphs as sample_graphs
 from .multiobjective.outcomes import Outcomes as Outcomes
 from .optimizers.base import AbstractOptimizer as AbstractOptimizer
+from .optimizers.base import ArchiveOptimizer as ArchiveOptimizer
 from .optimizers.cell_by_cell import CellByCell as CellByCell
 from .optimizers.latent_search.optimizer import LatentSearch as LatentSearch
 from .optimizers.latent_search.proposal import Proposal as Proposal
@@ -40,6 +41,7 @@ from .spaces.nasbench201 import NASBench201 as NASBench201
 from .spaces.nasbench_nlp.space import NASBenchNLP as NASBenchNLP
 from .spaces.transnas_micro import TransNASMicro as TransNASMicro
 from .surrogates.gaussian_process import GaussianProcess as GaussianProcess
+from .tables.objective import AbstractObjective as AbstractObjective
 from .tables.objective import Objective as Objective
 from .tables.objective import read_objective as read_objective
 from .tables.robustness import RobustnessTable as RobustnessTable

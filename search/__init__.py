@@ -12,7 +12,7 @@ __getattr__, __dir__, _names = lazy_loader.attach_stub(__name__, __file__)
 
 __all__ = [  # noqa: RUF022  each is defined where __init__.pyi says; grouped by meaning
     # the loop, and what it leaves behind
-    "run_search", "SearchObjective", "History", "Query", "read_result",
+    "run_search", "History", "Query", "read_result",
     # baselines
-    "AbstractBaseline", "RandomSearch", "LocalSearch", "RegularizedEvolution", "NSGA2", "ModelBasedSearch",
+    "RandomSearch", "LocalSearch", "RegularizedEvolution", "NSGA2", "ModelBasedSearch",
 ]  # fmt: skip

@@ -1,4 +1,3 @@
-from .baselines.base import AbstractBaseline as AbstractBaseline
 from .baselines.candidates import Mutations as Mutations
 from .baselines.candidates import WholeSpace as WholeSpace
 from .baselines.local_search import LocalSearch as LocalSearch
@@ -18,7 +17,6 @@ from .importers.nats_bench import NATSBench as NATSBench
 from .importers.robustness import RobustnessDataset as RobustnessDataset
 from .loggers import NoLogger as NoLogger
 from .loggers import WandbLogger as WandbLogger
-from .loop import SearchObjective as SearchObjective
 from .loop import run_search as run_search
 from .objectives.nasbench301 import nasbench301_objective as nasbench301_objective
 from .objectives.nasbench301_official import nasbench301_official_objective as nasbench301_official_objective

@@ -1,45 +1,11 @@
 """Does a surrogate order its candidates as their true values do?"""
 
-from collections.abc import Callable, Sequence
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from agnet.optimizers.base import AbstractOptimizer
-from agnet.tables.objective import Goal, MeasuredObjective, Objective
-
-AT_MOST = 500
-"""Architectures that a model is asked about; a table is looked up for all."""
-
-Truth = Callable[[Sequence[str]], tuple[list[int], Tensor]]
-"""Measurements of those of the given architectures for which they cost nothing: positions, and one row for each."""
-
-
-def free_truth(objective: object) -> Truth | None:
-    """Measurements by table lookup, where architectures without a row are left out, or by a model that costs nothing,
-    of evenly spaced ones where there are more than :data:`AT_MOST`.
-
-    Returns:
-        None where a measurement has its price.
-    """
-    if isinstance(objective, Objective):
-        table = objective.table
-
-        def truth(architectures: Sequence[str]) -> tuple[list[int], Tensor]:
-            rows = list(map(table.rows.get, architectures))
-            positions = [i for i, row in enumerate(rows) if row is not None]
-            return positions, table.values[[rows[i] for i in positions]]
-
-        return truth
-    if isinstance(objective, MeasuredObjective) and objective.free:
-
-        def modelled(architectures: Sequence[str]) -> tuple[list[int], Tensor]:
-            positions = list(range(0, len(architectures), max(1, -(-len(architectures) // AT_MOST))))
-            return positions, objective([architectures[i] for i in positions])
-
-        return modelled
-    return None
+from agnet.tables.objective import AbstractObjective
 
 
 def average_ranks(values: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
@@ -72,21 +38,22 @@ def spearman(a: Float[Tensor, " n"], b: Float[Tensor, " n"]) -> float | None:
     return None if scale == 0 else max(-1.0, min(1.0, (x @ y).item() / scale))
 
 
-def surrogate_spearman(optimizer: AbstractOptimizer, goal: Goal, truth: Truth) -> float | None:
+def surrogate_spearman(optimizer: AbstractOptimizer, objective: AbstractObjective) -> float | None:
     """Rank correlation of an optimizer's predictions with the truth, over the pool of its last ``ask``.
 
     A diagnostic: what is looked up here is no query and never reaches the optimizer.
 
     Returns:
-        Mean over the objectives for which it is defined; None without predictions.
+        Mean over the objectives for which it is defined; None without predictions, or where measurements have a price.
     """
     predicted = optimizer.predictions()
     if predicted is None:
         return None
-    positions, measured = truth(optimizer.pool())
-    if not positions:
+    found = objective.look_up(optimizer.pool())
+    if found is None or not found[0]:
         return None
-    values = goal.outcomes(measured).values
+    positions, measured = found
+    values = objective.goal.outcomes(measured).values
     shown = predicted if len(positions) == len(predicted) else predicted[torch.tensor(positions)]
-    found = [r for r in map(spearman, shown.T, values.T) if r is not None]
-    return sum(found) / len(found) if found else None
+    defined = [r for r in map(spearman, shown.T, values.T) if r is not None]
+    return sum(defined) / len(defined) if defined else None

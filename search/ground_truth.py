@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from agnet.multiobjective.pareto import front_index, hypervolume
-from agnet.tables.objective import Objective
+from agnet.tables.objective import AbstractObjective, Objective
 from search.history import History
 
 
@@ -25,6 +25,11 @@ class GroundTruth:
     """
 
     objective: Objective
+
+    @classmethod
+    def of(cls, objective: AbstractObjective) -> "GroundTruth | None":
+        """The truth about an objective; None where not all architectures are known."""
+        return cls(objective) if isinstance(objective, Objective) else None
 
     @cached_property
     def feasible(self) -> Float[Tensor, "n objectives"]:

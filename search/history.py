@@ -14,7 +14,7 @@ from torch import Tensor
 from agnet.errors import RunDirectoryError
 from agnet.multiobjective.outcomes import Outcomes
 from agnet.runtime.files import append_text
-from agnet.tables.objective import Goal
+from agnet.tables.goal import Goal
 from search.incumbent import IncumbentTracker
 
 

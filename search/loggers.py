@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from agnet.errors import ConfigurationError
-from agnet.tables.objective import Goal
+from agnet.tables.goal import Goal
 from search.history import History, Query
 from search.loop import HISTORY_FILE, STATE_FILE
 from search.run_directory import CONFIG_FILE, RESULT_FILE

@@ -8,7 +8,6 @@ restart drops what lies beyond the state and repeats those rounds with the same 
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
@@ -17,28 +16,13 @@ from tqdm import tqdm
 from agnet.errors import ConfigurationError, InvalidArchitecture, RunDirectoryError
 from agnet.optimizers.base import AbstractOptimizer
 from agnet.spaces import AbstractSpace
-from agnet.tables.objective import Goal
-from search.correlation import Truth, surrogate_spearman
+from agnet.tables.goal import Goal
+from agnet.tables.objective import AbstractObjective
+from search.correlation import surrogate_spearman
 from search.history import History, Query, Round, append_queries, keep_queries
 from search.state import load_state, save_state
 
 HISTORY_FILE, STATE_FILE = "history.jsonl", "state.pt"
-
-
-@runtime_checkable
-class SearchObjective(Protocol):
-    """What the loop needs of an objective; :class:`agnet.tables.objective.Objective` is one, a live evaluation
-    another.
-    """
-
-    @property
-    def goal(self) -> Goal:
-        """What is wanted of the measurements."""
-        ...
-
-    def __call__(self, architectures: Sequence[str]) -> Float[Tensor, "queries columns"]:
-        """Measurements of the goal's columns, in their own units and directions."""
-        ...
 
 
 def check_schedule(*, budget: int, initial: int, batch: int) -> None:
@@ -58,14 +42,13 @@ def check_schedule(*, budget: int, initial: int, batch: int) -> None:
 
 def run_search(
     space: AbstractSpace,
-    objective: SearchObjective,
+    objective: AbstractObjective,
     optimizer: AbstractOptimizer,
     *,
     budget: int,
     initial: int = 16,
     batch: int = 16,
     run_directory: Path | None = None,
-    truth: Truth | None = None,
     observer: Callable[[History], None] | None = None,
     save_every: float = 0.0,
     progress: bool = False,
@@ -83,7 +66,6 @@ def run_search(
         batch: queries of every other round; the last one may be smaller.
         run_directory: existing folder of ``history.jsonl`` and ``state.pt``, from which the search continues; None
             keeps everything in memory.
-        truth: looks up what the surrogate's predictions are compared with; None for objectives where that costs.
         save_every: seconds between two writings of the folder's files; 0 writes after every round. With look-ups that
             take no time, writing is most of a search; at most so many seconds of it are repeated after a kill.
         observer: called after every round, and once with what an interrupted run left.
@@ -97,7 +79,7 @@ def run_search(
     check_schedule(budget=budget, initial=initial, batch=batch)
     history = History(objective.goal)
     if run_directory is not None:
-        _resume(history, optimizer, run_directory, truth)
+        _resume(history, optimizer, run_directory, objective)
     if history.queries and observer is not None:
         observer(history)
     started = time.perf_counter() - history.seconds
@@ -113,7 +95,7 @@ def run_search(
             if not proposed:
                 break
             diagnostics = dict(optimizer.diagnostics())
-            correlation = None if truth is None else surrogate_spearman(optimizer, objective.goal, truth)
+            correlation = surrogate_spearman(optimizer, objective)
             measured = objective(proposed)
             if not bool(measured.isfinite().all()):
                 raise RuntimeError(f"the objective gave values that are not finite for {proposed}: {measured.tolist()}")
@@ -150,7 +132,7 @@ def _save(history: History, optimizer: AbstractOptimizer, run_directory: Path, s
     return len(history)
 
 
-def _resume(history: History, optimizer: AbstractOptimizer, run_directory: Path, truth: Truth | None) -> None:
+def _resume(history: History, optimizer: AbstractOptimizer, run_directory: Path, objective: AbstractObjective) -> None:
     """Continue what lies in a run directory; what was not finished there is dropped."""
     state, path = run_directory / STATE_FILE, run_directory / HISTORY_FILE
     if not state.exists():
@@ -163,17 +145,18 @@ def _resume(history: History, optimizer: AbstractOptimizer, run_directory: Path,
             f"{path} has values of {', '.join(queries[0].values)}, the objective is {', '.join(history.goal.columns)}; "
             "choose another run_dir, or start anew with force=true"
         )
-    if truth is not None:
-        _check_values(queries, history.goal, truth, path)
+    _check_values(queries, objective, path)
     optimizer.load_state_dict(optimizer_state)
     history.extend(queries)
     history.rounds.extend(rounds)
 
 
-def _check_values(queries: Sequence[Query], goal: Goal, truth: Truth, path: Path) -> None:
+def _check_values(queries: Sequence[Query], objective: AbstractObjective, path: Path) -> None:
     """Refuse to continue on a table that has changed since."""
-    positions, measured = truth([query.architecture for query in queries])
-    for i, now in zip(positions, _named(goal, measured), strict=True):
+    found = objective.look_up([query.architecture for query in queries])
+    if found is None:
+        return
+    for i, now in zip(found[0], _named(objective.goal, found[1]), strict=True):
         if now != queries[i].values:
             raise RunDirectoryError(
                 f"{path}: {queries[i].architecture} was {queries[i].values} and is now {now}: the table has changed; "

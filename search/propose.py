@@ -17,11 +17,11 @@ from agnet.runtime.command import command
 from agnet.runtime.files import write_text
 from agnet.runtime.paths import CONF_DIR
 from agnet.runtime.renamed import current
-from agnet.tables.objective import Goal, Objective, parse_limits
+from agnet.tables.goal import Goal, parse_limits
 from search.columns import quantity
 from search.history import Query, read_queries
 from search.loop import HISTORY_FILE, STATE_FILE
-from search.run import MAX_SEED, build_objective, searchable
+from search.run import MAX_SEED, build_objective
 from search.run_directory import RunDirectory
 from search.state import load_state
 
@@ -57,9 +57,7 @@ def _finished(folder: Path, seed: int) -> tuple[LatentSearch, Goal, list[Query]]
     assert isinstance(config, DictConfig)
     torch.set_num_threads(config.threads)
     objective, _ = build_objective(config)
-    space = instantiate(config.space)
-    if isinstance(objective, Objective):
-        space = searchable(space, objective, config.budget)
+    space = objective.restrict(instantiate(config.space), config.budget)
     optimizer = instantiate(config.optimizer, space=space, seed=seed, initial=config.initial, _convert_="all")
     if not isinstance(optimizer, LatentSearch):
         raise ConfigurationError(

@@ -16,17 +16,17 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from threadpoolctl import threadpool_limits
 
-from agnet.errors import AGNetError, ConfigurationError, InvalidArchitecture
+from agnet.errors import AGNetError, ConfigurationError
 from agnet.optimizers.base import AbstractOptimizer
 from agnet.runtime.arguments import check_arguments
 from agnet.runtime.command import command
 from agnet.runtime.paths import CONF_DIR, ROOT
-from agnet.spaces import AbstractSpace, Subspace
-from agnet.tables.objective import LEARNED, Goal, Objective
-from search.correlation import free_truth
+from agnet.spaces import AbstractSpace
+from agnet.tables.goal import Goal
+from agnet.tables.objective import AbstractObjective
 from search.ground_truth import GroundTruth
 from search.loggers import AbstractLogger, HistoryObserver
-from search.loop import SearchObjective, check_schedule, run_search
+from search.loop import check_schedule, run_search
 from search.result import Reading, make_result, read_result, summary, write_result
 from search.run_directory import IGNORED, RunDirectory, check_keys, relevant
 
@@ -59,8 +59,7 @@ def execute(cfg: DictConfig, *, optimizer_name: str, run_directory: Path) -> dic
     space: AbstractSpace = instantiate(cfg.space)
     objective, report = build_objective(cfg)
     under, save_every = _under(config, objective.goal), _seconds(config, "save_every")
-    if isinstance(objective, Objective):
-        space = searchable(space, objective, schedule["budget"])
+    space = objective.restrict(space, schedule["budget"])
     optimizer: AbstractOptimizer = instantiate(
         cfg.optimizer, space=space, seed=config["seed"], initial=config["initial"], _convert_="all"
     )
@@ -76,7 +75,6 @@ def execute(cfg: DictConfig, *, optimizer_name: str, run_directory: Path) -> dic
                 optimizer,
                 **schedule,
                 run_directory=directory.path,
-                truth=free_truth(objective),
                 observer=HistoryObserver(logger),
                 save_every=save_every,
                 progress=config["progress"],
@@ -93,8 +91,8 @@ def execute(cfg: DictConfig, *, optimizer_name: str, run_directory: Path) -> dic
                 budget=schedule["budget"],
                 report=report,
                 pretrained=optimizer.provenance(),
-                protocol=objective.protocol if isinstance(objective, Objective) else LEARNED,
-                exact=GroundTruth(objective) if isinstance(objective, Objective) else None,
+                protocol=objective.protocol,
+                exact=GroundTruth.of(objective),
                 under=under,
             )
             write_result(directory.result, result)
@@ -105,7 +103,7 @@ def execute(cfg: DictConfig, *, optimizer_name: str, run_directory: Path) -> dic
     return result
 
 
-def build_objective(cfg: DictConfig) -> tuple[SearchObjective, Reading]:
+def build_objective(cfg: DictConfig) -> tuple[AbstractObjective, Reading]:
     """Objective and report of a configuration; tables not found from here are looked for in the checkout.
 
     Raises:
@@ -169,28 +167,6 @@ def _under(config: dict[str, Any], goal: Goal) -> dict[str, list[float]]:
         if not isinstance(bounds, list) or not all(type(bound) in (int, float) for bound in bounds):
             raise ConfigurationError(f"under: {column}: {bounds} must be a list of numbers")
     return {column: [float(bound) for bound in bounds] for column, bounds in under.items()}
-
-
-def searchable(space: AbstractSpace, objective: Objective, budget: int) -> AbstractSpace:
-    """The space, or the part of it that has values and, where limits are looked up, keeps them.
-
-    Raises:
-        InvalidArchitecture: if a row is not in the space, however many rows there are.
-        ConfigurationError: if the budget exceeds the rows, or nothing keeps limits that are looked up.
-    """
-    rows = objective.candidates()
-    if budget > len(rows):
-        raise ConfigurationError(
-            f"budget={budget} exceeds the {len(rows)} architectures with values of {', '.join(objective.goal.columns)}"
-            f"{'' if objective.protocol == LEARNED else ' that keep the limits'}; "
-            "lower budget or add rows to objective.tables"
-        )
-    if len(rows) == space.size and set(rows) == set(space.enumerate()):
-        return space
-    try:
-        return Subspace(space, rows)
-    except InvalidArchitecture as error:
-        raise InvalidArchitecture(f"objective.tables have a row that is {error}; correct or drop it") from None
 
 
 def _run_id(config: dict[str, Any], run_directory: Path) -> str:

@@ -17,7 +17,7 @@ def invert(
     model: AbstractGenerator,
     graphs: Graphs,
     *,
-    rng: torch.Generator,
+    rng: torch.Generator | None = None,
     start: Float[Tensor, "batch latent"] | None = None,
     draws: int = 1024,
     steps: int = 40,
@@ -31,7 +31,7 @@ def invert(
     Args:
         model: the generator.
         graphs: what is to be decoded.
-        rng: source of the draws.
+        rng: source of the draws; None for torch's global one.
         start: latent vectors to begin at.
         draws: from the prior, where ``start`` is not given.
         steps: of Adam.

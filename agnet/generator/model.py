@@ -57,8 +57,8 @@ class AbstractGenerator(nn.Module, abc.ABC):
         """Where the weights are."""
         return next(self.parameters()).device
 
-    def prior(self, n: int, *, rng: torch.Generator) -> Float[Tensor, "n latent"]:
-        """Latent vectors from the standard normal the generator was trained with."""
+    def prior(self, n: int, *, rng: torch.Generator | None = None) -> Float[Tensor, "n latent"]:
+        """Latent vectors from the standard normal of the training; ``rng=None`` draws from torch's global source."""
         return torch.randn(n, self.latent_size, generator=rng).to(self.device)
 
     @abc.abstractmethod

@@ -24,7 +24,7 @@ def decode(model: AbstractGenerator, z: Float[Tensor, "batch latent"]) -> Decode
     return Decoded(torch.cat([c.nodes for c in chunks]), torch.cat([c.edges for c in chunks]))
 
 
-def sample_graphs(decoded: Decoded, *, rng: torch.Generator) -> Graphs:
+def sample_graphs(decoded: Decoded, *, rng: torch.Generator | None = None) -> Graphs:
     """Draw one graph from each set of scores.
 
     The draws are made graph by graph in order (types, then edges, each by inverse transform of one uniform), so the
@@ -32,7 +32,7 @@ def sample_graphs(decoded: Decoded, *, rng: torch.Generator) -> Graphs:
 
     Args:
         decoded: scores.
-        rng: CPU source of the draws.
+        rng: CPU source of the draws; None for torch's global one.
 
     Returns:
         Graphs on the device of the scores.
@@ -69,14 +69,14 @@ def _ended(types: Int[Tensor, "batch nodes"], edges: Bool[Tensor, "batch slots"]
 
 
 def generate(
-    model: AbstractGenerator, z: Float[Tensor, "batch latent"], *, rng: torch.Generator
+    model: AbstractGenerator, z: Float[Tensor, "batch latent"], *, rng: torch.Generator | None = None
 ) -> tuple[Graphs, Decoded]:
     """Decode latent vectors and draw a graph from each.
 
     Args:
         model: the generator.
         z: latent vectors.
-        rng: CPU source of the draws.
+        rng: CPU source of the draws; None for torch's global one.
 
     Returns:
         The graphs and the scores they were drawn from.

@@ -46,7 +46,7 @@ class CellByCell(AbstractOptimizer):
         if queries < 1:
             raise ConfigurationError(f"optimizer.queries={queries}; the normal cell needs at least 1")
         self.space, self.queries, self.seed, self.initial, self._inner = space, queries, seed, initial, inner
-        self._archive = Archive()
+        self.archive = Archive()
         self._turn = 0
         [pair] = space.sample(1, rng=torch.Generator().manual_seed(seed))
         self._beside = self._other(pair)
@@ -57,7 +57,7 @@ class CellByCell(AbstractOptimizer):
         """The optimizer of this turn's cell, which is told what is known beside the other."""
         cell = DARTS(fixed={CELLS[1 - self._turn]: self._beside})
         optimizer = self._inner(space=cell, seed=self.seed + self._turn, initial=self.initial)
-        self._tell(optimizer, self._archive.architectures, self._archive.outcomes)
+        self._tell(optimizer, self.archive.architectures, self.archive.outcomes)
         return optimizer
 
     def _other(self, architecture: str) -> str:
@@ -72,15 +72,15 @@ class CellByCell(AbstractOptimizer):
 
     def ask(self, n: int) -> list[str]:
         """``n`` new pairs with the other cell of this turn."""
-        if self._turn == 0 and len(self._archive) >= self.queries:
+        if self._turn == 0 and len(self.archive) >= self.queries:
             self._turn = 1
-            self._beside = self._other(self._archive.architectures[int(rank(self._archive.outcomes).argmin())])
+            self._beside = self._other(self.archive.architectures[int(rank(self.archive.outcomes).argmin())])
             self._optimizer = self._begin()
         return self._optimizer.ask(n)
 
     def tell(self, architectures: Sequence[str], outcomes: Outcomes) -> None:
         """Take in outcomes; the optimizer of this turn learns from those that have its other cell."""
-        self._archive.add(architectures, outcomes)
+        self.archive.add(architectures, outcomes)
         self._tell(self._optimizer, architectures, outcomes)
 
     def state_dict(self) -> dict[str, Any]:
@@ -88,16 +88,16 @@ class CellByCell(AbstractOptimizer):
         return {
             "turn": self._turn,
             "beside": self._beside,
-            "archive": self._archive.state_dict(),
+            "archive": self.archive.state_dict(),
             "optimizer": self._optimizer.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from :meth:`state_dict`."""
         self._turn, self._beside = int(state["turn"]), str(state["beside"])
-        self._archive = Archive()
+        self.archive = Archive()
         self._optimizer = self._begin()
-        self._archive.load_state_dict(state["archive"])
+        self.archive.load_state_dict(state["archive"])
         self._optimizer.load_state_dict(state["optimizer"])
 
     def diagnostics(self) -> dict[str, float]:

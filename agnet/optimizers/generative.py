@@ -1,17 +1,11 @@
-"""What every search with a retrained generator has: checkpoint, archive, random state, pool of the last batch."""
+"""What every search with a retrained generator has beside its archive: a checkpoint, and where that came from."""
 
-import abc
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
-
-import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from agnet.errors import ConfigurationError
 from agnet.generator import AbstractGenerator
-from agnet.multiobjective.outcomes import Archive, Outcomes
-from agnet.optimizers.base import AbstractOptimizer
+from agnet.optimizers.base import ArchiveOptimizer
 from agnet.spaces.base import AbstractSpace
 
 GeneratorLoader = Callable[[AbstractSpace], tuple[AbstractGenerator, Mapping[str, Any]]]
@@ -21,8 +15,8 @@ GeneratorLoader = Callable[[AbstractSpace], tuple[AbstractGenerator, Mapping[str
 PROVENANCE = ("sha256", "command", "revision", "seed", "cpu_seconds")
 
 
-class AbstractGenerativeOptimizer(AbstractOptimizer):
-    """Draws uniformly while too little is known, then proposes from a pool of generated cells.
+class AbstractGenerativeOptimizer(ArchiveOptimizer):
+    """Proposes from a pool of generated cells.
 
     Args:
         space: the space searched.
@@ -37,58 +31,18 @@ class AbstractGenerativeOptimizer(AbstractOptimizer):
     def __init__(self, space: AbstractSpace, *, generator: GeneratorLoader, seed: int, initial: int) -> None:
         if initial < 2:
             raise ConfigurationError(f"initial={initial}: a model needs at least 2 architectures to be fitted to")
-        self.space, self.seed, self.initial = space, seed, initial
+        super().__init__(space, seed=seed, initial=initial)
         self.generator, self._manifest = generator(space)
-        self._rng = torch.Generator().manual_seed(seed)
-        self._archive = Archive()
-        self._pool: list[str] = []
-        self._predictions: Tensor | None = None
-        self._diagnostics: dict[str, float] = {}
-
-    @abc.abstractmethod
-    def _propose(self, n: int) -> list[str]:
-        """At most ``n`` new architectures; sets the pool, what is predicted of it, and the diagnostics."""
-
-    def ask(self, n: int) -> list[str]:
-        """``n`` new architectures: uniform while fewer than ``initial`` are known, generated afterwards.
-
-        What a pool lacks to fill a batch is drawn uniformly from the space.
-        """
-        self._pool, self._predictions, self._diagnostics = [], None, {}
-        chosen = self._propose(n) if len(self._archive) >= self.initial else []
-        known = {*self._archive, *chosen}
-        return [*chosen, *self.space.sample_new(n - len(chosen), known=known, rng=self._rng)]
-
-    def tell(self, architectures: Sequence[str], outcomes: Outcomes) -> None:
-        """Take in outcomes; retraining and fitting wait until the next :meth:`ask`."""
-        self._archive.add(architectures, outcomes)
-
-    def predictions(self) -> Float[Tensor, "n objectives"] | None:
-        """What is expected of :meth:`pool`."""
-        return self._predictions
-
-    def pool(self) -> list[str]:
-        """Candidates of the last :meth:`ask`."""
-        return self._pool
-
-    def diagnostics(self) -> dict[str, float]:
-        """Sizes of the pool, and losses of the last :meth:`ask`."""
-        return self._diagnostics
 
     def provenance(self) -> dict[str, Any]:
         """Which checkpoint the search started from, and what its pretraining cost."""
         return {key: self._manifest[key] for key in PROVENANCE if key in self._manifest}
 
     def state_dict(self) -> dict[str, Any]:
-        """Weights of the generator, random state and data."""
-        return {
-            "generator": self.generator.state_dict(),
-            "random": self._rng.get_state(),
-            "archive": self._archive.state_dict(),
-        }
+        """Weights of the generator, random state and archive."""
+        return {"generator": self.generator.state_dict(), **super().state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from :meth:`state_dict`."""
+        super().load_state_dict(state)
         self.generator.load_state_dict(state["generator"])
-        self._archive.load_state_dict(state["archive"])
-        self._rng.set_state(state["random"])

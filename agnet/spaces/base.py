@@ -88,8 +88,13 @@ class AbstractSpace(abc.ABC):
         return graphs
 
     @abc.abstractmethod
-    def sample(self, n: int, *, rng: torch.Generator) -> list[str]:
-        """``n`` architectures drawn uniformly and independently (repeats are possible)."""
+    def sample(self, n: int, *, rng: torch.Generator | None = None) -> list[str]:
+        """``n`` architectures drawn uniformly and independently (repeats are possible).
+
+        Args:
+            n: number of draws.
+            rng: source of the draws; None for torch's global one.
+        """
 
     def sample_new(self, n: int, *, known: Collection[str], rng: torch.Generator) -> list[str]:
         """``n`` distinct architectures drawn uniformly from those that are not known.

@@ -191,7 +191,7 @@ class EdgeCells(AbstractSpace):
             & (graphs.edges == _line_graph(self.vertices)).all(dim=1)
         )
 
-    def sample(self, n: int, *, rng: torch.Generator) -> list[str]:
+    def sample(self, n: int, *, rng: torch.Generator | None = None) -> list[str]:
         """Uniform cells, with repeats."""
         cells = self.enumerate()
         return [cells[int(i)] for i in torch.randint(len(cells), (n,), generator=rng)]

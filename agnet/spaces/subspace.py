@@ -60,7 +60,7 @@ class Subspace(AbstractSpace):
         """Cells of the whole space; they may lie outside the part."""
         return self.space.repair(graphs, nodes=nodes, edges=edges)
 
-    def sample(self, n: int, *, rng: torch.Generator) -> list[str]:
+    def sample(self, n: int, *, rng: torch.Generator | None = None) -> list[str]:
         """Uniform over the part."""
         drawn = torch.randint(len(self._members), (n,), generator=rng)
         return [self._members[i] for i in drawn.tolist()]

@@ -6,6 +6,7 @@ and is read once, when a search is over. Neither holds a reference to the other,
 optimizer to a test accuracy.
 """
 
+import abc
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,91 +17,57 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from agnet.errors import ConfigurationError, TaskError
+from agnet.errors import ConfigurationError, InvalidArchitecture, TaskError
 from agnet.multiobjective.outcomes import Outcomes
+from agnet.spaces.base import AbstractSpace
+from agnet.spaces.subspace import Subspace
+from agnet.tables.goal import Goal, parse_limits
 from agnet.tables.table import Table, column_names, read_table
 
 LEARNED, LOOKED_UP = "learned", "looked_up"
 """Protocols of limits: a measurement is known after a query only, or of every architecture beforehand."""
 
-
-@dataclass(frozen=True)
-class Limit:
-    """One bound on a column.
-
-    Attributes:
-        column: what is bounded.
-        bound: the largest or smallest value that is allowed, itself included, in the column's unit.
-        upper: whether the bound is the largest.
-    """
-
-    column: str
-    bound: float
-    upper: bool
-
-    def slack(self, measured: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
-        """How far within the bound measurements lie, as a fraction of it (of 1 for a bound of 0)."""
-        distance = self.bound - measured if self.upper else measured - self.bound
-        return distance / (abs(self.bound) or 1.0)
-
-    def measured(self, slack: float) -> float:
-        """The measurement that has a slack: the inverse of :meth:`slack`."""
-        distance = slack * (abs(self.bound) or 1.0)
-        return self.bound - distance if self.upper else self.bound + distance
-
-    def __str__(self) -> str:
-        return f"{self.column} {'<=' if self.upper else '>='} {self.bound:g}"
+AT_MOST = 500
+"""Architectures that a model is asked about for diagnostics; a table is looked up for all."""
 
 
-@dataclass(frozen=True)
-class Goal:
-    """Columns to maximise and to minimise, and limits to keep.
+class AbstractObjective(abc.ABC):
+    """Evaluates architectures. A search asks for measurements; everything else may be unknown before a query.
 
     Attributes:
-        maximize: columns to maximise.
-        minimize: columns to minimise.
-        limits: bounds on these or on other columns.
+        goal: what is wanted of the measurements.
+        protocol: of the limits: ``learned`` or ``looked_up``.
     """
 
-    maximize: tuple[str, ...] = ()
-    minimize: tuple[str, ...] = ()
-    limits: tuple[Limit, ...] = ()
+    goal: Goal
+    protocol: str = LEARNED
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Objectives, in the order of their values."""
-        return (*self.maximize, *self.minimize)
+    @abc.abstractmethod
+    def __call__(self, architectures: Sequence[str]) -> Float[Tensor, "queries columns"]:
+        """Measurements of the goal's columns, in their own units and directions."""
 
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Everything a search sees: the objectives, then what is only limited."""
-        return tuple(dict.fromkeys([*self.names, *(limit.column for limit in self.limits)]))
+    def look_up(self, architectures: Sequence[str]) -> tuple[list[int], Float[Tensor, "found columns"]] | None:
+        """Measurements that cost nothing, for diagnostics beside a search.
 
-    @property
-    def signs(self) -> Float[Tensor, " objectives"]:
-        """+1 for an objective that is maximised, -1 for one that is minimised."""
-        return torch.tensor([1.0] * len(self.maximize) + [-1.0] * len(self.minimize), dtype=torch.float64)
+        Returns:
+            Positions of the architectures that have one, and one row for each; None where measurements have a price.
+        """
+        del architectures
+        return None
 
-    def outcomes(self, measured: Float[Tensor, "n columns"]) -> Outcomes:
-        """What an optimizer is told of measurements.
+    def restrict(self, space: AbstractSpace, budget: int) -> AbstractSpace:
+        """The part of a space that can be evaluated; by default all of it.
 
         Args:
-            measured: values of :attr:`columns`, in their own units and directions.
+            space: what the architectures belong to.
+            budget: queries that are planned.
         """
-        position = {column: i for i, column in enumerate(self.columns)}
-        slacks = [limit.slack(measured[:, position[limit.column]]) for limit in self.limits]
-        return Outcomes(
-            measured[:, : len(self.names)] * self.signs,
-            torch.stack(slacks, dim=1) if slacks else measured.new_zeros(len(measured), 0),
-        )
-
-    def natural(self, values: Float[Tensor, "*n objectives"]) -> Float[Tensor, "*n objectives"]:
-        """Values that are to be maximised back in the objectives' own directions, or the other way round."""
-        return values * self.signs
+        del budget
+        return space
 
 
 @dataclass(frozen=True)
-class Objective:
+class Objective(AbstractObjective):
     """A goal whose columns are looked up in a table.
 
     Attributes:
@@ -120,6 +87,33 @@ class Objective:
             TableError: if an architecture has no row.
         """
         return self.table.lookup(architectures)
+
+    def look_up(self, architectures: Sequence[str]) -> tuple[list[int], Float[Tensor, "found columns"]]:
+        """Measurements of the architectures that have a row."""
+        rows = list(map(self.table.rows.get, architectures))
+        positions = [i for i, row in enumerate(rows) if row is not None]
+        return positions, self.table.values[[rows[i] for i in positions]]
+
+    def restrict(self, space: AbstractSpace, budget: int) -> AbstractSpace:
+        """The space, or the part of it that has values and, where limits are looked up, keeps them.
+
+        Raises:
+            InvalidArchitecture: if a row is not in the space, however many rows there are.
+            ConfigurationError: if the budget exceeds the rows, or nothing keeps limits that are looked up.
+        """
+        rows = self.candidates()
+        if budget > len(rows):
+            raise ConfigurationError(
+                f"budget={budget} exceeds the {len(rows)} architectures with values of {', '.join(self.goal.columns)}"
+                f"{'' if self.protocol == LEARNED else ' that keep the limits'}; "
+                "lower budget or add rows to objective.tables"
+            )
+        if len(rows) == space.size and set(rows) == set(space.enumerate()):
+            return space
+        try:
+            return Subspace(space, rows)
+        except InvalidArchitecture as error:
+            raise InvalidArchitecture(f"objective.tables have a row that is {error}; correct or drop it") from None
 
     @property
     def outcomes(self) -> Outcomes:
@@ -171,7 +165,7 @@ Measure = Callable[[Sequence[str]], Sequence[Mapping[str, float]]]
 
 
 @dataclass(frozen=True)
-class MeasuredObjective:
+class MeasuredObjective(AbstractObjective):
     """A goal whose columns are measured when they are asked for: by training, or by a benchmark's own model.
 
     Attributes:
@@ -193,6 +187,13 @@ class MeasuredObjective:
         rows = self.measure(architectures)
         values = [[_value(row, column) for column in self.goal.columns] for row in rows]
         return torch.tensor(values, dtype=torch.float64).reshape(len(rows), -1)
+
+    def look_up(self, architectures: Sequence[str]) -> tuple[list[int], Float[Tensor, "found columns"]] | None:
+        """Measurements where asking is free: of all, or of :data:`AT_MOST` evenly spaced architectures."""
+        if not self.free:
+            return None
+        positions = list(range(0, len(architectures), max(1, -(-len(architectures) // AT_MOST))))
+        return positions, self([architectures[i] for i in positions])
 
 
 @dataclass(frozen=True)
@@ -308,27 +309,3 @@ def read_objective(
     goal = Goal(tuple(maximize), tuple(minimize), limits)
     seen = read_table(tables, goal.columns, missing="drop" if missing == "drop" else "error")
     return Objective(goal, seen, protocol), Report(read_table(tables, report, missing="keep") if report else None)
-
-
-def parse_limits(constraints: Mapping[str, Any], key: str = "objective.constraints") -> tuple[Limit, ...]:
-    """Limits from ``{column: {min: number, max: number}}``.
-
-    Args:
-        constraints: bounds of every column.
-        key: where they were written, for the message.
-
-    Raises:
-        ConfigurationError: naming the bounds that are none.
-    """
-    limits = []
-    for column, bounds in constraints.items():
-        shown = f"{key}: {column}: {bounds}"
-        if not isinstance(bounds, Mapping) or not bounds or set(bounds) - {"min", "max"}:
-            raise ConfigurationError(f"{shown}: write {{{column}: {{min: NUMBER, max: NUMBER}}}}, one of them or both")
-        for bound in bounds.values():
-            if isinstance(bound, bool) or not isinstance(bound, int | float) or not math.isfinite(bound):
-                raise ConfigurationError(f"{shown}: {bound!r} is not a finite number")
-        if "min" in bounds and "max" in bounds and bounds["min"] > bounds["max"]:
-            raise ConfigurationError(f"{shown}: min exceeds max, so nothing can keep it; correct one of them")
-        limits += [Limit(column, float(bounds[side]), side == "max") for side in ("min", "max") if side in bounds]
-    return tuple(limits)

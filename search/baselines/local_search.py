@@ -7,8 +7,8 @@ import torch
 
 from agnet.multiobjective.outcomes import Outcomes
 from agnet.multiobjective.pareto import front_index, rank
+from agnet.optimizers.base import ArchiveOptimizer
 from agnet.spaces import AbstractSpace
-from search.baselines.base import AbstractBaseline
 
 
 def incumbents(outcomes: Outcomes) -> list[int]:
@@ -31,7 +31,7 @@ def incumbents(outcomes: Outcomes) -> list[int]:
     return list(first.values())
 
 
-class LocalSearch(AbstractBaseline):
+class LocalSearch(ArchiveOptimizer):
     """Runs of local search, each from the best of ``initial`` uniform draws.
 
     Source: White et al., 2021, https://arxiv.org/abs/2005.02960, which moves to a neighbour as soon as it is better

@@ -4,21 +4,19 @@ A model, an acquisition function and a set of candidates make an optimizer; ``co
 """
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from agnet.acquisition.functions import AbstractAcquisition
+from agnet.optimizers.base import ArchiveOptimizer
 from agnet.spaces import AbstractSpace
 from agnet.surrogates import AbstractModel
 from agnet.surrogates.features import FeatureMap
 from agnet.surrogates.outcome_transform import OutcomeTransform
-from search.baselines.base import AbstractBaseline
 from search.baselines.candidates import AbstractCandidates
 
 MAX_SEED = 2**31 - 1
 
 
-class ModelBasedSearch(AbstractBaseline):
+class ModelBasedSearch(ArchiveOptimizer):
     """Bayesian optimisation and its relatives.
 
     The model is fitted anew at every :meth:`ask`, to all that was told: nothing but archive and random state is kept.
@@ -49,13 +47,6 @@ class ModelBasedSearch(AbstractBaseline):
         candidates.check(space)
         self.model, self.acquisition, self.candidates = model, acquisition, candidates
         self.features = FeatureMap(space)
-        self._pool: list[str] = []
-        self._predicted: Float[Tensor, "n objectives"] | None = None
-
-    def ask(self, n: int) -> list[str]:
-        """``n`` architectures that were not told, fewer if the space holds no more."""
-        self._pool, self._predicted = [], None
-        return super().ask(n)
 
     def propose(self, n: int) -> list[str]:
         """The candidates that the acquisition function chooses, one after the other."""
@@ -66,18 +57,7 @@ class ModelBasedSearch(AbstractBaseline):
         seed = int(torch.randint(MAX_SEED, (), generator=self.rng))
         self.model.fit(self.features(self.archive.architectures), transform.transformed, seed=seed)
         posterior = self.model.predict(self.features(pool))
-        self._pool, self._predicted = pool, transform.values(posterior.mean[:, : transform.num_objectives])
+        self._diagnostics = {"pool_size": float(len(pool))}
+        self._pool, self._predictions = pool, transform.values(posterior.mean[:, : transform.num_objectives])
         rows = self.acquisition(posterior, n, transform=transform, rng=self.rng)
         return [pool[row] for row in rows]
-
-    def diagnostics(self) -> dict[str, float]:
-        """Size of the last pool."""
-        return {"pool": float(len(self._pool))} if self._pool else {}
-
-    def predictions(self) -> Float[Tensor, "n objectives"] | None:
-        """Expected objectives of the last pool, in their units; None before the first fit."""
-        return self._predicted
-
-    def pool(self) -> list[str]:
-        """Candidates of the last :meth:`ask`."""
-        return self._pool

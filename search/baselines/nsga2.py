@@ -6,14 +6,14 @@ import numpy as np
 import torch
 
 from agnet.errors import ConfigurationError
+from agnet.optimizers.base import ArchiveOptimizer
 from agnet.spaces import AbstractSpace
-from search.baselines.base import AbstractBaseline
 
 ATTEMPTS = 25
 """Matings without a new child, in a row, after which what is lacking is drawn uniformly."""
 
 
-class NSGA2(AbstractBaseline):
+class NSGA2(ArchiveOptimizer):
     """Deb et al., 2002, https://doi.org/10.1109/4235.996017; sorting, crowding and limits are pymoo's.
 
     Differences: survivors are chosen anew from everything told, so the state is the archive alone; a child takes node

@@ -1,9 +1,9 @@
 """Random search: what every other optimizer has to beat."""
 
-from search.baselines.base import AbstractBaseline
+from agnet.optimizers.base import ArchiveOptimizer
 
 
-class RandomSearch(AbstractBaseline):
+class RandomSearch(ArchiveOptimizer):
     """Architectures drawn uniformly from the space, without repeats."""
 
     def propose(self, n: int) -> list[str]:

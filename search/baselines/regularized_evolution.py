@@ -4,14 +4,14 @@ import torch
 
 from agnet.errors import ConfigurationError
 from agnet.multiobjective.pareto import hypervolume_rank
+from agnet.optimizers.base import ArchiveOptimizer
 from agnet.spaces import AbstractSpace
-from search.baselines.base import AbstractBaseline
 
 ATTEMPTS = 50
 """Tournaments without a new child, in a row, after which what is lacking is drawn uniformly."""
 
 
-class RegularizedEvolution(AbstractBaseline):
+class RegularizedEvolution(ArchiveOptimizer):
     """Aging evolution: the population is what was told last.
 
     Source: Real et al., 2019, https://arxiv.org/abs/1802.01548, Algorithm 1. Differences: the children of one batch

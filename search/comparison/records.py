@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from agnet.tables.objective import Goal, Objective
+from agnet.tables.goal import Goal
+from agnet.tables.objective import AbstractObjective
 from search.comparison.plan import PlannedRun
 from search.ground_truth import GroundTruth
 from search.history import History, read_queries
@@ -39,11 +40,9 @@ class Problem:
     exact: GroundTruth | None
 
     @classmethod
-    def of(cls, label: str, objective: Any, report: Reading, budget: int) -> "Problem":
+    def of(cls, label: str, objective: AbstractObjective, report: Reading, budget: int) -> "Problem":
         """From what a configuration builds."""
-        if isinstance(objective, Objective):
-            return cls(label, objective.goal, objective.protocol, budget, report, GroundTruth(objective))
-        return cls(label, objective.goal, "learned", budget, report, None)
+        return cls(label, objective.goal, objective.protocol, budget, report, GroundTruth.of(objective))
 
     @property
     def single(self) -> bool:

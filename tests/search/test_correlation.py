@@ -10,9 +10,9 @@ from scipy import stats
 from torch import Tensor
 
 from agnet.spaces import NASBench201
-from agnet.tables.objective import Objective, Report, measured_objective
+from agnet.tables.objective import AT_MOST, Objective, Report, measured_objective
 from search.baselines.random_search import RandomSearch
-from search.correlation import AT_MOST, average_ranks, free_truth, spearman, surrogate_spearman
+from search.correlation import average_ranks, spearman, surrogate_spearman
 
 
 def tensor(*values: float) -> Tensor:
@@ -64,7 +64,7 @@ class Fortune(RandomSearch):
 def judge(space: NASBench201, objective: Objective, pool: Sequence[str], predicted: Tensor | None) -> float | None:
     optimizer = Fortune(space, seed=0)
     optimizer.told_fortune = (list(pool), predicted)
-    return surrogate_spearman(optimizer, objective.goal, free_truth(objective))
+    return surrogate_spearman(optimizer, objective)
 
 
 def test_predictions_are_judged_against_the_table(space: NASBench201, two: tuple[Objective, Report]) -> None:
@@ -93,11 +93,13 @@ def test_a_model_is_asked_about_evenly_spaced_candidates(space: NASBench201) -> 
         return [{"skips": float(a.count("skip"))} for a in architectures]
 
     objective, _ = measured_objective(measure, ["skips"], free=True, maximize=["skips"])
-    truth = free_truth(objective)
-    assert truth is not None
     cells = space.enumerate()[: 2 * AT_MOST + 1]
-    positions, measured = truth(cells)
+    found = objective.look_up(cells)
+    assert found is not None
+    positions, measured = found
     assert positions == list(range(0, len(cells), 3))
     assert asked == [[cells[i] for i in positions]]
     assert measured[:, 0].tolist() == [cells[i].count("skip") for i in positions]
-    assert truth(cells[:7])[0] == list(range(7))
+    few = objective.look_up(cells[:7])
+    assert few is not None
+    assert few[0] == list(range(7))

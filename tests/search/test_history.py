@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from agnet.errors import RunDirectoryError
-from agnet.tables.objective import Goal, Limit
+from agnet.tables.goal import Goal, Limit
 from search.history import History, Query, append_queries, keep_queries, read_queries
 
 

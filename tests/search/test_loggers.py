@@ -14,7 +14,7 @@ from wandb.errors import UsageError
 from wandb.proto import wandb_internal_pb2
 
 from agnet.errors import ConfigurationError
-from agnet.tables.objective import Goal, Limit
+from agnet.tables.goal import Goal, Limit
 from search.history import History, Query, Round
 from search.loggers import HistoryObserver, NoLogger, WandbLogger
 from search.plot import plot_history

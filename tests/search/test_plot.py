@@ -6,7 +6,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from agnet.tables.objective import Goal, Limit
+from agnet.tables.goal import Goal, Limit
 from search.history import History, Query
 from search.plot import plot_history
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from agnet.tables.objective import Goal, Limit, Objective
+from agnet.tables.goal import Goal, Limit
+from agnet.tables.objective import Objective
 from agnet.tables.table import Table
 from search.ground_truth import GroundTruth
 from search.history import History, Query, Round

@@ -112,12 +112,13 @@ class LatentSearch(AbstractGenerativeOptimizer):
         self.features = FeatureMap(space)
         self._latents: dict[str, Tensor] = {}
 
-    def _propose(self, n: int) -> list[str]:
+    def propose(self, n: int) -> list[str]:
+        """Retrain, fit, decode candidates, and pick the most promising ones."""
         self._locate()
         loss = self._retrain()
-        transform = self._fit(self._archive.outcomes)
+        transform = self._fit(self.archive.outcomes)
         distinguish = self.space.has_isomorphs and not self.repeat_isomorphs
-        isomorphs = Isomorphs(self.space, self._archive) if distinguish else None
+        isomorphs = Isomorphs(self.space, self.archive) if distinguish else None
         decoded = self._decode_candidates(transform, isomorphs)
         self._pool, groups = list(decoded), None
         if isomorphs is not None:
@@ -131,7 +132,7 @@ class LatentSearch(AbstractGenerativeOptimizer):
         self._predictions = transform.natural(posterior.mean).values
         if isomorphs is not None:
             isomorphs.settle(posterior, self._pool, transform.transformed)
-        rows = self.acquisition(posterior, n, transform=transform, rng=self._rng, groups=groups)
+        rows = self.acquisition(posterior, n, transform=transform, rng=self.rng, groups=groups)
         chosen = [self._pool[row] for row in rows]
         self._latents |= zip(chosen, self._latents_of(chosen, decoded), strict=True)
         return chosen
@@ -149,10 +150,10 @@ class LatentSearch(AbstractGenerativeOptimizer):
         Raises:
             ConfigurationError: if fewer than two architectures were told.
         """
-        if len(self._archive) < 2:
+        if len(self.archive) < 2:
             raise ConfigurationError("nothing is known yet: at least 2 evaluated architectures are needed")
         self._locate()
-        transform = self._fit(self._archive.outcomes if outcomes is None else outcomes)
+        transform = self._fit(self.archive.outcomes if outcomes is None else outcomes)
         found = list(self._decode_candidates(transform))
         posterior = self.model.predict(self.features(found))
         likely = log_feasibility(posterior, transform).exp()
@@ -173,9 +174,9 @@ class LatentSearch(AbstractGenerativeOptimizer):
 
     def _locate(self) -> None:
         """Find latent vectors of what is known but was not generated."""
-        missing = [architecture for architecture in self._archive if architecture not in self._latents]
+        missing = [architecture for architecture in self.archive if architecture not in self._latents]
         graphs = self.space.encode(missing)
-        self._latents |= zip(missing, invert(self.generator, graphs, rng=self._rng), strict=True)
+        self._latents |= zip(missing, invert(self.generator, graphs, rng=self.rng), strict=True)
 
     def _latents_of(
         self, chosen: Sequence[str], found: Mapping[str, Float[Tensor, " latent"]]
@@ -187,26 +188,26 @@ class LatentSearch(AbstractGenerativeOptimizer):
         if not chosen or not self.proposal.neighbors:
             return latents
         graphs, start = self.space.encode(chosen), torch.stack(latents)
-        return list(invert(self.generator, graphs, rng=self._rng, start=start, steps=NEAR))
+        return list(invert(self.generator, graphs, rng=self.rng, start=start, steps=NEAR))
 
     def _retrain(self) -> dict[str, float]:
         """Move the generator toward what is good; the losses of the last step."""
-        known = self._archive.architectures
+        known = self.archive.architectures
         return self.retraining(
             self.generator,
             self._adam,
             self._pretrained,
             self.space.encode(known),
             torch.stack([self._latents[architecture] for architecture in known]),
-            pareto_rank(self._archive.outcomes),
+            pareto_rank(self.archive.outcomes),
             space=self.space,
-            rng=self._rng,
+            rng=self.rng,
         )
 
     def _fit(self, known: Outcomes) -> OutcomeTransform:
         transform = OutcomeTransform(known)
-        seed = int(torch.randint(MAX_SEED, (), generator=self._rng))
-        self.model.fit(self.features(self._archive.architectures), transform.transformed, seed=seed)
+        seed = int(torch.randint(MAX_SEED, (), generator=self.rng))
+        self.model.fit(self.features(self.archive.architectures), transform.transformed, seed=seed)
         return transform
 
     def _decode_candidates(
@@ -216,11 +217,11 @@ class LatentSearch(AbstractGenerativeOptimizer):
         the most promising ones, each with the vector of the cell beside it.
         """
         rows = hypervolume_rank(transform.outcomes).argsort(stable=True)[: self.proposal.elites]
-        known = self._archive.architectures
+        known = self.archive.architectures
         best = {known[i]: self._latents[known[i]] for i in rows.tolist()}
         elites = torch.stack(list(best.values())) if best else torch.zeros(0, self.generator.latent_size)
         found: dict[str, Tensor] = {}
-        drawn = self.proposal.draw(self.generator, elites, rng=self._rng)
+        drawn = self.proposal.draw(self.generator, elites, rng=self.rng)
         self._collect(likeliest_graphs(decode(self.generator, drawn), self.space), drawn, found)
         self._collect_neighbors(best, found)
         if found and self.proposal.steps and self.proposal.ascents:
@@ -232,14 +233,14 @@ class LatentSearch(AbstractGenerativeOptimizer):
         for _ in range(self.proposal.refinements if found else 0):
             chosen = self._most_promising(found, self._criteria(transform), self.proposal.promising, isomorphs)
             z = torch.stack([found[architecture] for architecture in chosen]).unique(dim=0)
-            near = self.proposal.near(z, rng=self._rng)
+            near = self.proposal.near(z, rng=self.rng)
             self._collect(likeliest_graphs(decode(self.generator, near), self.space), near, found)
             self._collect_neighbors({architecture: found[architecture] for architecture in chosen}, found)
         return found
 
     def _criteria(self, transform: OutcomeTransform) -> list[Criterion]:
         """What candidates are sought by: members of a batch, each with its weights of the objectives."""
-        weightings = draw_weights(DIRECTIONS, transform.num_objectives, rng=self._rng)
+        weightings = draw_weights(DIRECTIONS, transform.num_objectives, rng=self.rng)
         return [Criterion(transform, weights, member) for member, weights in enumerate(weightings)]
 
     def _most_promising(
@@ -254,22 +255,22 @@ class LatentSearch(AbstractGenerativeOptimizer):
         posterior = self.model.predict(self.features(cells))
         if isomorphs is not None:
             isomorphs.settle(posterior, cells, criteria[0].transform.transformed)
-        scores = torch.stack([self.acquisition.scores(posterior, c, rng=self._rng) for c in criteria])
+        scores = torch.stack([self.acquisition.scores(posterior, c, rng=self.rng) for c in criteria])
         return [cells[row] for row in scores.topk(min(each, len(cells)), dim=1).indices.flatten().tolist()]
 
     def _collect(self, graphs: Graphs, z: Float[Tensor, "batch latent"], found: dict[str, Tensor]) -> None:
         """Note new cells with their latent vectors."""
         for row, architecture in enumerate(self.space.decode(graphs)):
-            if architecture is not None and architecture not in self._archive and architecture not in found:
+            if architecture is not None and architecture not in self.archive and architecture not in found:
                 found[architecture] = z[row]
 
     def _collect_neighbors(self, around: Mapping[str, Float[Tensor, " latent"]], found: dict[str, Tensor]) -> None:
         """Note new neighbours of cells, drawn by chance, with the cells' latent vectors."""
         for architecture, z in around.items() if self.proposal.neighbors else ():
             beside = self.space.neighbors(architecture)
-            order = torch.randperm(len(beside), generator=self._rng)[: self.proposal.neighbors]
+            order = torch.randperm(len(beside), generator=self.rng)[: self.proposal.neighbors]
             for row in order.tolist():
-                if beside[row] not in self._archive:
+                if beside[row] not in self.archive:
                     found.setdefault(beside[row], z)
 
     def _score(self, criteria: Sequence[Criterion]) -> Score:
@@ -280,7 +281,7 @@ class LatentSearch(AbstractGenerativeOptimizer):
             parts = zip(posterior.mean.chunk(len(criteria)), posterior.std.chunk(len(criteria)), criteria, strict=True)
             return torch.cat(
                 [
-                    self.acquisition.scores(Posterior(mean, std), criterion, rng=self._rng)
+                    self.acquisition.scores(Posterior(mean, std), criterion, rng=self.rng)
                     for mean, std, criterion in parts
                 ]
             )

@@ -117,8 +117,9 @@ class WeightedRetraining(AbstractGenerativeOptimizer):
             )
         return self._learner
 
-    def _propose(self, n: int) -> list[str]:
-        known = self._archive.outcomes
+    def propose(self, n: int) -> list[str]:
+        """Retrain, generate a pool, and let the surrogate select from it."""
+        known = self.archive.outcomes
         learner = self._ready(known.values.shape[1] + known.slacks.shape[1])
         losses = self._retrain(known, learner)
         pool, graphs = self._generate_pool()
@@ -128,13 +129,13 @@ class WeightedRetraining(AbstractGenerativeOptimizer):
         outputs = learner.surrogate.predict(graphs.relaxed(self.space.num_types).flat()).double()
         predicted = _outcomes(outputs, known)
         self._pool, self._predictions = pool, predicted.values
-        picks = self.selection(predicted, min(n, len(pool)), known=known, rng=self._rng)
+        picks = self.selection(predicted, min(n, len(pool)), known=known, rng=self.rng)
         return [pool[i] for i in picks.tolist()]
 
     def _retrain(self, known: Outcomes, learner: Learner) -> dict[str, float]:
         """Weighted epochs over all queried architectures; the losses of the last one."""
         settings, (surrogate, adam) = self.retraining, learner
-        graphs = self.space.encode(self._archive.architectures)
+        graphs = self.space.encode(self.archive.architectures)
         weights = rank_weights(pareto_rank(known), k=settings.k)
         outputs, features = torch.cat([known.values, known.slacks], dim=1), graphs.relaxed(self.space.num_types).flat()
         together = isinstance(surrogate, DifferentiableSurrogate)
@@ -143,11 +144,11 @@ class WeightedRetraining(AbstractGenerativeOptimizer):
         targets = surrogate.targets(outputs) if together else outputs
         losses: dict[str, float] = {}
         for _ in range(settings.epochs):
-            drawn = torch.multinomial(weights, len(known), replacement=True, generator=self._rng)
+            drawn = torch.multinomial(weights, len(known), replacement=True, generator=self.rng)
             losses = {}
             for rows in drawn.split(settings.batch_size):
                 emphasis = weights[rows].float() * len(known) if settings.weight_losses else torch.ones(len(rows))
-                decoded = self.generator(self.generator.prior(len(rows), rng=self._rng))
+                decoded = self.generator(self.generator.prior(len(rows), rng=self.rng))
                 parts = {"generator_loss": reconstruction_loss(decoded, graphs[rows])}
                 if together:
                     parts = self._joint(surrogate, decoded, parts["generator_loss"], features[rows], targets[rows])
@@ -190,10 +191,10 @@ class WeightedRetraining(AbstractGenerativeOptimizer):
         drawn = 0
         while len(pool) < self.pool_size and drawn < self.max_draws:
             count = min(5 * self.pool_size, self.max_draws - drawn)
-            z = self.generator.prior(count, rng=self._rng)
-            graphs, decoded = generate(self.generator, z, rng=self._rng)
+            z = self.generator.prior(count, rng=self.rng)
+            graphs, decoded = generate(self.generator, z, rng=self.rng)
             for architecture in self.space.decode(self.space.repair(graphs, nodes=decoded.nodes, edges=decoded.edges)):
-                if architecture is not None and architecture not in self._archive:
+                if architecture is not None and architecture not in self.archive:
                     pool.setdefault(architecture)
             drawn += count
         candidates = list(pool)[: self.pool_size]
@@ -212,7 +213,7 @@ class WeightedRetraining(AbstractGenerativeOptimizer):
         """Continue from :meth:`state_dict`."""
         super().load_state_dict(state)
         if state["surrogate"] is not None:
-            known = self._archive.outcomes
+            known = self.archive.outcomes
             learner = self._ready(known.values.shape[1] + known.slacks.shape[1])
             learner.surrogate.load_state_dict(state["surrogate"])
             learner.adam.load_state_dict(state["adam"])

@@ -115,7 +115,7 @@ class Layout:
             torch.tensor(pairs, dtype=torch.int64).reshape(-1, steps),
         )
 
-    def drawn(self, n: int, *, rng: torch.Generator) -> Choices:
+    def drawn(self, n: int, *, rng: torch.Generator | None) -> Choices:
         """Uniform choices."""
         types = torch.randint(len(OPERATIONS), (n, 2 * STEPS * self.num_cells), generator=rng) + FIRST
         uniform = torch.rand(n, STEPS * self.num_cells, generator=rng, dtype=torch.float64)

@@ -83,7 +83,7 @@ class DARTS(AbstractSpace):
         """See :meth:`agnet.spaces.darts.layout.Layout.repair`."""
         return self._layout.repair(graphs, nodes=nodes, edges=edges)
 
-    def sample(self, n: int, *, rng: torch.Generator) -> list[str]:
+    def sample(self, n: int, *, rng: torch.Generator | None = None) -> list[str]:
         """Uniform pairs of cells."""
         return self._pairs(self._layout.drawn(n, rng=rng).cells())
 

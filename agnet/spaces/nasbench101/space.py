@@ -74,7 +74,7 @@ class NASBench101(AbstractSpace):
         changed[torch.from_numpy(wrong)] = torch.from_numpy(repaired(part, edges.double().numpy()[wrong]))
         return Graphs(graphs.node_types, changed)
 
-    def sample(self, n: int, *, rng: torch.Generator) -> list[str]:
+    def sample(self, n: int, *, rng: torch.Generator | None = None) -> list[str]:
         """Uniform over the isomorphism classes."""
         drawn = torch.randint(NUM_CELLS, (n,), generator=rng).numpy()
         found: list[str] = [""] * n

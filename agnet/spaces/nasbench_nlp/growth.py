@@ -23,7 +23,7 @@ EAGER = 3.0
 """Log-odds by which an operation prefers sources that nothing reads yet."""
 
 
-def grown(n: int, max_nodes: int, *, rng: torch.Generator) -> Cells:
+def grown(n: int, max_nodes: int, *, rng: torch.Generator | None) -> Cells:
     """Candidates, of which some are no cells.
 
     Numbers of operations and of hidden states, and operations, are drawn as often as the benchmark's recipes have them.
@@ -60,7 +60,7 @@ def grown(n: int, max_nodes: int, *, rng: torch.Generator) -> Cells:
     return Cells(types, edges, output + 1)
 
 
-def _choice(weights: dict[int, int], shape: int | tuple[int, ...], rng: torch.Generator) -> np.ndarray:
+def _choice(weights: dict[int, int], shape: int | tuple[int, ...], rng: torch.Generator | None) -> np.ndarray:
     """Keys, as often as they weigh."""
     bounds = np.cumsum(list(weights.values()))
     drawn = torch.rand(shape, generator=rng, dtype=torch.float64).numpy() * bounds[-1]

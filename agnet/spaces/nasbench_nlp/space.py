@@ -77,7 +77,7 @@ class NASBenchNLP(AbstractSpace):
         types[rows], slots[rows] = new.node_types, new.edges
         return Graphs(types, slots)
 
-    def sample(self, n: int, *, rng: torch.Generator) -> list[str]:
+    def sample(self, n: int, *, rng: torch.Generator | None = None) -> list[str]:
         """Random growth, see :func:`~agnet.spaces.nasbench_nlp.growth.grown`; not uniform: cells cannot be counted."""
         found: list[str] = []
         while len(found) < n:

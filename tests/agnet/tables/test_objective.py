@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from agnet.errors import ConfigurationError, TableError
-from agnet.tables.objective import Goal, Limit, read_objective
+from agnet.tables.goal import Goal, Limit
+from agnet.tables.objective import read_objective
 
 
 @pytest.fixture

@@ -137,7 +137,7 @@ def test_predictions_are_in_units_and_follow_the_truth(space: NASBench201) -> No
     optimizer.ask(8)
     predicted, pool = optimizer.predictions(), optimizer.pool()
     assert predicted is not None
-    assert optimizer.diagnostics() == {"pool": space.size - 48}
+    assert optimizer.diagnostics() == {"pool_size": space.size - 48}
     assert len(pool) == space.size - 48
     truth = 100 + 10 * convolutions(pool)
     assert float(torch.corrcoef(torch.cat([predicted, truth], dim=1).T)[0, 1]) > 0.6

@@ -16,7 +16,6 @@ from agnet.runtime.paths import ROOT
 from agnet.spaces import DARTS
 from agnet.spaces.darts import OPERATIONS
 from agnet.spaces.darts.genotype import PREFIX, to_configuration
-from search.correlation import free_truth
 from search.objectives import nasbench301
 from search.objectives.nasbench301 import NASBench301Surrogate, nasbench301_objective
 
@@ -84,9 +83,9 @@ def test_it_is_an_objective_whose_truth_is_free(files: dict[str, str]) -> None:
     values = objective(pairs(4))
     assert values.shape == (4, 1)
     assert report(pairs(1)[0]) == {"train_time_s": 98}
-    truth = free_truth(objective)
-    assert truth is not None
-    positions, measured = truth(pairs(4))
+    found = objective.look_up(pairs(4))
+    assert found is not None
+    positions, measured = found
     assert positions == [0, 1, 2, 3]
     assert torch.equal(measured, values)
 

@@ -13,7 +13,6 @@ from agnet.runtime.paths import ROOT
 from agnet.spaces import NASBenchNLP
 from agnet.spaces.nasbench_nlp import parse
 from agnet.tables.table import write_table
-from search.correlation import free_truth
 from search.objectives import nasbench_nlp
 from search.objectives.nasbench_nlp import NASBenchNLPSurrogate, Trainings, held_out, nasbench_nlp_objective
 from search.objectives.recurrent_features import recurrent_features
@@ -127,9 +126,9 @@ def test_it_is_an_objective_whose_truth_is_free(table: str, cells: list[str]) ->
     values = objective(cells[:4])
     assert values.shape == (4, 2)
     assert report(cells[0])["ptb_test_loss"] == pytest.approx(100 - float(values[0, 0]))
-    truth = free_truth(objective)
-    assert truth is not None
-    assert torch.equal(truth(cells[:4])[1], values)
+    found = objective.look_up(cells[:4])
+    assert found is not None
+    assert torch.equal(found[1], values)
     with pytest.raises(InvalidArchitecture):
         objective(["linear(0)|output(*4)"])
 

@@ -1,0 +1,112 @@
+"""What is wanted of a table's columns: which to maximise and minimise, and the limits to keep."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from agnet.errors import ConfigurationError
+from agnet.multiobjective.outcomes import Outcomes
+
+
+@dataclass(frozen=True)
+class Limit:
+    """One bound on a column.
+
+    Attributes:
+        column: what is bounded.
+        bound: the largest or smallest value that is allowed, itself included, in the column's unit.
+        upper: whether the bound is the largest.
+    """
+
+    column: str
+    bound: float
+    upper: bool
+
+    def slack(self, measured: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+        """How far within the bound measurements lie, as a fraction of it (of 1 for a bound of 0)."""
+        distance = self.bound - measured if self.upper else measured - self.bound
+        return distance / (abs(self.bound) or 1.0)
+
+    def measured(self, slack: float) -> float:
+        """The measurement that has a slack: the inverse of :meth:`slack`."""
+        distance = slack * (abs(self.bound) or 1.0)
+        return self.bound - distance if self.upper else self.bound + distance
+
+    def __str__(self) -> str:
+        return f"{self.column} {'<=' if self.upper else '>='} {self.bound:g}"
+
+
+@dataclass(frozen=True)
+class Goal:
+    """Columns to maximise and to minimise, and limits to keep.
+
+    Attributes:
+        maximize: columns to maximise.
+        minimize: columns to minimise.
+        limits: bounds on these or on other columns.
+    """
+
+    maximize: tuple[str, ...] = ()
+    minimize: tuple[str, ...] = ()
+    limits: tuple[Limit, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Objectives, in the order of their values."""
+        return (*self.maximize, *self.minimize)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Everything a search sees: the objectives, then what is only limited."""
+        return tuple(dict.fromkeys([*self.names, *(limit.column for limit in self.limits)]))
+
+    @property
+    def signs(self) -> Float[Tensor, " objectives"]:
+        """+1 for an objective that is maximised, -1 for one that is minimised."""
+        return torch.tensor([1.0] * len(self.maximize) + [-1.0] * len(self.minimize), dtype=torch.float64)
+
+    def outcomes(self, measured: Float[Tensor, "n columns"]) -> Outcomes:
+        """What an optimizer is told of measurements.
+
+        Args:
+            measured: values of :attr:`columns`, in their own units and directions.
+        """
+        position = {column: i for i, column in enumerate(self.columns)}
+        slacks = [limit.slack(measured[:, position[limit.column]]) for limit in self.limits]
+        return Outcomes(
+            measured[:, : len(self.names)] * self.signs,
+            torch.stack(slacks, dim=1) if slacks else measured.new_zeros(len(measured), 0),
+        )
+
+    def natural(self, values: Float[Tensor, "*n objectives"]) -> Float[Tensor, "*n objectives"]:
+        """Values that are to be maximised back in the objectives' own directions, or the other way round."""
+        return values * self.signs
+
+
+def parse_limits(constraints: Mapping[str, Any], key: str = "objective.constraints") -> tuple[Limit, ...]:
+    """Limits from ``{column: {min: number, max: number}}``.
+
+    Args:
+        constraints: bounds of every column.
+        key: where they were written, for the message.
+
+    Raises:
+        ConfigurationError: naming the bounds that are none.
+    """
+    limits = []
+    for column, bounds in constraints.items():
+        shown = f"{key}: {column}: {bounds}"
+        if not isinstance(bounds, Mapping) or not bounds or set(bounds) - {"min", "max"}:
+            raise ConfigurationError(f"{shown}: write {{{column}: {{min: NUMBER, max: NUMBER}}}}, one of them or both")
+        for bound in bounds.values():
+            if isinstance(bound, bool) or not isinstance(bound, int | float) or not math.isfinite(bound):
+                raise ConfigurationError(f"{shown}: {bound!r} is not a finite number")
+        if "min" in bounds and "max" in bounds and bounds["min"] > bounds["max"]:
+            raise ConfigurationError(f"{shown}: min exceeds max, so nothing can keep it; correct one of them")
+        limits += [Limit(column, float(bounds[side]), side == "max") for side in ("min", "max") if side in bounds]
+    return tuple(limits)
