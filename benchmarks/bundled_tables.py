@@ -4,7 +4,7 @@
 over the evaluated classes and how far it agrees with clean accuracy (Kendall's tau; of the fifteen corruptions the mean
 at each severity). With ``--data DATA``, the folder of the published tables, also how far it agrees with the published
 column: of an attack that at which the median network keeps the most similar share of its clean accuracy. ``--into
-README.md`` puts the table between the marks of its name.
+docs/dataset_card.md`` puts the table between the marks of its name.
 """
 
 import argparse
