@@ -53,7 +53,7 @@ def line(name: str, overrides: list[str], options: argparse.Namespace, theirs: d
     """Produce a variant's cells and compare them."""
     base = ["experiment=cifar10_micro", "out=unused", f"data_root={options.data}"]
     with initialize_config_dir(version_base="1.3", config_dir=str(CONF_DIR)):
-        cfg = compose("evaluate", overrides=[*base, *overrides, f"num_architectures={options.cells}", "draw_seed=0"])
+        cfg = compose("run", overrides=[*base, *overrides, f"num_architectures={options.cells}", "draw_seed=0"])
     protocol, cells = build_protocol(cfg), chosen_architectures(cfg, representatives(NASBench201()))
     folder = options.out / re.sub(r"\W+", "_", name)
     executor = LocalExecutor(options.workers)

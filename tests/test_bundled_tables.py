@@ -142,7 +142,7 @@ def test_the_digits_table_has_every_class(digits: Shipped) -> None:
 
 def test_the_micro_table_has_the_classes_that_its_seed_draws(micro: Shipped) -> None:
     with initialize_config_dir(version_base="1.3", config_dir=str(CONF_DIR)):
-        cfg = compose("evaluate", overrides=["experiment=cifar10_micro", "out=unused"])
+        cfg = compose("run", overrides=["experiment=cifar10_micro", "out=unused"])
     drawn = chosen_architectures(cfg, representatives(SPACE))
     assert {SPACE.enumerate()[i] for i in micro.column("isomorph")} == set(drawn)
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from agnet.errors import ConfigurationError
 from agnet.multiobjective.scalarization import chebyshev, draw_weights
+from agnet.runtime.representation import ShortRepr
 from agnet.surrogates import Posterior
 from agnet.surrogates.outcome_transform import OutcomeTransform
 
@@ -63,7 +64,7 @@ class Criterion:
         return float(self(self.transform.transformed[feasible, : self.transform.num_objectives]).max())
 
 
-class AbstractAcquisition(abc.ABC):
+class AbstractAcquisition(ShortRepr, abc.ABC):
     """Chooses candidates one by one, each by the highest score."""
 
     def __call__(

@@ -39,6 +39,9 @@ class Decoded(NamedTuple):
     nodes: Float[Tensor, "batch nodes types"]
     edges: Float[Tensor, "batch slots"]
 
+    def __repr__(self) -> str:
+        return f"Decoded(graphs: {len(self.nodes)}, nodes: {self.nodes.shape[1]}, types: {self.nodes.shape[2]})"
+
     def relaxed(self) -> RelaxedGraphs:
         """Probabilities instead of scores."""
         return RelaxedGraphs(self.nodes.softmax(dim=2), self.edges.sigmoid())
@@ -51,6 +54,10 @@ class AbstractGenerator(nn.Module, abc.ABC):
     """Size ``K`` of the node vocabulary."""
     latent_size: int
     """Size of the latent vector."""
+
+    def __repr__(self) -> str:
+        weights = sum(parameter.numel() for parameter in self.parameters())
+        return f"{type(self).__name__}(latent_size={self.latent_size}, {weights:,} weights)"
 
     @property
     def device(self) -> torch.device:

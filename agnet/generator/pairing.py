@@ -18,6 +18,7 @@ from agnet.errors import ConfigurationError
 from agnet.generator.loss import log_likelihood
 from agnet.generator.model import AbstractGenerator
 from agnet.generator.sampling import decode
+from agnet.runtime.representation import ShortRepr
 from agnet.spaces.base import AbstractSpace
 from agnet.spaces.graphs import Graphs
 
@@ -28,7 +29,7 @@ FLAT = 1e-3
 """Spread below which a direction of a space counts as constant."""
 
 
-class AbstractPairing(abc.ABC):
+class AbstractPairing(ShortRepr, abc.ABC):
     """Chooses the latent vectors of a pretraining step."""
 
     name: ClassVar[str]

@@ -30,6 +30,10 @@ class Outcomes:
     def __len__(self) -> int:
         return len(self.values)
 
+    def __repr__(self) -> str:
+        _, objectives = self.values.shape
+        return f"Outcomes(architectures: {len(self)}, objectives: {objectives}, limits: {self.slacks.shape[1]})"
+
     def __getitem__(self, rows: slice | Tensor) -> "Outcomes":
         return Outcomes(self.values[rows], self.slacks[rows])
 
@@ -52,6 +56,9 @@ class Archive(Collection[str]):
 
     def __len__(self) -> int:
         return len(self._rows)
+
+    def __repr__(self) -> str:
+        return f"Archive(architectures: {len(self)})"
 
     def __contains__(self, architecture: object) -> bool:
         return architecture in self._rows

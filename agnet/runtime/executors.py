@@ -18,6 +18,7 @@ from pickle import PicklingError
 from typing import Any, Generic, TypeVar
 
 from agnet.errors import ConfigurationError, TaskError
+from agnet.runtime.representation import ShortRepr
 
 Task = TypeVar("Task")
 Value = TypeVar("Value")
@@ -64,7 +65,7 @@ def _nothing() -> None:
     pass
 
 
-class AbstractExecutor(abc.ABC):
+class AbstractExecutor(ShortRepr, abc.ABC):
     """Works tasks off."""
 
     @abc.abstractmethod

@@ -31,6 +31,10 @@ class AbstractSpace(abc.ABC):
     has_isomorphs: bool = False
     """Whether :meth:`canonical` may name another string than the one it is given."""
 
+    def __repr__(self) -> str:
+        size = "not counted" if self.size is None else f"{self.size:,}"
+        return f"{type(self).__name__}(architectures: {size}, nodes: up to {self.max_nodes})"
+
     @property
     def num_types(self) -> int:
         """Size ``K`` of the node vocabulary."""

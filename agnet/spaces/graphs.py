@@ -49,6 +49,9 @@ class RelaxedGraphs(NamedTuple):
     nodes: Float[Tensor, "batch nodes types"]
     edges: Float[Tensor, "batch slots"]
 
+    def __repr__(self) -> str:
+        return f"RelaxedGraphs(graphs: {len(self.nodes)}, nodes: up to {self.nodes.shape[1]})"
+
     def flat(self) -> Float[Tensor, "batch features"]:
         """Node types followed by edge slots, ``[batch, N * K + N (N - 1) / 2]``."""
         return torch.cat([self.nodes.flatten(1), self.edges], dim=1)
@@ -68,6 +71,9 @@ class Graphs:
 
     def __len__(self) -> int:
         return self.node_types.shape[0]
+
+    def __repr__(self) -> str:
+        return f"Graphs(graphs: {len(self)}, nodes: up to {self.max_nodes})"
 
     def __getitem__(self, index: Int[Tensor, " chosen"] | Bool[Tensor, " batch"] | slice) -> "Graphs":
         return Graphs(self.node_types[index], self.edges[index])

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
+from agnet.runtime.representation import ShortRepr
+
 
 @dataclass
 class Posterior:
@@ -19,6 +21,9 @@ class Posterior:
     mean: Float[Tensor, "n outputs"]
     std: Float[Tensor, "n outputs"]
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(candidates: {len(self.mean)}, outputs: {self.mean.shape[1]})"
+
     def believe(self, row: int) -> None:
         """Take a candidate as if measured at its mean, so that the next of a batch is chosen in its knowledge.
 
@@ -27,7 +32,7 @@ class Posterior:
         self.std[row] = 1e-6
 
 
-class AbstractModel(abc.ABC):
+class AbstractModel(ShortRepr, abc.ABC):
     """Predicts outputs (on a transformed scale of mean 0 and spread 1) from features of mean 0 and spread 1."""
 
     @abc.abstractmethod

@@ -55,6 +55,10 @@ class Goal:
     minimize: tuple[str, ...] = ()
     limits: tuple[Limit, ...] = ()
 
+    def __str__(self) -> str:
+        parts = [f"max {c}" for c in self.maximize] + [f"min {c}" for c in self.minimize]
+        return ", ".join(parts) + (f" subject to {', '.join(map(str, self.limits))}" if self.limits else "")
+
     @property
     def names(self) -> tuple[str, ...]:
         """Objectives, in the order of their values."""

@@ -42,6 +42,9 @@ class AbstractObjective(abc.ABC):
     goal: Goal
     protocol: str = LEARNED
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.goal})"
+
     @abc.abstractmethod
     def __call__(self, architectures: Sequence[str]) -> Float[Tensor, "queries columns"]:
         """Measurements of the goal's columns, in their own units and directions."""
@@ -66,7 +69,7 @@ class AbstractObjective(abc.ABC):
         return space
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Objective(AbstractObjective):
     """A goal whose columns are looked up in a table.
 
@@ -164,7 +167,7 @@ Measure = Callable[[Sequence[str]], Sequence[Mapping[str, float]]]
 """Gives every column of architectures, whatever it takes to know them."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class MeasuredObjective(AbstractObjective):
     """A goal whose columns are measured when they are asked for: by training, or by a benchmark's own model.
 

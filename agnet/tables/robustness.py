@@ -40,6 +40,9 @@ class Answer:
     def __len__(self) -> int:
         return len(self.columns["value"])
 
+    def __repr__(self) -> str:
+        return f"Answer(values: {len(self):,})"
+
 
 @dataclass(frozen=True)
 class RobustnessTable:
@@ -54,6 +57,9 @@ class RobustnessTable:
     path: Path
     table: pa.Table
     metadata: Mapping[str, str]
+
+    def __repr__(self) -> str:
+        return f"RobustnessTable({str(self.path)!r}, {self.table.num_rows:,} rows, {self.table.num_columns} columns)"
 
     @classmethod
     def read(cls, path: Path | str) -> "RobustnessTable":

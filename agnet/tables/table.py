@@ -84,6 +84,9 @@ class Table:
     values: Float[Tensor, "rows columns"]
     rows: Mapping[str, int]
 
+    def __repr__(self) -> str:
+        return f"Table(architectures: {len(self.rows):,}, columns: {', '.join(self.columns)})"
+
     def lookup(self, architectures: Sequence[str]) -> Float[Tensor, "queries columns"]:
         """Values of architectures, float64.
 

@@ -7,10 +7,11 @@ import torch
 from agnet.errors import ConfigurationError
 from agnet.multiobjective.outcomes import Archive
 from agnet.multiobjective.pareto import hypervolume_rank
+from agnet.runtime.representation import ShortRepr
 from agnet.spaces import AbstractSpace
 
 
-class AbstractCandidates(abc.ABC):
+class AbstractCandidates(ShortRepr, abc.ABC):
     """Gives a model architectures to score."""
 
     @abc.abstractmethod

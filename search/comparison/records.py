@@ -58,12 +58,8 @@ class Problem:
 
     def describe(self) -> str:
         """Objectives, limits and their protocol in one line."""
-        parts = [f"max {c}" for c in self.goal.maximize] + [f"min {c}" for c in self.goal.minimize]
-        text = ", ".join(parts)
-        if self.goal.limits:
-            known = "looked up, free" if self.protocol == "looked_up" else "learned, known after a query"
-            text += f" subject to {', '.join(map(str, self.goal.limits))} ({known})"
-        return text
+        known = "looked up, free" if self.protocol == "looked_up" else "learned, known after a query"
+        return f"{self.goal} ({known})" if self.goal.limits else str(self.goal)
 
 
 @dataclass(frozen=True)

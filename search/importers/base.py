@@ -10,13 +10,14 @@ import numpy as np
 import pyarrow as pa
 
 from agnet.errors import TableError
+from agnet.runtime.representation import ShortRepr
 from agnet.runtime.unpickling import ARRAYS, CONTAINERS, RefusedPickle, RestrictedUnpickler
 
 ALLOWED = {**ARRAYS, **CONTAINERS}
 """The names that the official pickles call: numpy numbers and arrays, ordered dictionaries, sets."""
 
 
-class Importer(abc.ABC):
+class Importer(ShortRepr, abc.ABC):
     """Reads one kind of official file into a table of all architectures it has.
 
     Attributes:

@@ -26,7 +26,7 @@ OWN = {"image_folder": "", "npz": "images.npz"}
 def composed(*overrides: str) -> DictConfig:
     """``conf/run.yaml`` with overrides."""
     with initialize_config_dir(version_base="1.3", config_dir=str(CONF_DIR)):
-        return compose("evaluate", overrides=list(overrides))
+        return compose("run", overrides=list(overrides))
 
 
 @pytest.mark.parametrize("name", DATASETS)

@@ -69,6 +69,9 @@ class Predictions:
     slack_deviations: Float[Tensor, "n limits"]
     probability: Float[Tensor, " n"]
 
+    def __repr__(self) -> str:
+        return f"Predictions(architectures: {len(self.architectures)}, objectives: {self.values.shape[1]})"
+
 
 class LatentSearch(AbstractGenerativeOptimizer):
     """Generate, follow the gradient, query.

@@ -10,9 +10,10 @@ from agnet.errors import ConfigurationError
 from agnet.multiobjective.outcomes import Outcomes
 from agnet.multiobjective.pareto import rank
 from agnet.multiobjective.scalarization import chebyshev, draw_weights
+from agnet.runtime.representation import ShortRepr
 
 
-class AbstractSelection(abc.ABC):
+class AbstractSelection(ShortRepr, abc.ABC):
     """Chooses rows of a pool by their predicted outcomes."""
 
     @abc.abstractmethod
