@@ -1,1 +1,1 @@
-"""How searches are run: the loop, baselines, run directories, results and their plots."""
+"""Search runs: the loop, baselines, run directories, results and their plots."""

@@ -1,4 +1,4 @@
-"""Does a surrogate order its candidates as their true values do?"""
+"""Rank correlation between a surrogate's predictions and true values."""
 
 from collections.abc import Callable, Sequence
 
@@ -10,18 +10,20 @@ from agnet.optimizers.base import AbstractOptimizer
 from agnet.tables.objective import Goal, MeasuredObjective, Objective
 
 AT_MOST = 500
-"""Architectures that a model is asked about; a table is looked up for all."""
+"""Largest number of architectures that a model predicts for a diagnostic; a table is looked up for all."""
 
 Truth = Callable[[Sequence[str]], tuple[list[int], Tensor]]
-"""Measurements of those of the given architectures for which they cost nothing: positions, and one row for each."""
+"""Gives measurements that cost nothing: positions of the architectures that have one, and a row for each."""
 
 
 def free_truth(objective: object) -> Truth | None:
-    """Measurements by table lookup, where architectures without a row are left out, or by a model that costs nothing,
-    of evenly spaced ones where there are more than :data:`AT_MOST`.
+    """A function that measures architectures at no cost, by table lookup or by a free model.
+
+    A table leaves out architectures without a row. If there are more than :data:`AT_MOST` architectures, a model
+    measures evenly spaced ones.
 
     Returns:
-        None where a measurement has its price.
+        The function, or None if a measurement has a cost.
     """
     if isinstance(objective, Objective):
         table = objective.table
@@ -58,7 +60,7 @@ def spearman(a: Float[Tensor, " n"], b: Float[Tensor, " n"]) -> float | None:
     """Spearman's rank correlation with ties: Pearson's correlation of the average ranks.
 
     Returns:
-        A number in [-1, 1]; None where it is undefined: fewer than two values, all equal, or not finite.
+        A number in [-1, 1]; None if undefined: fewer than two values, all equal, or not finite.
 
     Example:
         >>> spearman(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([10.0, 30.0, 20.0]))
@@ -75,7 +77,7 @@ def spearman(a: Float[Tensor, " n"], b: Float[Tensor, " n"]) -> float | None:
 def surrogate_spearman(optimizer: AbstractOptimizer, goal: Goal, truth: Truth) -> float | None:
     """Rank correlation of an optimizer's predictions with the truth, over the pool of its last ``ask``.
 
-    A diagnostic: what is looked up here is no query and never reaches the optimizer.
+    This is a diagnostic: values looked up here are not queries and never reach the optimizer.
 
     Returns:
         Mean over the objectives for which it is defined; None without predictions.

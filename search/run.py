@@ -35,18 +35,18 @@ MAX_SEED = 2**31 - 1
 
 
 def execute(cfg: DictConfig, *, optimizer_name: str, run_directory: Path) -> dict[str, Any]:
-    """Run, continue, or just read the search a configuration describes.
+    """Run, continue, or just read the search that a configuration describes.
 
     Args:
-        cfg: composed from ``conf/search.yaml``.
-        optimizer_name: how the result calls the optimizer.
+        cfg: configuration composed from ``conf/search.yaml``.
+        optimizer_name: name of the optimizer in the result.
         run_directory: folder of the run.
 
     Returns:
         The content of ``result.json``.
 
     Raises:
-        AGNetError: for settings, tables or a folder that do not serve; nothing in the folder was changed then.
+        AGNetError: for unusable settings, tables or folder; nothing in the folder is changed in this case.
     """
     config = _resolved(cfg)
     directory = RunDirectory(run_directory)
@@ -56,7 +56,7 @@ def execute(cfg: DictConfig, *, optimizer_name: str, run_directory: Path) -> dic
             return read_result(directory.result)
     schedule = _checked_schedule(config)
     torch.set_num_threads(config["threads"])
-    threadpool_limits(config["threads"])  # of numpy's and SciPy's BLAS: on small matrices threads only wait
+    threadpool_limits(config["threads"])  # numpy's and SciPy's BLAS: threads wait on small matrices
     space: AbstractSpace = instantiate(cfg.space)
     objective, report = build_objective(cfg)
     under, save_every = _under(config, objective.goal), _seconds(config, "save_every")
@@ -105,10 +105,12 @@ def execute(cfg: DictConfig, *, optimizer_name: str, run_directory: Path) -> dic
 
 
 def build_objective(cfg: DictConfig) -> tuple[SearchObjective, Reading]:
-    """Objective and report of a configuration; tables not found from here are looked for in the checkout.
+    """Objective and report of a configuration.
+
+    Tables that are not found from the current folder are sought in the checkout.
 
     Raises:
-        AGNetError: see :func:`agnet.tables.objective.read_objective`.
+        AGNetError: if :func:`agnet.tables.objective.read_objective` refuses the tables or settings.
     """
     return instantiate(cfg.objective, **_table_paths(_resolved(cfg)), _convert_="all")
 
@@ -141,7 +143,7 @@ def _checked_schedule(config: dict[str, Any]) -> dict[str, int]:
 
 
 def _table_paths(config: dict[str, Any]) -> dict[str, list[str]]:
-    """Tables; those not found from the current folder, such as the bundled one, are looked for in the checkout."""
+    """Paths of tables; those not found from the current folder, such as the bundled one, are sought in the checkout."""
     if "tables" not in config["objective"]:  # a live evaluation
         return {}
     tables = config["objective"]["tables"]
@@ -171,11 +173,11 @@ def _under(config: dict[str, Any], goal: Goal) -> dict[str, list[float]]:
 
 
 def searchable(space: AbstractSpace, objective: Objective, budget: int) -> AbstractSpace:
-    """The space, or the part of it that has values and, where limits are looked up, keeps them.
+    """The space, or the part of it that has values and, if limits are looked up, satisfies them.
 
     Raises:
-        InvalidArchitecture: if a row is not in the space, however many rows there are.
-        ConfigurationError: if the budget exceeds the rows, or nothing keeps limits that are looked up.
+        InvalidArchitecture: if any row is not in the space.
+        ConfigurationError: if the budget exceeds the rows, or no row satisfies limits that are looked up.
     """
     rows = objective.candidates()
     if budget > len(rows):
@@ -193,13 +195,13 @@ def searchable(space: AbstractSpace, objective: Objective, budget: int) -> Abstr
 
 
 def _run_id(config: dict[str, Any], run_directory: Path) -> str:
-    """Equal for the same run, whenever it is resumed."""
+    """Identifier of a run, which stays the same when it is resumed."""
     text = json.dumps([str(run_directory.resolve()), relevant(config)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def run(cfg: DictConfig) -> None:
-    """Run a search, or one of a multirun, and say what it found; a group of runs is named after experiment or space."""
+    """Run a search, or one of a multirun, and print its result; groups of runs are named after experiment or space."""
     choices = HydraConfig.get().runtime.choices
     optimizer = choices["optimizer"]
     name = choices.get("experiment") or choices["space"]
@@ -211,7 +213,7 @@ def run(cfg: DictConfig) -> None:
     except AGNetError as error:
         if HydraConfig.get().mode != RunMode.MULTIRUN:
             raise
-        raise AGNetError(f"{run_directory}: {error}") from error  # which of the jobs it is
+        raise AGNetError(f"{run_directory}: {error}") from error  # say which of the jobs failed
     print(summary(result))
     print(f"  files in {run_directory}: {', '.join(sorted(p.name for p in run_directory.iterdir()))}")
 
@@ -220,9 +222,9 @@ _LONGEST = 120
 
 
 def _told_apart() -> str:
-    """The end of the default folder's name: overrides that change the search and are not in the name anyway.
+    """The end of the default folder's name: overrides that change the search and are not in the name already.
 
-    A digest follows where they are long or hold what does not belong into a file name.
+    If they are long or have characters that do not belong in a file name, a digest follows.
     """
     job = HydraConfig.get()
     named = {"experiment", "optimizer", "seed"} | (set() if job.runtime.choices.get("experiment") else {"space"})
@@ -234,7 +236,7 @@ def _told_apart() -> str:
     def changes(key: str) -> bool:
         try:
             return compose(root, [given[k] for k in given if k != key]) != whole
-        except HydraException:  # others build upon it
+        except HydraException:  # other overrides depend on this one
             return True
 
     text = "".join(f"_{given[key].lstrip('+')}" for key in candidates if changes(key))

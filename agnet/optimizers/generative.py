@@ -1,4 +1,4 @@
-"""What every search with a retrained generator has: checkpoint, archive, random state, pool of the last batch."""
+"""The base of searches that retrain a generator: checkpoint, archive, random state, pool of the last batch."""
 
 import abc
 from collections.abc import Callable, Mapping, Sequence
@@ -22,11 +22,11 @@ PROVENANCE = ("sha256", "command", "revision", "seed", "cpu_seconds")
 
 
 class AbstractGenerativeOptimizer(AbstractOptimizer):
-    """Draws uniformly while too little is known, then proposes from a pool of generated cells.
+    """Draws uniformly while fewer than ``initial`` cells are known, then proposes from a pool of generated cells.
 
     Args:
         space: the space searched.
-        generator: gives the pretrained generator, to be retrained.
+        generator: gives the pretrained generator, which the search retrains.
         seed: seed of everything drawn.
         initial: architectures sampled uniformly before the first proposal.
 
@@ -47,12 +47,12 @@ class AbstractGenerativeOptimizer(AbstractOptimizer):
 
     @abc.abstractmethod
     def _propose(self, n: int) -> list[str]:
-        """At most ``n`` new architectures; sets the pool, what is predicted of it, and the diagnostics."""
+        """Propose at most ``n`` new architectures; set the pool, its predictions, and the diagnostics."""
 
     def ask(self, n: int) -> list[str]:
-        """``n`` new architectures: uniform while fewer than ``initial`` are known, generated afterwards.
+        """Propose ``n`` new architectures: uniform while fewer than ``initial`` are known, generated afterwards.
 
-        What a pool lacks to fill a batch is drawn uniformly from the space.
+        If the pool cannot fill the batch, the rest is drawn uniformly from the space.
         """
         self._pool, self._predictions, self._diagnostics = [], None, {}
         chosen = self._propose(n) if len(self._archive) >= self.initial else []
@@ -60,11 +60,11 @@ class AbstractGenerativeOptimizer(AbstractOptimizer):
         return [*chosen, *self.space.sample_new(n - len(chosen), known=known, rng=self._rng)]
 
     def tell(self, architectures: Sequence[str], outcomes: Outcomes) -> None:
-        """Take in outcomes; retraining and fitting wait until the next :meth:`ask`."""
+        """Observe outcomes; retraining and fitting wait until the next :meth:`ask`."""
         self._archive.add(architectures, outcomes)
 
     def predictions(self) -> Float[Tensor, "n objectives"] | None:
-        """What is expected of :meth:`pool`."""
+        """Expected values of :meth:`pool`."""
         return self._predictions
 
     def pool(self) -> list[str]:
@@ -76,7 +76,7 @@ class AbstractGenerativeOptimizer(AbstractOptimizer):
         return self._diagnostics
 
     def provenance(self) -> dict[str, Any]:
-        """Which checkpoint the search started from, and what its pretraining cost."""
+        """The checkpoint that the search started from, and the cost of its pretraining."""
         return {key: self._manifest[key] for key in PROVENANCE if key in self._manifest}
 
     def state_dict(self) -> dict[str, Any]:
@@ -88,7 +88,7 @@ class AbstractGenerativeOptimizer(AbstractOptimizer):
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from :meth:`state_dict`."""
+        """Restore a :meth:`state_dict`."""
         self.generator.load_state_dict(state["generator"])
         self._archive.load_state_dict(state["archive"])
         self._rng.set_state(state["random"])

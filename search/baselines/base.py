@@ -1,4 +1,4 @@
-"""What all baselines share: a random start, an archive, and a state that is nothing else."""
+"""The base of all baselines: a random start, and an archive and random state that are the whole state."""
 
 import abc
 from collections.abc import Mapping, Sequence
@@ -12,9 +12,9 @@ from agnet.spaces import AbstractSpace
 
 
 class AbstractBaseline(AbstractOptimizer):
-    """Draws ``initial`` architectures by chance, then proposes by what was told.
+    """Draws ``initial`` architectures at random, then proposes from the observed outcomes.
 
-    A subclass that remembers more than the archive and the random state extends :meth:`state_dict`.
+    A subclass that keeps more than the archive and the random state extends :meth:`state_dict`.
 
     Args:
         space: the space searched.
@@ -29,16 +29,16 @@ class AbstractBaseline(AbstractOptimizer):
 
     @abc.abstractmethod
     def propose(self, n: int) -> list[str]:
-        """At most ``n`` distinct architectures that were not told; what lacks is drawn uniformly."""
+        """Propose at most ``n`` distinct unobserved architectures; the rest of a batch is drawn uniformly."""
 
     def ask(self, n: int) -> list[str]:
-        """``n`` architectures that were not told, fewer if the space holds no more."""
+        """Propose ``n`` unobserved architectures, fewer if the space holds no more."""
         chosen = self.propose(n) if len(self.archive) >= self.initial else []
         known = {*self.archive, *chosen} if chosen else self.archive
         return [*chosen, *self.space.sample_new(n - len(chosen), known=known, rng=self.rng)]
 
     def tell(self, architectures: Sequence[str], outcomes: Outcomes) -> None:
-        """Take in outcomes."""
+        """Observe outcomes."""
         self.archive.add(architectures, outcomes)
 
     def state_dict(self) -> dict[str, Any]:
@@ -46,6 +46,6 @@ class AbstractBaseline(AbstractOptimizer):
         return {"random": self.rng.get_state(), "archive": self.archive.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from :meth:`state_dict`."""
+        """Restore a :meth:`state_dict`."""
         self.rng.set_state(state["random"])
         self.archive.load_state_dict(state["archive"])

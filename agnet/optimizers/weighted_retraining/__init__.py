@@ -1,4 +1,4 @@
-"""AG-Net as published: its optimizer, its surrogates, and how a batch is selected."""
+"""AG-Net as published: its optimizer, its surrogates, and the selection of a batch."""
 
 from agnet.optimizers.weighted_retraining.mlp import MLPSurrogate
 from agnet.optimizers.weighted_retraining.optimizer import PublishedRetraining, WeightedRetraining
