@@ -61,19 +61,18 @@ def stumps(source: str) -> list[str]:
     """Stumps of a module, each as ``line: entry``; the line is the docstring's first."""
     found = []
     for node in ast.walk(ast.parse(source)):
-        for text in getattr(node, "body", []) if isinstance(getattr(node, "body", None), list) else ():
-            if not (isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant)):
-                continue
-            docstring = text.value.value
-            if not isinstance(docstring, str):
-                continue
-            if _HEADLESS_SUMMARY.match(docstring):
-                found.append(f"{text.lineno}: {docstring.splitlines()[0]}")
-            found += [
-                f"{text.lineno}: {section}: {name}: {entry}"
-                for section, name, entry in entries(docstring)
-                if is_stump(section, entry)
-            ]
+        if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)):
+            continue
+        docstring = node.value.value
+        if not isinstance(docstring, str):
+            continue
+        if _HEADLESS_SUMMARY.match(docstring):
+            found.append(f"{node.lineno}: {docstring.splitlines()[0]}")
+        found += [
+            f"{node.lineno}: {section}: {name}: {text}"
+            for section, name, text in entries(docstring)
+            if is_stump(section, text)
+        ]
     return found
 
 
