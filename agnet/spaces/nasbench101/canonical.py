@@ -68,7 +68,7 @@ def all_keys() -> dict[int, Int64[np.ndarray, " cells"]]:
         bits = np.arange(2 ** (vertices * (vertices - 1) // 2))
         into = [sum(1 << slot(u, v) for u in range(v)) for v in range(1, vertices)]
         out = [sum(1 << slot(u, v) for v in range(u + 1, vertices)) for u in range(vertices - 1)]
-        # a vertex lies on a path from input to output if and only if it reads and is read: numbering is topological
+        # if every vertex reads and is read, all lie on a path from input to output, since numbers are topological
         for mask in (*into, *out):
             bits = bits[bits & mask != 0]
         bits = bits[np.bitwise_count(bits) <= MAX_EDGES]
