@@ -6,15 +6,15 @@ of this project and keeps its traceback.
 
 
 class AGNetError(ValueError):
-    """Base class of all errors that are answered by changing the input."""
+    """Base class of all errors that the user can fix by changing the input."""
 
 
 class InvalidArchitecture(AGNetError):
-    """A string or graph that is no architecture of the space."""
+    """A string or graph that is not an architecture of the space."""
 
 
 class TableError(AGNetError):
-    """A table that cannot serve: missing file or column, duplicate or NaN rows, unknown architecture."""
+    """A table that cannot be used: missing file or column, duplicate or NaN rows, unknown architecture."""
 
 
 class CheckpointMismatch(AGNetError):
@@ -34,4 +34,4 @@ class InvalidInput(AGNetError):
 
 
 class TaskError(AGNetError):
-    """A task that has no result, because its process died or its job failed; the same command tries it again."""
+    """A task without a result, because its process died or its job failed; the same command tries it again."""

@@ -1,10 +1,10 @@
 """How fast is the evaluator? The protocol's attacks at all radii, here and in the libraries people use.
 
-``python -m benchmarks.attacks --networks runs/networks --data ../shared/data --out runs/attacks`` times what is
-missing in ``--out`` (one JSON file per network, attack and library) and prints seconds, robust accuracies and ratios
-to the fastest library. CPU seconds of one thread; with ``--device cuda``, wall seconds with synchronisation. Networks
-come from ``benchmarks.networks``; README.md says how to install the libraries. Every library gets the plain network,
-trained, in evaluation mode; the time includes judging what it returns with one forward pass per radius.
+``python -m benchmarks.attacks --networks runs/networks --data ../shared/data --out runs/attacks`` times the cases that
+are missing in ``--out`` (one JSON file per network, attack and library) and prints seconds, robust accuracies and
+ratios to the fastest library. Times are CPU seconds of one thread; with ``--device cuda``, wall seconds with
+synchronisation. Networks come from ``benchmarks.networks``; README.md says how to install the libraries. Every library
+gets the plain trained network in evaluation mode. The time includes one forward pass per radius that judges the result.
 """
 
 import argparse
@@ -41,14 +41,14 @@ def run_ours(
         "square": lambda: Square(queries=queries),
     }[name]()
     clean, *outcomes = evaluate(network, images, labels, [attack], precision=OURS[library]).outcomes
-    # as the peers are judged: an image that is misclassified from the start is not robust, whatever FGSM makes of it
+    # judged as the peers are: an image that is misclassified from the start is not robust, even if FGSM corrects it
     return [100.0 * float((outcome.robust & clean.robust).double().mean()) for outcome in outcomes]
 
 
 def run_peer(
     network: CellNetwork, images: Tensor, labels: Tensor, name: str, library: str, queries: int
 ) -> list[float]:
-    """The same with a library."""
+    """Robust accuracy at every radius of a library's attack."""
     iterations = queries if name == "square" else None
     accuracies = []
     for eps in EPS.get(name, PUBLISHED_EPS):
@@ -76,7 +76,7 @@ def measure(
 
 
 def table(folder: Path, networks: list[str]) -> str:
-    """Markdown: seconds and ratios for every network and attack."""
+    """Markdown table with seconds and ratios for every network and attack."""
     lines = [
         "| network | attack | fastest peer, s | agnet float32, s | ratio | agnet bfloat16 search, s | ratio "
         "| mean robust accuracy: peer, float32, bfloat16 |",
@@ -119,7 +119,7 @@ def _key(library: str) -> str:
 
 
 def main() -> None:
-    """Time what is missing and print the table."""
+    """Time the missing cases and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--networks", type=Path, required=True, help="folder written by benchmarks.networks")
     parser.add_argument("--data", type=Path, required=True, help="folder of CIFAR-10")

@@ -1,10 +1,10 @@
-"""What is in a bundled robustness table, and what it says about full-scale networks.
+"""What does a bundled robustness table hold, and what does it say about full-scale networks?
 
-``python -m benchmarks.bundled_tables --table checkpoints/nasbench201_digits.parquet``: the spread of every test column
-over the evaluated classes and how far it agrees with clean accuracy (Kendall's tau; of the fifteen corruptions the mean
-at each severity). With ``--data DATA``, the folder of the published tables, also how far it agrees with the published
-column: of an attack that at which the median network keeps the most similar share of its clean accuracy. ``--into
-docs/dataset_card.md`` puts the table between the marks of its name.
+``python -m benchmarks.bundled_tables --table checkpoints/nasbench201_digits.parquet`` prints the spread of every test
+column over the evaluated classes and its agreement with clean accuracy (Kendall's tau); the fifteen corruptions are
+averaged at each severity. With ``--data DATA``, the folder of the published tables, it also prints the agreement with
+the published column. For an attack this is the column at which the median network keeps the most similar share of its
+clean accuracy. ``--into docs/dataset_card.md`` puts the table between the marks of its name.
 """
 
 import argparse
@@ -26,7 +26,7 @@ _SEVERITIES = "mean of {} corruptions, severity {:g}"
 
 
 def columns_of(table: RobustnessTable, rows: np.ndarray) -> dict[str, Values]:
-    """What is shown, by name: test accuracies, means of corruptions, measures, costs."""
+    """Shown columns by name: test accuracies, means of corruptions, measures, costs."""
     known = {column.name: column for column in table.known}
     shown: dict[str, Values] = {}
     corrupted: dict[float, list[Values]] = {}
@@ -46,7 +46,7 @@ def columns_of(table: RobustnessTable, rows: np.ndarray) -> dict[str, Values]:
 def counterparts(
     table: RobustnessTable, shown: Mapping[str, Values], clean: Values, theirs: Mapping[str, Values]
 ) -> dict[str, tuple[str, Values]]:
-    """For every column that has one, the published column to compare it with: its name as shown, and its values."""
+    """Published counterparts by column: the name to show, and the values."""
     found: dict[str, tuple[str, Values]] = {}
     for column in table.known:
         name = f"`{column.name}`"
@@ -64,7 +64,7 @@ def counterparts(
 
 
 def describe(path: Path, data: Path | None) -> str:
-    """The table in Markdown."""
+    """Description of the table in Markdown."""
     table = RobustnessTable.read(path)
     ids, rows = np.unique(table.isomorphs, return_index=True)
     cells = [table.representative(table.architectures[row]) for row in rows]
@@ -95,7 +95,7 @@ def describe(path: Path, data: Path | None) -> str:
 
 
 def main() -> None:
-    """Print, and insert where asked."""
+    """Print the description, and insert it into a document if asked."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--table", type=Path, default=CHECKPOINT_DIR / "nasbench201_cifar10_micro.parquet")
     parser.add_argument("--data", type=Path)

@@ -1,10 +1,10 @@
-"""How sure may the surrogate of ``optimizer=agnet`` be of its candidates, and are they the right ones?
+"""Is the surrogate of ``optimizer=agnet`` calibrated on its candidates, and are they the right ones?
 
-``python -m benchmarks.calibration --table DATA/nasbench201_robustness_cifar10.parquet --columns cifar10_fgsm_eps1``: in
-every round of some searches, the share of the pool whose true value lies within one and within two standard deviations
-of the prediction (on the scale of the model, its noise included), and the rank correlation of prediction and truth. The
-last column looks where the search does not, at the whole space: of the 16 cells of other classes than the known ones
-that the model wants most (mean and four deviations), the share whose class is in the pool.
+``python -m benchmarks.calibration --table DATA/nasbench201_robustness_cifar10.parquet --columns cifar10_fgsm_eps1``
+runs some searches. It prints for every round the share of the pool whose true value lies within one and within two
+standard deviations of the prediction (on the model's scale, with its noise), and the rank correlation of prediction and
+truth. For the last column we rank the whole space, which the search never does, by the mean plus four deviations. We
+take the 16 best cells of new classes and report what share of their classes is in the pool.
 """
 
 import argparse
@@ -31,7 +31,7 @@ CLASSES = {cell: SPACE.canonical(cell) for cell in CELLS}
 
 
 def recall(bounds: torch.Tensor, pool: list[str], known: Collection[str], count: int = 16) -> float:
-    """Share of the most promising classes of the space, known ones left out, that have a member in the pool."""
+    """Share of the space's most promising unknown classes that have a member in the pool."""
     closed, promising = {CLASSES[cell] for cell in known}, set[str]()
     for row in bounds.argsort(descending=True).tolist():
         if CLASSES[CELLS[row]] not in closed:
@@ -71,7 +71,7 @@ def rounds(values: dict[str, float], overrides: list[str], seed: int, budget: in
 
 
 def main() -> None:
-    """A row for every column: means over rounds and seeds."""
+    """Print a row for every column: means over rounds and seeds."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--table", type=Path, nargs="+", required=True)
     parser.add_argument("--columns", nargs="+", required=True)

@@ -1,8 +1,8 @@
 """What do batched corruptions save, and do they give the same pixels?
 
-``python -m benchmarks.corruptions --data DATA --into docs/corruptions.md``: every corruption on the first test images
-of CIFAR-10, against ``benchmarks/corruptions_reference.py``, which works on one image at a time with numpy, scipy and
-Pillow. ``--data`` is what ``conf/dataset/cifar10.yaml`` calls ``path``.
+``python -m benchmarks.corruptions --data DATA --into docs/corruptions.md`` compares every corruption of the first test
+images of CIFAR-10 with ``benchmarks/corruptions_reference.py``, which works on one image at a time with numpy, scipy
+and Pillow. ``--data`` is the ``path`` of ``conf/dataset/cifar10.yaml``.
 """
 
 import argparse
@@ -29,7 +29,7 @@ Reference = Callable[[Array, int, Draws], Array]
 
 
 def differences(images: UInt8[Tensor, "n 3 h w"], name: str, reference: Reference) -> np.ndarray:
-    """Levels between both ways on the same draws, at all severities."""
+    """Differences in levels between both implementations on the same draws, at all severities."""
     arrays = images.permute(0, 2, 3, 1).numpy()
     found = []
     for severity in SEVERITIES:
@@ -40,7 +40,7 @@ def differences(images: UInt8[Tensor, "n 3 h w"], name: str, reference: Referenc
 
 
 def seconds(images: UInt8[Tensor, "n 3 h w"], name: str, reference: Reference, slow_images: int) -> tuple[float, float]:
-    """CPU seconds per image, all severities in turn, batched and one at a time; every image is drawn for anew."""
+    """CPU seconds per image, batched and one at a time, over all severities; every image has its own draws."""
     arrays = images[:slow_images].permute(0, 2, 3, 1).numpy()
 
     def batched() -> None:
@@ -59,7 +59,7 @@ def seconds(images: UInt8[Tensor, "n 3 h w"], name: str, reference: Reference, s
 
 
 def table(images: UInt8[Tensor, "n 3 h w"], slow_images: int) -> list[str]:
-    """One line per corruption."""
+    """Lines of the table, one per corruption."""
     lines = [
         "| corruption | images/s here | images/s one at a time | ratio | mean difference (levels) | greatest |",
         "|---|---|---|---|---|---|",
@@ -80,7 +80,7 @@ def table(images: UInt8[Tensor, "n 3 h w"], slow_images: int) -> list[str]:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Measure and print; insert into a document if asked."""
+    """Measure, print, and insert the table into a document if asked."""
     one_thread()
     images = cifar10(arguments.data).test.stored[: arguments.images]
     lines = table(images, arguments.slow_images)

@@ -1,6 +1,6 @@
-"""The fifteen corruptions one image at a time, as plainly as numpy, scipy and Pillow allow.
+"""The fifteen corruptions, one image at a time, in plain numpy, scipy and Pillow.
 
-They share the constants and the draws with ``evaluation.corruptions`` and nothing else: the tests compare both, and
+They share only the constants and the draws with ``evaluation.corruptions``. The tests compare both implementations, and
 ``benchmarks/corruptions.py`` times both. Images are ``[height, width, 3]`` arrays of 8-bit levels.
 """
 
@@ -26,7 +26,7 @@ SLACK = 1e-6
 
 
 class Draws(Protocol):
-    """Where random numbers come from; streams are those of ``evaluation.corruptions``."""
+    """A source of random numbers; its streams are those of ``evaluation.corruptions``."""
 
     def normal(self, shape: tuple[int, ...], stream: int = 0) -> Array:
         """Standard normal numbers."""
@@ -46,59 +46,59 @@ class Draws(Protocol):
 
 
 class KeyedDraws:
-    """The draws of one image of a data set."""
+    """Draws of one image of a data set."""
 
     def __init__(self, seed: int, name: str, severity: int, index: int) -> None:
         self.key = keys(seed, name, torch.tensor([severity]), torch.tensor([index]))
 
     def normal(self, shape: tuple[int, ...], stream: int = 0) -> Array:
-        """See :class:`Draws`."""
+        """Standard normal numbers; see :class:`Draws`."""
         return normal(self.key, shape, stream=stream)[0].numpy().astype(np.float64)
 
     def uniform(self, shape: tuple[int, ...], stream: int = 0) -> Array:
-        """See :class:`Draws`."""
+        """Numbers in [0, 1); see :class:`Draws`."""
         return uniform(self.key, shape, stream=stream)[0].numpy().astype(np.float64)
 
     def integers(self, shape: tuple[int, ...], high: int, stream: int = 0) -> Array:
-        """See :class:`Draws`."""
+        """Whole numbers below ``high``; see :class:`Draws`."""
         return integers(self.key, shape, high, stream=stream)[0].numpy()
 
     def poisson(self, mean: Array) -> Array:
-        """See :class:`Draws`."""
+        """Poisson numbers; see :class:`Draws`."""
         fraction = fractions(self.key, (mean.shape[2], *mean.shape[:2]))[0].numpy().transpose(1, 2, 0)
         return np.maximum(stats.poisson.ppf(fraction, mean), 0)
 
 
 class NumpyDraws:
-    """Numpy's own generator: the fair one to time against."""
+    """Draws of numpy's own generator, for a fair comparison of times."""
 
     def __init__(self, seed: int) -> None:
         self.generator = np.random.default_rng(seed)
 
     def normal(self, shape: tuple[int, ...], stream: int = 0) -> Array:
-        """See :class:`Draws`."""
+        """Standard normal numbers; see :class:`Draws`."""
         return self.generator.normal(size=shape)
 
     def uniform(self, shape: tuple[int, ...], stream: int = 0) -> Array:
-        """See :class:`Draws`."""
+        """Numbers in [0, 1); see :class:`Draws`."""
         return self.generator.uniform(size=shape)
 
     def integers(self, shape: tuple[int, ...], high: int, stream: int = 0) -> Array:
-        """See :class:`Draws`."""
+        """Whole numbers below ``high``; see :class:`Draws`."""
         return self.generator.integers(high, size=shape)
 
     def poisson(self, mean: Array) -> Array:
-        """See :class:`Draws`."""
+        """Poisson numbers; see :class:`Draws`."""
         return self.generator.poisson(mean)
 
 
 def bytes_of(values: Array) -> Array:
-    """Numbers in [0, 1] as levels, truncated."""
+    """Numbers in [0, 1] as levels, which are truncated."""
     return (np.clip(values, 0, 1) * 255 + SLACK).astype(np.uint8)
 
 
 def channels_last(array: Array) -> Array:
-    """Draws are made channel by channel."""
+    """Move channels last, since draws are made channel by channel."""
     return array.transpose(1, 2, 0)
 
 
@@ -144,7 +144,7 @@ def defocus_blur(image: Array, severity: int, draws: Draws) -> Array:
 
 
 def glass_blur(image: Array, severity: int, draws: Draws) -> Array:
-    """The published loops, aliased swap included."""
+    """The published loops, with their aliased swap."""
     sigma, rounds = [(0.05, 1), (0.25, 1), (0.4, 1), (0.25, 2), (0.4, 2)][severity - 1]
     height, width, _ = image.shape
     moved = bytes_of(ndimage.gaussian_filter(image / 255.0, (sigma, sigma, 0), mode="nearest", truncate=4))
@@ -181,7 +181,7 @@ def motion_blur(image: Array, severity: int, draws: Draws) -> Array:
 
 
 def clipped_zoom(image: Array, factor: float) -> Array:
-    """Crop the centre and let scipy zoom it."""
+    """Crop the centre and zoom it with scipy."""
     sizes = image.shape[:2]
     crops = [math.ceil(size / factor) for size in sizes]
     starts = [(size - crop) // 2 for size, crop in zip(sizes, crops, strict=True)]
@@ -229,7 +229,7 @@ def frost(image: Array, severity: int, draws: Draws, pictures: FrostPictures) ->
 
 
 def diamond_square(size: int, decay: float, draws: Draws) -> Array:
-    """Point by point: every middle is the mean of its four known neighbours on the torus plus noise."""
+    """Diamond-square point by point: a midpoint is the mean of its four known neighbours on the torus plus noise."""
     heights = np.zeros((size, size))
     step, wobble, level = size, 100.0, 0
     while step >= 2:
@@ -260,7 +260,7 @@ def diamond_square(size: int, decay: float, draws: Draws) -> Array:
 
 
 def fog(image: Array, severity: int, draws: Draws) -> Array:
-    """Plasma."""
+    """Plasma noise."""
     amount, decay = [(0.2, 3), (0.5, 3), (0.75, 2.5), (1, 2), (1.5, 1.75)][severity - 1]
     height, width, _ = image.shape
     size = 2 ** math.ceil(math.log2(max(height, width)))
@@ -271,7 +271,7 @@ def fog(image: Array, severity: int, draws: Draws) -> Array:
 
 
 def brightness(image: Array, severity: int, draws: Draws) -> Array:
-    """Pixel by pixel through hue, saturation, value."""
+    """Brighten pixel by pixel in hue, saturation, value."""
     raise_by = [0.05, 0.1, 0.15, 0.2, 0.3][severity - 1]
     result = np.empty(image.shape)
     for y, x in np.ndindex(*image.shape[:2]):
@@ -281,7 +281,7 @@ def brightness(image: Array, severity: int, draws: Draws) -> Array:
 
 
 def contrast(image: Array, severity: int, draws: Draws) -> Array:
-    """About the channel means."""
+    """Shrink contrast about the channel means."""
     factor = [0.75, 0.5, 0.4, 0.3, 0.15][severity - 1]
     x = image / 255.0
     mean = x.mean(axis=(0, 1), keepdims=True)
@@ -322,7 +322,7 @@ def fixed_point(row: Array, x: Array, y: Array) -> Array:
 
 
 def pixelate(image: Array, severity: int, draws: Draws) -> Array:
-    """Pillow."""
+    """Pillow's resize."""
     share = [0.95, 0.9, 0.85, 0.75, 0.65][severity - 1]
     height, width, _ = image.shape
     small = Image.fromarray(image).resize((int(width * share), int(height * share)), Image.Resampling.BOX)
@@ -330,7 +330,7 @@ def pixelate(image: Array, severity: int, draws: Draws) -> Array:
 
 
 def jpeg_compression(image: Array, severity: int, draws: Draws) -> Array:
-    """Pillow, that is libjpeg."""
+    """Pillow's JPEG encoder, i.e. libjpeg."""
     stream = io.BytesIO()
     Image.fromarray(image).save(stream, "JPEG", quality=[80, 65, 58, 50, 40][severity - 1])
     with Image.open(stream) as picture:
@@ -356,4 +356,4 @@ REFERENCES: dict[str, Callable[[Array, int, Draws], Array]] = {
         jpeg_compression,
     )
 }
-"""All but :func:`frost`, which takes pictures."""
+"""All corruptions but :func:`frost`, which takes pictures."""

@@ -1,9 +1,9 @@
-"""What the shipped generators draw, space by space: validity, distinct cells, latent information, and at what cost.
+"""What do the shipped generators draw, space by space: validity, distinct cells, latent information, and cost?
 
-``python -m benchmarks.draws [--draws 10000] [SPACE ...]`` prints a table. Timed is a draw as a search needs it: a
-latent vector from the prior, decoded, drawn from its scores, repaired by the space and written as a string. The other
-columns are those of :func:`agnet.generator.quality.assess`. Spaces are those of ``conf/space`` with a generator in
-``checkpoints/``.
+``python -m benchmarks.draws [--draws 10000] [SPACE ...]`` prints a table. It times a draw as a search needs it: a
+latent vector from the prior is decoded, a graph is drawn from its scores, repaired by the space and written as a
+string. The other columns are those of :func:`agnet.generator.quality.assess`. Spaces are those of ``conf/space`` with a
+generator in ``checkpoints/``.
 """
 
 import argparse
@@ -29,14 +29,14 @@ SHARES = {
 
 
 def draw(model: AbstractGenerator, space: AbstractSpace, draws: int) -> list[str | None]:
-    """Strings of so many draws; None where repair failed."""
+    """Strings of ``draws`` draws; None if repair failed."""
     rng = torch.Generator().manual_seed(0)
     graphs, decoded = generate(model, model.prior(draws, rng=rng), rng=rng)
     return space.decode(space.repair(graphs, nodes=decoded.nodes, edges=decoded.edges))
 
 
 def row(space: AbstractSpace, draws: int) -> list[str]:
-    """One space's line of the table."""
+    """The table's row for a space."""
     model, _ = load_generator(space)
     seconds = cpu_seconds(lambda: draw(model, space, draws), runs=3)
     found = assess(model, space, draws=draws, rng=torch.Generator().manual_seed(0))

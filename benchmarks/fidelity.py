@@ -1,10 +1,10 @@
-"""What buys correlation with the published tables: ``python -m benchmarks.fidelity --variants default ...``.
+"""Which settings raise the correlation with published tables? ``python -m benchmarks.fidelity --variants default ...``.
 
-Small networks on small images stand in for NAS-Bench-201's only as far as they rank cells alike. Every variant changes
-some settings of ``conf/experiment/cifar10_micro.yaml``, produces the same drawn cells (resuming, in a folder of its
-own), and is compared with the published tables: Kendall's tau of clean accuracy with ``cifar10_test``, and of FGSM and
-PGD with the published columns of the radius at which the published networks keep the most similar share of their clean
-accuracy. Printed beside it: CPU seconds per cell, and the standard deviation of tau over resampled cells.
+Small networks on small images can replace NAS-Bench-201's only if they rank cells alike. Every variant changes some
+settings of ``conf/experiment/cifar10_micro.yaml`` and produces the same random cells (in its own folder, where it
+resumes). It is compared with the published tables by Kendall's tau: clean accuracy with ``cifar10_test``, FGSM and PGD
+with the published columns at the radius where the published networks keep the most similar share of their clean
+accuracy. CPU seconds per cell and the standard deviation of tau over resampled cells are printed too.
 """
 
 import argparse
@@ -46,7 +46,7 @@ VARIANTS: dict[str, list[str]] = {
         "recipe.flip=false",
     ],
 }
-"""Overrides of the experiment."""
+"""Overrides of the experiment, by variant."""
 
 
 def line(name: str, overrides: list[str], options: argparse.Namespace, theirs: dict[str, dict[str, float]]) -> str:

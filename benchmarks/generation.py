@@ -1,7 +1,7 @@
 """How long does it take to generate 10,000 NAS-Bench-201 graphs from the shipped checkpoint?
 
-``python -m benchmarks.generation``. Timed: decoding, drawing, validity; then a training step. The dense message passing
-is compared, in the same run and with equal results, with the same generator on torch_geometric's message passing.
+``python -m benchmarks.generation`` times decoding, drawing and the validity check, then a training step. In the same
+run it compares the dense message passing with torch_geometric's on the same generator, with equal results.
 """
 
 from typing import Any
@@ -17,7 +17,7 @@ from agnet.spaces import NASBench201
 from benchmarks.timing import alternate, line, one_thread
 
 REFERENCE_SECONDS = 11.6
-"""The 2022 code on another machine, as measured by the project's specification; quoted, not run here."""
+"""Seconds of the 2022 code on another machine, quoted from the project's specification, not run here."""
 
 
 class SparsePropagation(MessagePassing):
@@ -37,7 +37,7 @@ class SparsePropagation(MessagePassing):
         return torch.lerp(torch.tanh(new_input + reset * new_state), x, keep)
 
     def message(self, x_i: Tensor, x_j: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        """Linear in source and target."""
+        """A message that is linear in source and target."""
         from_source, from_target = weight.chunk(2, dim=1)
         return x_j @ from_source + x_i @ from_target + bias
 
@@ -46,7 +46,7 @@ SPACE, SPARSE = NASBench201(), SparsePropagation()
 
 
 def sparse_propagate(halves: Tensor, adjacency: Tensor, degrees: Tensor, weights: Any) -> Tensor:
-    """The drop-in replacement of the dense layer: the batch as one disjoint union."""
+    """A drop-in replacement of the dense layer that treats the batch as one disjoint union."""
     _, batch, nodes, half = halves.shape
     out = []
     for direction in range(2):

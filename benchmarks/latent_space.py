@@ -1,9 +1,10 @@
-"""What do latent vectors say, pairing by pairing, and what does the latent space look like?
+"""How much information do latent vectors carry under each pairing, and what does the latent space look like?
 
-``python -m benchmarks.latent_space pairings`` pretrains a generator with each pairing of ``conf/pairing``, equally
-long, and measures validity, information, reconstruction, smoothness, and how latent distance goes with the difference
-of the first column. ``python -m benchmarks.latent_space figures`` draws a plane through the shipped generator's latent
-space, coloured by two columns, and cells along straight lines. ``--into FILE.md`` puts the table there.
+``python -m benchmarks.latent_space pairings`` pretrains a generator with each pairing of ``conf/pairing`` for the same
+number of steps. It measures validity, information, reconstruction, smoothness, and the correlation of latent distance
+with the difference in the first column. ``python -m benchmarks.latent_space figures`` draws a plane through the shipped
+generator's latent space, coloured by two columns, and cells along straight lines. ``--into FILE.md`` puts the table
+there.
 """
 
 import argparse
@@ -45,19 +46,19 @@ COLOURS = dict(zip(OPERATIONS, ("#4c8bc0", "#123f7a", "#d08b2c", "#8a9099", "#e3
 
 
 def distances(model: GraphGenerator, column: dict[str, float]) -> float:
-    """Rank correlation of latent distance with the difference of a column, over random pairs of cells."""
+    """Rank correlation of latent distance with the difference in a column, over random pairs of cells."""
     rng = torch.Generator().manual_seed(1)
     cells = [a for a in SPACE.sample(600, rng=rng) if a in column]
     z = invert(model, SPACE.encode(cells), rng=rng)
     first, second = torch.randint(len(cells), (2, PAIRS), generator=rng)
     values = torch.tensor([column[a] for a in cells], dtype=torch.float64)
-    ranks = values.argsort().argsort().double()  # of cells: outliers at the bottom would decide otherwise
+    ranks = values.argsort().argsort().double()  # by value, outliers at the bottom would dominate
     found = spearman((z[first] - z[second]).norm(dim=1).double(), (ranks[first] - ranks[second]).abs())
     return float("nan") if found is None else found
 
 
 def pairings(steps: int, column: dict[str, float]) -> str:
-    """The table, one row for each pairing."""
+    """A table with one row for each pairing."""
     rows = []
     for name in sorted(p.stem for p in (CONF_DIR / "pairing").glob("*.yaml")):
         with initialize_config_dir(version_base="1.3", config_dir=str(CONF_DIR)):
@@ -77,7 +78,7 @@ def pairings(steps: int, column: dict[str, float]) -> str:
 
 
 def plane(axes: list[Axes], model: GraphGenerator, columns: dict[str, dict[str, float]], side: int = 220) -> None:
-    """The plane through the latent vectors of the best cell of two columns and of a poor one."""
+    """Draw the plane through the latent vectors of the best cells by two columns and of a poor cell."""
     names = list(columns)
     best = [max(columns[name], key=lambda a: columns[name][a]) for name in names]
     ordered = sorted(columns[names[0]], key=lambda a: columns[names[0]][a])
@@ -120,7 +121,7 @@ def plane(axes: list[Axes], model: GraphGenerator, columns: dict[str, dict[str, 
 
 
 def draw_cell(axis: Axes, architecture: str) -> None:
-    """The four nodes of a cell and its operations as coloured arcs; what is none is left out."""
+    """Draw the four nodes of a cell and its operations as coloured arcs, without ``none`` operations."""
     for (source, target), operation in zip(EDGES, parse(architecture), strict=True):
         if operation != "none":
             bend = {1: 0.0, 2: -0.55, 3: -0.75}[target - source] * (1 if source == 0 else -1)
@@ -146,7 +147,7 @@ def strip(model: GraphGenerator, ends: tuple[str, str], points: int = 400) -> li
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a PNG and say so."""
+    """Write a PNG and print its path."""
     FigureCanvasAgg(figure)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=130)
@@ -154,7 +155,7 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def figures(columns: dict[str, dict[str, float]], out: Path) -> None:
-    """Both figures of ``docs/method.md``."""
+    """Draw both figures of ``docs/method.md``."""
     model, _ = load_generator(SPACE)
     figure = Figure(figsize=(11.5, 4.4), layout="constrained")
     plane(list(figure.subplots(1, 2)), model, columns)
@@ -186,7 +187,7 @@ def figures(columns: dict[str, dict[str, float]], out: Path) -> None:
 
 
 def read_columns(tables: list[Path], names: list[str]) -> dict[str, dict[str, float]]:
-    """Values by architecture of some columns."""
+    """Values of some columns, by architecture."""
     table = read_table(tables, names)
     return {
         name: dict(zip(table.rows, table.values[:, i].tolist(), strict=True)) for i, name in enumerate(table.columns)
@@ -194,7 +195,7 @@ def read_columns(tables: list[Path], names: list[str]) -> dict[str, dict[str, fl
 
 
 def main() -> None:
-    """Print, draw, and insert where asked."""
+    """Print the table or draw the figures, and insert the table if asked."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", choices=["pairings", "figures"])
     parser.add_argument("--table", type=Path, nargs="+", default=[CHECKPOINT_DIR / "nasbench201_digits.parquet"])

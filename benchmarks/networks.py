@@ -1,7 +1,8 @@
 """The networks that the attack benchmarks attack: five cells, briefly trained on CIFAR-10.
 
-``python -m benchmarks.networks --data ../shared/data --out runs/networks`` trains what is missing in the folder, the
-small ones first: about 20 minutes on one thread with fast bfloat16 products. :func:`load` reads a network back.
+``python -m benchmarks.networks --data ../shared/data --out runs/networks`` trains the networks that are missing in the
+folder, small ones first, in about 20 minutes on one thread with fast bfloat16 products. :func:`load` reads a network
+back.
 """
 
 import argparse
@@ -39,7 +40,7 @@ SEED = 0
 
 
 def make(name: str, splits: ImageSplits, folder: Path, *, device: str = "cpu") -> dict[str, object]:
-    """Train one network and store its weights, then its description: a description means that both are whole."""
+    """Train one network and store its weights, then its description, which therefore marks both as complete."""
     architecture, channels, cells = NETWORKS[name]
     shape = NetworkShape(splits.num_classes, splits.in_channels, channels, cells, splits.mean, splits.std)
     begin = time.perf_counter()
@@ -66,10 +67,10 @@ def load(path: Path) -> CellNetwork:
     """A stored network in evaluation mode, parameters frozen.
 
     Args:
-        path: its ``.safetensors`` or ``.json`` file.
+        path: path of its ``.safetensors`` or ``.json`` file.
 
     Raises:
-        CheckpointMismatch: if either file is missing or they do not fit each other.
+        CheckpointMismatch: if either file is missing or they do not match.
     """
     try:
         description = json.loads(path.with_suffix(".json").read_text())
@@ -82,7 +83,7 @@ def load(path: Path) -> CellNetwork:
 
 
 def accuracy(network: CellNetwork, images: Images, *, batch_size: int = 500) -> float:
-    """Percent of the images a network classifies correctly."""
+    """Percentage of images that a network classifies correctly."""
     hits = 0
     with torch.inference_mode():
         for first in range(0, len(images), batch_size):

@@ -1,9 +1,9 @@
-"""Robust accuracy here and in the libraries people use: same networks, same images, every radius.
+"""Does robust accuracy here agree with that of common libraries: same networks, same images, every radius?
 
-``python -m benchmarks.parity --networks runs/networks --data ../shared/data --out runs/parity`` runs what is missing in
-``--out`` (one JSON file per network, attack, library and radius, so a stopped run continues), and prints the table.
-Networks come from ``benchmarks.networks``; README.md says how to install the libraries. Every result is judged by a
-plain forward pass of the uncompiled network on the images a library returns.
+``python -m benchmarks.parity --networks runs/networks --data ../shared/data --out runs/parity`` runs the cases that are
+missing in ``--out`` (one JSON file per network, attack, library and radius, so a stopped run continues), and prints the
+table. Networks come from ``benchmarks.networks``; README.md says how to install the libraries. Every result is judged
+by a plain forward pass of the uncompiled network on the returned images.
 """
 
 import argparse
@@ -59,13 +59,13 @@ def attack_peer(
 
 
 def libraries(name: str) -> list[str]:
-    """Who runs an attack."""
+    """Libraries that have an attack."""
     ours = [library for library in OURS if "shared" not in library or name == "square"]
     return ours + [library for library in PEERS[name] if "frozen" not in library]
 
 
 def table(folder: Path, networks: list[str], attacks: list[str]) -> str:
-    """Markdown: robust accuracy at every radius, its mean, and the largest difference to the first peer."""
+    """Markdown table with robust accuracy at every radius, its mean, and the largest difference to the first peer."""
     lines = []
     for network in networks:
         for name in attacks:
@@ -103,7 +103,7 @@ def _read(path: Path) -> dict | None:
 
 
 def main() -> None:
-    """Run what is missing and print the table."""
+    """Run the missing cases and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--networks", type=Path, required=True, help="folder written by benchmarks.networks")
     parser.add_argument("--data", type=Path, required=True, help="folder of CIFAR-10")

@@ -2,24 +2,24 @@
 
 ``PEERS[attack][library](model, images, labels, eps)`` returns adversarial images. The libraries are optional:
 ``benchmarks/README.md`` says how to install them, and a missing one is reported when its attack is called. Judge every
-result with :func:`robust`: what a library counts as a success differs from the next one's.
+result with :func:`robust`, since libraries differ in what they count as a success.
 
-What a comparison has to know about them (versions as installed by the README's commands):
+A comparison has to take these differences into account (versions as installed by the README's commands):
 
-1. Defaults are not the papers': torchattacks runs APGD for 10 iterations, and rescales Square's schedule to the number
+1. Defaults are not the papers': torchattacks runs APGD for 10 iterations and rescales Square's schedule to the number
    of queries; here APGD runs for 100 and the schedule is not rescaled, as in AutoAttack. pyautoattack restarts APGD-CE
-   five times unless it runs as part of the standard version; here it is run once.
-2. What comes back for an image differs: foolbox's and torchattacks' PGD and FGSM return the last iterate. adv-lib
-   returns the latest misclassified iterate or, without one, the clean image; its PGD never looks at the iterate after
-   the last step, and its APGD forgets a success of the random start that no later iterate repeats. APGD and Square of
-   pyautoattack and torchattacks return the clean image where they failed. Mean confidences do not compare, then.
+   five times unless it runs as part of the standard version; here it runs once.
+2. The returned images differ. foolbox's and torchattacks' PGD and FGSM return the last iterate. adv-lib returns the
+   latest misclassified iterate or, without one, the clean image; its PGD never checks the iterate after the last step,
+   and its APGD forgets a success of the random start that no later iterate repeats. APGD and Square of pyautoattack and
+   torchattacks return the clean image if they failed. Mean confidences are therefore not comparable.
 3. adv-lib's APGD halves its step more often than the paper: its "best loss at the last checkpoint" is an alias of the
    running best, so the second condition always holds.
 4. Square draws one window and one colour per iteration for all images still in the batch (pyautoattack and
    torchattacks alike). The result of an image depends on its companions, hence on the batch size.
-5. pyautoattack and torchattacks seed their generator again for every batch; equal positions in two batches get equal
+5. pyautoattack and torchattacks reseed their generator for every batch, so equal positions in two batches get equal
    draws. pyautoattack takes its seed from the clock unless it gets one.
-6. pyautoattack spends seven forward passes of its first batch on checks of the model, a part of its price.
+6. pyautoattack spends seven forward passes of its first batch on checks of the model, which its time includes.
 """
 
 import importlib
@@ -46,11 +46,11 @@ RELATIVE_STEP = 1 / 30
 
 @dataclass(frozen=True)
 class Budget:
-    """How much an attack may do and in what portions.
+    """Work that an attack may do, and its batches.
 
     Attributes:
-        iterations: gradient steps, or queries of Square.
-        batch_size: images at a time.
+        iterations: number of gradient steps, or of Square's queries.
+        batch_size: number of images at a time.
         seed: seed of the random draws.
     """
 
@@ -64,11 +64,11 @@ class Peer:
     """One library's version of one attack, callable as ``peer(model, images, labels, eps)``.
 
     Attributes:
-        run: the attack proper, ``(model, images, labels, eps, budget) -> adversarial images``.
+        run: the attack itself, ``(model, images, labels, eps, budget) -> adversarial images``.
         iterations: gradient steps (or queries of Square) of the published protocol; FGSM ignores it.
-        batch_size: images at a time unless the caller says otherwise.
-        frozen: whether the model's weights are marked as constants meanwhile. A network fresh from its constructor has
-            trainable weights, and a library that calls ``backward()`` then differentiates them as well.
+        batch_size: default number of images at a time.
+        frozen: whether the model's weights are constants during the attack. A freshly built network has trainable
+            weights, and a library that calls ``backward()`` then differentiates them as well.
     """
 
     run: Callable[[nn.Module, Tensor, Tensor, float, Budget], Tensor]
@@ -89,20 +89,20 @@ class Peer:
     ) -> Tensor:
         """Attack all images at one radius.
 
-        The global random state and the model's weights, gradients and flags are afterwards what they were before.
+        The global random state and the model's weights, gradients and flags are unchanged afterwards.
 
         Args:
             model: maps images ``[n, channels, height, width]`` in [0, 1] to logits ``[n, classes]``; on the device of
                 the images, in evaluation mode.
-            images: clean images.
+            images: the clean images.
             labels: true classes ``[n]``.
             eps: L-inf radius in pixel units, e.g. ``8 / 255``.
-            iterations: instead of the published number.
-            batch_size: instead of the library's usual one.
+            iterations: number of iterations; None for the published number.
+            batch_size: number of images at a time; None for the default.
             seed: seed of the random starts and windows.
 
         Returns:
-            Images within ``eps`` of the clean ones, on their device; which of the iterates is the library's choice.
+            Images within ``eps`` of the clean ones, on their device. The library chooses which iterate it returns.
 
         Raises:
             ModuleNotFoundError: if the library is not installed; the message has the command.
@@ -122,14 +122,14 @@ class Peer:
 
 @torch.no_grad()
 def robust(model: nn.Module, images: Tensor, adversarial: Tensor, labels: Tensor, *, batch_size: int = 250) -> Tensor:
-    """Which images the model classifies correctly both as they are and as they came back from an attack.
+    """Whether the model classifies each image correctly both before and after an attack.
 
     Args:
         model: the model that was attacked, unmodified.
-        images: clean images.
-        adversarial: what the attack returned for them.
-        labels: true classes.
-        batch_size: images at a time.
+        images: the clean images.
+        adversarial: images that the attack returned for them.
+        labels: true classes of the images.
+        batch_size: number of images at a time.
 
     Returns:
         Booleans ``[n]``; their mean is the robust accuracy. An image misclassified from the start is not robust.
@@ -177,7 +177,7 @@ def torchattacks_square(model: nn.Module, images: Tensor, labels: Tensor, eps: f
 
 
 def adv_lib_pgd(model: nn.Module, images: Tensor, labels: Tensor, eps: float, budget: Budget) -> Tensor:
-    """PGD of adv-lib: a uniform start, steps of eps/30; any misclassified iterate counts but the last."""
+    """PGD of adv-lib: a uniform start, steps of eps/30; any misclassified iterate except the last counts."""
     pgd = _load("adv_lib.attacks").pgd_linf
     return _by_batch(
         # the radius is positional: its keyword is a Greek letter here and `eps` in the library's other attacks
@@ -215,7 +215,7 @@ def pyautoattack_square(model: nn.Module, images: Tensor, labels: Tensor, eps: f
 
 
 def pyautoattack_standard(model: nn.Module, images: Tensor, labels: Tensor, eps: float, budget: Budget) -> Tensor:
-    """AutoAttack's standard version: APGD-CE, APGD-T, FAB-T and Square, each on what the ones before left over.
+    """AutoAttack's standard version: APGD-CE, APGD-T, FAB-T and Square, each on images that earlier ones did not fool.
 
     Square gets 50 queries for each of the other attacks' iterations, 5,000 for the standard 100.
     """
@@ -294,10 +294,10 @@ def _load(name: str) -> Any:
 
 @contextmanager
 def _stand_ins(*names: str) -> Iterator[None]:
-    """Put empty modules in the place of some that are not loaded yet.
+    """Replace some modules that are not loaded yet by empty ones.
 
-    adv-lib imports torchvision for LPIPS and visdom for plots. No attack here uses either; the real ones bring another
-    build of torch and a package that does not build on a current setuptools.
+    adv-lib imports torchvision for LPIPS and visdom for plots. No attack here uses either. The real ones would bring
+    another build of torch and a package that does not build on a current setuptools.
     """
     absent = [name for name in names if name not in sys.modules]
     for name in absent:
@@ -313,7 +313,7 @@ def _stand_ins(*names: str) -> Iterator[None]:
 
 @contextmanager
 def _weights(model: nn.Module, *, frozen: bool) -> Iterator[None]:
-    """Make all weights constants, or all trainable; leave flags and gradients as they were."""
+    """Make all weights constants, or all trainable; restore flags and gradients afterwards."""
     before = [(weight, weight.requires_grad, weight.grad) for weight in model.parameters()]
     for weight, _, _ in before:
         weight.grad = None

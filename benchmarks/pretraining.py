@@ -1,7 +1,7 @@
-"""What does pretraining cost, its assessment included?
+"""What does pretraining cost, with its assessment?
 
-``python -m benchmarks.pretraining`` runs the published pairing and the default. The 2022 code: about 3,200 CPU-s of
-training and 6,000 of evaluation, quoted from the project's specification, not run here.
+``python -m benchmarks.pretraining`` runs the published pairing and the default. The 2022 code takes about 3,200 CPU-s
+of training and 6,000 of evaluation, quoted from the project's specification, not run here.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""The published tables beside ours: which column is to be compared, and how far two of them rank cells alike."""
+"""Comparison with the published tables: matching columns, and the rank correlation of two of them."""
 
 import re
 from collections.abc import Mapping
@@ -36,9 +36,9 @@ def matched(accuracy: Values, clean: Values, attack: str, theirs: Mapping[str, V
     """The published column of an attack under which the median network keeps the most similar share of its accuracy.
 
     Args:
-        accuracy: ours under the attack, in percent.
-        clean: ours without it.
-        attack: its name.
+        accuracy: our accuracies under the attack, in percent.
+        clean: our clean accuracies, in percent.
+        attack: name of the attack.
         theirs: published columns of the same cells.
     """
     share = np.median(accuracy) / np.median(clean)

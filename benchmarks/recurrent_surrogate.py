@@ -1,7 +1,7 @@
-"""How good the surrogate of ``objective=nasbench_nlp`` is on cells it has not seen.
+"""How good is the surrogate of ``objective=nasbench_nlp`` on cells that it has not seen?
 
-``python -m benchmarks.recurrent_surrogate SOURCE``, with the objective's ``source``: a folder of recipes or logs, or a
-table. Prints one line for every loss.
+``python -m benchmarks.recurrent_surrogate SOURCE`` takes the objective's ``source`` (a folder of recipes or logs, or a
+table) and prints one line for every loss.
 """
 
 import argparse
@@ -13,7 +13,9 @@ from search.objectives.nasbench_nlp import Trainings, held_out
 
 
 def quality(trainings: Trainings, column: str, folds: int, seed: int) -> dict[str, float]:
-    """Rank correlations and R2 of the loss over the cells whose trainings did not diverge, the Spearman correlation
+    """Quality of the predicted loss and divergence on held-out cells.
+
+    These are rank correlations and R2 of the loss over cells whose trainings did not diverge, the Spearman correlation
     over the better half of them, and the share of pairs of a diverged and another cell that divergence orders.
     """
     predicted = held_out(trainings, column, folds, seed)
@@ -35,7 +37,7 @@ def quality(trainings: Trainings, column: str, folds: int, seed: int) -> dict[st
 
 
 def main() -> None:
-    """Read, fit, print."""
+    """Read the trainings, fit the surrogate and print its quality."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("source")
     parser.add_argument("--folds", type=int, default=5)

@@ -1,15 +1,16 @@
-"""How production scales: ``python -m benchmarks.scaling measure`` and ``python -m benchmarks.scaling model``.
+"""How does production scale? ``python -m benchmarks.scaling measure``, ``speed`` or ``model``.
 
-``measure`` produces the same cells with one worker and with several, each in a fresh folder, and prints the parallel
-efficiency of the whole call, with the workers' start, and of the time in which all work.
+``measure`` produces the same cells with one worker and with several, each in a fresh folder. It prints the parallel
+efficiency of the whole call, which includes the workers' start, and of the time in which all workers are busy.
 
-``speed`` measures multiply-accumulates a second of a forward pass of the full-size network with the median number of
+``speed`` measures multiply-accumulates per second in a forward pass of the full-size network with the median number of
 them, compiled for attack, on the CPU or a GPU.
 
-``model`` counts what the full protocol of the published dataset costs, network by network, and deals the networks out
-to 1, 8 and 64 devices as the executors do: dearest first, whoever is free takes the next. The speed of a device is an
-argument. Attacks that stop when an image falls have a lower bound (images that survive) and an upper bound (all that
-are classified correctly); both are printed, from the robust accuracies on CIFAR-10 of a table, for all three sets.
+``model`` adds up the cost of the full protocol of the published dataset, network by network, and deals the networks out
+to 1, 8 and 64 devices as the executors do: the most expensive run first, and a free device takes the next one. The
+speed of a device is an argument. An attack that stops once an image is fooled has a lower bound (the images that
+survive) and an upper bound (all that are classified correctly). Both are printed for all three image sets, from the
+robust accuracies on CIFAR-10 in a table.
 """
 
 import argparse
@@ -38,13 +39,13 @@ DATASETS = {"CIFAR-10": (32, 50_000, 10_000), "CIFAR-100": (32, 50_000, 10_000),
 """Image size, training images, test images."""
 
 EPOCHS = 200
-TRAINING = 3  # forward passes that a training step of an image is worth
+TRAINING = 3  # cost of an image's training step in forward passes
 FGSM_PASSES, PGD_PASSES, CORRUPTION_PASSES = 2 + 11, 7 * (2 * 40 + 1), 75
-APGD_PASSES, SQUARE_PASSES = 2 * 101 + 1, 5_001  # of one image at one radius that is never fooled
+APGD_PASSES, SQUARE_PASSES = 2 * 101 + 1, 5_001  # for an image that is never fooled, at one radius
 
 
 def measure(cells: int, workers: int) -> None:
-    """Units a second with one worker and with several."""
+    """Print units per second with one worker and with several."""
     protocol = Protocol(
         digits(), 4, 1, Recipe(epochs=5), [FGSM([8, 16]), PGD([16], steps=7, relative_step=0.3)], group_size=1
     )
@@ -66,7 +67,7 @@ def measure(cells: int, workers: int) -> None:
 
 
 def speed(device: str, batch: int, repeats: int) -> None:
-    """Multiply-accumulates a second of the median network."""
+    """Print multiply-accumulates per second of the median network."""
     shape = NetworkShape(mean=(0.5,) * 3, std=(0.25,) * 3)
     ordered = sorted(representatives(NASBench201()), key=lambda cell: live_macs(cell, shape, 32))
     cell = ordered[len(ordered) // 2]
@@ -88,7 +89,7 @@ def speed(device: str, batch: int, repeats: int) -> None:
 
 
 def passes(table: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Forward passes per test image that attacks and corruptions cost every network: lower and upper bound."""
+    """Forward passes per test image for attacks and corruptions of every network: lower and upper bounds."""
     content = pq.read_table(table)
     _, rows = np.unique(content["isomorph"].to_numpy(), return_index=True)
     column = {
@@ -106,7 +107,7 @@ def passes(table: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def dealt(costs: Sequence[float], devices: int) -> tuple[float, float]:
-    """Time until all are done, dearest first; and the share of it that devices work."""
+    """Time until all networks are done, most expensive first, and the share of it in which devices are busy."""
     free = [0.0] * devices
     for cost in sorted(costs, reverse=True):
         heapq.heappush(free, heapq.heappop(free) + cost)
@@ -114,7 +115,7 @@ def dealt(costs: Sequence[float], devices: int) -> tuple[float, float]:
 
 
 def model(table: Path, speeds: Sequence[float]) -> None:
-    """Hours on 1, 8 and 64 devices for every assumed speed."""
+    """Print hours on 1, 8 and 64 devices for every assumed speed."""
     cells = representatives(NASBench201())
     bounds = dict(zip(("lower", "upper"), passes(table), strict=True))
     print("| device does | bound | device-hours: training | attacks, corruptions | 1 device | 8 | 64 | busy at 64 |")
@@ -136,7 +137,7 @@ def model(table: Path, speeds: Sequence[float]) -> None:
 
 
 def main() -> None:
-    """Measure or model."""
+    """Run the requested measurement or model."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
     measuring = commands.add_parser("measure")

@@ -1,9 +1,9 @@
 """What do the identities behind the training-free measures save?
 
-``python -m benchmarks.sensitivity``: networks with ``C=16, N=1`` and initial weights on a few images of noise, no data
-needed. The input Hessian by the Jacobian against power iteration by double backward passes; all products with the
-Jacobian in one batched pass against a loop; many classes by Lanczos' method against the whole Jacobian; the weight
-Hessian with its gradient's graph kept against rebuilt.
+``python -m benchmarks.sensitivity`` takes networks with ``C=16, N=1`` and initial weights on a few noise images, so it
+needs no data. It compares the input Hessian by the Jacobian with power iteration by double backward passes, all
+products with the Jacobian in one batched pass with a loop, many classes by Lanczos' method with the whole Jacobian, and
+the weight Hessian with its gradient's graph kept with one that rebuilds it.
 """
 
 import argparse
@@ -23,7 +23,7 @@ CELL = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_con
 
 
 def network(num_classes: int, dtype: torch.dtype) -> CellNetwork:
-    """The benchmark's widths, one cell per stage, initial weights."""
+    """A network with the benchmark's widths, one cell per stage and initial weights."""
     torch.manual_seed(0)
     return CellNetwork(CELL, NetworkShape(num_classes, 3, 16, 1)).to(dtype).eval()
 
@@ -46,13 +46,13 @@ def norms_and_curvatures(model: CellNetwork, inputs: Tensor) -> tuple[Tensor, Te
 
 
 def products(model: CellNetwork, inputs: Tensor, *, vectorised: bool) -> Tensor:
-    """The Jacobian in one of two ways."""
+    """The Jacobian, by batched products or by a loop."""
     leaf, logits = linearise(model, inputs)
     return pull_back(leaf, logits, class_basis(logits), vectorised=vectorised)
 
 
 def main() -> None:
-    """Print the ratios and how well the routes agree."""
+    """Print the ratios and the agreement of the routes."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=4)
     parser.add_argument("--runs", type=int, default=3)

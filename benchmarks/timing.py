@@ -1,4 +1,4 @@
-"""Fair timing on noisy machines: CPU seconds of one thread, several runs, ratios within one process."""
+"""Fair timing on noisy machines: CPU seconds of one thread, over several runs, with ratios within one process."""
 
 import platform
 import statistics
@@ -12,9 +12,9 @@ def cpu_seconds(work: Callable[[], object], *, runs: int = 5, warmup: int = 1) -
     """CPU seconds of repeated calls.
 
     Args:
-        work: what to time.
-        runs: timed calls.
-        warmup: calls before them.
+        work: function to time.
+        runs: number of timed calls.
+        warmup: number of calls before them.
     """
     for _ in range(warmup):
         work()
@@ -27,7 +27,7 @@ def cpu_seconds(work: Callable[[], object], *, runs: int = 5, warmup: int = 1) -
 
 
 def alternate(works: dict[str, Callable[[], object]], *, runs: int = 5) -> dict[str, list[float]]:
-    """CPU seconds of several pieces of work, timed in turn so that drift of the machine hits all alike."""
+    """CPU seconds of several functions, timed in turn so that the machine's drift affects all alike."""
     seconds: dict[str, list[float]] = {name: [] for name in works}
     for work in works.values():
         work()
@@ -43,6 +43,6 @@ def line(name: str, seconds: list[float], unit: str = "CPU-s") -> str:
 
 
 def one_thread() -> None:
-    """Use one thread and say on what machine."""
+    """Use one thread and print the machine's description."""
     torch.set_num_threads(1)
     print(f"# {platform.machine()}, one thread, torch {torch.__version__}, Python {platform.python_version()}")

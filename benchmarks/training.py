@@ -1,8 +1,8 @@
 """What does training many small networks side by side save?
 
 ``python -m benchmarks.training`` trains the same 16 random cells (a) one at a time as plain eager networks, (b) as
-separate fused networks that take turns, (c) as one stack, and prints images per second, summed over cells, and ratios
-to (a); ``--device cuda`` does so on a GPU. Steps include loss, backward pass and update; the loader is not timed.
+separate fused networks that take turns, and (c) as one stack. It prints images per second, summed over cells, and
+ratios to (a). ``--device cuda`` uses a GPU. Steps include loss, backward pass and update; the loader is not timed.
 """
 
 import argparse
@@ -32,7 +32,7 @@ SETTINGS = {  # name -> channels, image size, image channels, batch size
 
 
 def plain(cells: list[str], shape: NetworkShape, images: Images, recipe: Recipe) -> Callable[[], None]:
-    """Written out: every network on its own, eager, with the framework's defaults."""
+    """Train every network separately and eagerly, with the framework's defaults."""
     device = images.labels.device
     networks = [CellNetwork(cell, shape).to(device).train() for cell in cells]
     for network in networks:
@@ -66,7 +66,7 @@ def ours(networks: NetworkStack | list[FusedNetwork], images: Images, recipe: Re
 
 
 def clock(device: str) -> float:
-    """Seconds of this process's CPU, or of the wall after all work on a GPU is done."""
+    """CPU seconds of this process, or wall seconds after all work on a GPU is done."""
     if device == "cpu":
         return time.process_time()
     torch.cuda.synchronize()
@@ -74,7 +74,7 @@ def clock(device: str) -> float:
 
 
 def compare(works: dict[str, Callable[[], None]], *, runs: int, device: str) -> dict[str, list[float]]:
-    """Seconds of each, in turn, after one call to warm up."""
+    """Seconds of each function, timed in turn after one warm-up call."""
     seconds: dict[str, list[float]] = {name: [] for name in works}
     for work in works.values():
         work()

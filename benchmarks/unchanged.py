@@ -1,9 +1,9 @@
 """Does a revision still produce the numbers of an earlier one? Record both, then compare.
 
 ``python -m benchmarks.unchanged record OUT [--checkout DIR] [--data DIR] [--workers N]`` runs the commands of a
-checkout (this one, or the work tree of another revision) and keeps what they find: histories of all optimizers on three
+checkout (this one, or the work tree of another revision) and keeps their results: histories of all optimizers on three
 problems, the smoke production's table, attacks on a small model, a comparison, and the CSV files of a report. Cases
-that OUT holds already are not run again.
+that are already in OUT are not run again.
 
 ``python -m benchmarks.unchanged compare BEFORE AFTER [--renamed old=new ...]`` lists the values that differ and
 exits with status 1 if there is one. Times are left out. ``--renamed`` translates names of optimizers, columns and
@@ -37,13 +37,13 @@ PROBLEMS = {
     ],
     "pair": ["objective=cifar10_micro"],
 }
-"""Overrides of the problems on the bundled tables."""
+"""Problems on the bundled tables -> their overrides."""
 
 PAIR_OF_CELLS = ("in_turn", "cell_by_cell")
-"""Ends of the names of optimizers that search DARTS cells, whose surrogate lies in the data folder."""
+"""Ends of the names of optimizers that search DARTS cells and need the surrogate in the data folder."""
 
 TIMES = re.compile(r"second|latency|time|wall|when|date|revision|sha256|version|torch|rate|cost_s|/ run")
-"""Names of what another run measures anew, or what names the revision."""
+"""Names of values that every run measures anew or that identify the revision."""
 
 MODEL = """
 import torch
@@ -64,7 +64,7 @@ if __name__ == "__main__":
     labels = model()(images).argmax(dim=1)
     np.savez(sys.argv[1], images=images.numpy(), labels=labels.numpy())
 """
-"""A module that the attack command imports, and that writes the images it classifies rightly."""
+"""A module for the attack command to import, which also writes images that its model classifies correctly."""
 
 ATTACKS = ["fgsm", "pgd", "apgd_ce", "apgd_dlr", "apgd_t", "square"]
 
@@ -75,7 +75,7 @@ class Recorder:
     Args:
         checkout: folder with ``agnet``, ``search``, ``evaluation`` and ``conf``.
         out: folder of the recorded cases.
-        data: folder of the surrogate of DARTS cells; its cases are left out where it is missing.
+        data: folder of the surrogate of DARTS cells; its cases are left out if it is missing.
     """
 
     def __init__(self, checkout: Path, out: Path, data: Path) -> None:
@@ -92,14 +92,14 @@ class Recorder:
             raise RuntimeError(f"{' '.join(call)} exits with {done.returncode}:\n{done.stderr[-2000:]}")
 
     def keep(self, name: str, found: Any) -> None:
-        """Write what a case has found."""
+        """Write the result of a case."""
         path = self.out / f"{name}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         write_text(path, json.dumps(found, indent=0))
         print(name, flush=True)
 
     def cases(self) -> dict[str, Any]:
-        """Every case that is not recorded yet: name to a function that runs it."""
+        """Cases that are not recorded yet: names and functions that run them."""
         found: dict[str, Any] = {"production": self.production, "attack": self.attack, "attack_worst": self.worst}
         found |= {"compare": self.compare, "report": self.report}
         for optimizer in sorted(path.stem for path in (self.checkout / "conf" / "optimizer").glob("*.yaml")):
@@ -114,7 +114,7 @@ class Recorder:
         return {name: case for name, case in found.items() if not (self.out / f"{name}.json").exists()}
 
     def search(self, optimizer: str, overrides: Sequence[str], seed: int) -> Any:
-        """48 queries: the history's architectures and values."""
+        """Architectures and values of a search with 48 queries."""
 
         def case() -> Any:
             folder = self.scratch / f"{optimizer}_{seed}_{abs(hash(tuple(overrides)))}"
@@ -127,7 +127,7 @@ class Recorder:
         return case
 
     def production(self) -> Any:
-        """The table of 32 networks, but for measured latencies."""
+        """The table of 32 networks, without measured latencies."""
         folder = self.scratch / "production"
         self.command("evaluation.run", "experiment=digits_smoke", f"out={folder}", "progress=false")
         [path] = [path for path in folder.glob("*.parquet") if "details" not in path.name]
@@ -135,7 +135,7 @@ class Recorder:
         return {name: values for name, values in columns.items() if not TIMES.search(name)}
 
     def attack(self, *more: str) -> Any:
-        """What ``evaluation.attack`` says of a small convolutional network."""
+        """Results of ``evaluation.attack`` on a small convolutional network."""
         module, images = self.scratch / "unchanged_model.py", self.scratch / "images.npz"
         write_text(module, MODEL)
         subprocess.run([sys.executable, str(module), str(images)], check=True)
@@ -147,7 +147,7 @@ class Recorder:
         return {"json": json.loads((folder / "evaluation.json").read_text()), "csv": _csv(folder / "summary.csv")}
 
     def worst(self) -> Any:
-        """The same in the mode in which any iterate counts."""
+        """The same attack in the mode in which any iterate counts."""
         return self.attack("mode=worst_case")
 
     def compare(self) -> Any:
@@ -172,7 +172,7 @@ def _csv(path: Path) -> list[dict[str, str]]:
 
 
 def differences(before: Any, after: Any, place: str = "") -> list[str]:
-    """Where two recorded values differ; names of times are passed over."""
+    """Differences between two recorded values; names of times are skipped."""
     if isinstance(before, dict) and isinstance(after, dict):
         keys = [key for key in dict.fromkeys([*before, *after]) if not TIMES.search(key)]
         return [
@@ -187,7 +187,7 @@ def differences(before: Any, after: Any, place: str = "") -> list[str]:
     if isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
         pairs = enumerate(zip(before, after, strict=True))
         return [line for i, (a, b) in pairs for line in differences(a, b, f"{place}[{i}]")]
-    same = before == after or (before != before and after != after)  # NaN is itself here
+    same = before == after or (before != before and after != after)  # NaN equals NaN here
     return [] if same else [f"{place}: {_short(before)} before, {_short(after)} after"]
 
 

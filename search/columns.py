@@ -1,4 +1,4 @@
-"""How a table's columns are shown to people: their units, read from their names."""
+"""Labels of a table's columns for people; units follow from the columns' names."""
 
 _SUFFIXES = {"ms": "ms", "mj": "mJ"}
 _SHARES = {"valid", "test", "divergence"}
@@ -6,7 +6,7 @@ _OTHERS = {"loss": "nats", "perplexity": "", "score": ""}
 
 
 def unit(column: str) -> str:
-    """Unit of a column by the naming rule of the tables; empty where the name tells none.
+    """Unit of a column by the naming rule of the tables; empty if the name implies none.
 
     Example:
         >>> unit("cifar10_valid"), unit("digits_cpu_latency_ms"), unit("cifar10_edgegpu_energy_mj"), unit("parameters")

@@ -43,17 +43,17 @@ def compare(
     progress: bool = False,
     heading: str = "comparison",
 ) -> tuple[str, list[EndedRun]]:
-    """Do what is missing of a plan, then write tables and figures of all that is finished.
+    """Run the missing runs of a plan, then write tables and figures of all finished ones.
 
     Args:
-        plan: what to run.
-        executor: who runs it.
+        plan: the runs of the comparison.
+        executor: executor of the missing runs.
         out: folder of the comparison.
         at: numbers of queries to compare at; None for each problem's budget.
         baseline: the optimizer that the others are tested against; None for the first.
         show: reported columns in the tables; None for the first few.
-        brief: of several problems, return the overview only; the report has all tables.
-        force: do finished runs again.
+        brief: return only the overview of several problems; the report has all tables.
+        force: repeat finished runs.
         progress: show a bar on a terminal.
         heading: first line of the report.
 
@@ -61,7 +61,7 @@ def compare(
         The report's tables as markdown, and the runs that failed.
 
     Raises:
-        AGNetError: for settings, tables or folders that do not serve; no run was started then.
+        AGNetError: for unusable settings, tables or folders; no run is started in this case.
     """
     baseline = plan.optimizers[0] if baseline is None else baseline
     if baseline not in plan.optimizers:
@@ -114,14 +114,14 @@ def _work(
 
 
 def _problem(name: str, config: Mapping[str, Any]) -> Problem:
-    """Objective and report of a problem, read here once to judge the runs by."""
+    """Objective and report of a problem, read here once to judge its runs."""
     cfg = OmegaConf.create(dict(config))
     objective, report = build_objective(cfg)
     return Problem.of(name, objective, report, int(cfg.budget))
 
 
 def _checkpoints(at: Sequence[int] | None, problem: Problem) -> list[int]:
-    """Numbers of queries within a problem's budget, the budget if none is named."""
+    """Numbers of queries within a problem's budget; the budget if none is given."""
     if at is None:
         return [problem.budget]
     if isinstance(at, str) or not at or any(type(n) is not int or n < 1 for n in at):
@@ -130,7 +130,7 @@ def _checkpoints(at: Sequence[int] | None, problem: Problem) -> list[int]:
 
 
 def _finished(cell: PlannedRun) -> bool:
-    """Whether a run lies there; another one in its place is refused."""
+    """Whether a run is finished; raises if its folder holds another run."""
     directory = RunDirectory(cell.folder)
     if not directory.config.exists():
         return False
@@ -148,14 +148,14 @@ def _section(
     at: Sequence[int],
     **choices: Any,
 ) -> str:
-    """What was asked, what the table holds, and the table of the answers."""
+    """A problem's description, the truth in its table, and the table of results."""
     found = [record for record in records if record.problem is problem]
     table = problem_table(problem, found, optimizers, at, **choices)
     return f"**{problem.label}**: {problem.describe()}. {truth_line(problem)}\n\n{table}"
 
 
 def _cost(plan: Plan, records: Sequence[RunRecord], ended: Sequence[EndedRun], elapsed: float) -> str:
-    """Finished runs and what this call spent, inside and outside the optimizers."""
+    """Number of finished runs, and the time that this call spent inside and outside the optimizers."""
     text = f"{len(records)} of {len(plan.cells)} runs are finished."
     done = {run.task.folder: run.seconds for run in ended if run.error is None}
     inside = sum(r.result["optimizer_seconds"] for r in records if r.cell.folder in done)

@@ -1,4 +1,4 @@
-"""Putting generated tables where readers look for them."""
+"""Insert generated tables into documents."""
 
 import re
 from pathlib import Path
@@ -7,7 +7,7 @@ from agnet.runtime.files import write_text
 
 
 def insert(path: Path, name: str, text: str) -> None:
-    """Replace what stands between ``<!-- begin: name -->`` and ``<!-- end: name -->`` in a markdown file.
+    """Replace the text between ``<!-- begin: name -->`` and ``<!-- end: name -->`` in a markdown file.
 
     Raises:
         ValueError: if the file has no such pair of marks.

@@ -1,4 +1,4 @@
-"""What a table holds: the optimum, the exact front and its hypervolume, against which a search is judged afterwards."""
+"""The truth in a table: optimum, exact front and its hypervolume, against which a search is judged afterwards."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,11 +17,11 @@ from search.history import History
 class GroundTruth:
     """The truth about an objective that is looked up in a table. No optimizer sees it.
 
-    Hypervolumes are those of the objectives scaled to [0, 1] by their range over all rows of the table, whether they
-    keep the limits or not; the reference point is the worst corner. Only feasible architectures have a share in it.
+    For hypervolumes, objectives are scaled to [0, 1] by their range over all rows of the table, feasible or not; the
+    reference point is the worst corner. Only feasible architectures contribute.
 
     Attributes:
-        objective: the table and what is wanted of it.
+        objective: the goal and its table.
     """
 
     objective: Objective
@@ -33,13 +33,13 @@ class GroundTruth:
 
     @cached_property
     def feasible(self) -> Float[Tensor, "n objectives"]:
-        """Values of the rows that keep all limits, to be maximised."""
+        """Values of the rows that satisfy all limits, to be maximised."""
         outcomes = self.objective.outcomes
         return outcomes.values[outcomes.feasible]
 
     @property
     def attainable(self) -> bool:
-        """Whether some row keeps all limits."""
+        """Whether any row satisfies all limits."""
         return len(self.feasible) > 0
 
     @cached_property
@@ -55,7 +55,7 @@ class GroundTruth:
 
     @cached_property
     def hypervolume(self) -> float:
-        """Of the exact front."""
+        """Hypervolume of the exact front."""
         return self.volume(self.front)
 
     def volume(self, values: Float[Tensor, "n objectives"]) -> float:
@@ -70,14 +70,14 @@ class GroundTruth:
         return self._box[0]
 
     def summary(self) -> dict[str, Any]:
-        """For ``result.json``: optima in the columns' own units, and the size of the front."""
+        """Entry of ``result.json``: optima in the columns' own units, and size and hypervolume of the front."""
         summary: dict[str, Any] = {"optimum": self._named(self.optimum)}
         if len(self.optimum) > 1:
             summary |= {"front": len(self.front), "hypervolume": self.hypervolume}
         return summary
 
     def trajectory(self, history: History) -> dict[str, Any]:
-        """For ``result.json``: hypervolume after every query, the share of the exact one, and the reference point."""
+        """Entry of ``result.json``: hypervolume after every query, its share of the exact one, and the reference."""
         low, high = self._box
         outcomes = history.outcomes
         found, trajectory = outcomes.values[:0], []

@@ -1,4 +1,4 @@
-"""What was queried: the record in memory, and ``history.jsonl``, one line per query, only ever appended to."""
+"""The queries of a search: the record in memory, and the append-only ``history.jsonl`` with one line per query."""
 
 import json
 import os
@@ -25,8 +25,8 @@ class Query:
     Attributes:
         index: position in the search, from 0.
         architecture: the space's string.
-        values: the columns that the search sees, objectives and limited ones, in their own units and directions.
-        round: the round that asked for it, from 0.
+        values: columns that the search sees, objectives and limited ones, in their own units and directions.
+        round: number of the query's round, from 0.
         seconds: wall-clock time of the search when the round's values were known.
     """
 
@@ -39,13 +39,13 @@ class Query:
 
 @dataclass(frozen=True)
 class Round:
-    """What is known about a round besides its queries.
+    """The record of a round, without its queries.
 
     Attributes:
         queries: number of queries after the round.
         seconds: wall-clock time of the search after the round.
-        surrogate_spearman: see :func:`search.correlation.surrogate_spearman`.
-        diagnostics: what the optimizer says about its proposal.
+        surrogate_spearman: rank correlation by :func:`search.correlation.surrogate_spearman`.
+        diagnostics: the optimizer's diagnostics of its proposal.
         optimizer_seconds: wall-clock time spent inside the optimizer in this round.
     """
 
@@ -57,10 +57,10 @@ class Round:
 
 
 class History:
-    """All queries of a search in order, and which was the best at every moment.
+    """All queries of a search in order, with the best one after each.
 
     Args:
-        goal: what the search wants.
+        goal: goal of the search.
     """
 
     def __init__(self, goal: Goal) -> None:
@@ -70,7 +70,7 @@ class History:
         self.incumbents: list[int | None] = []
         """After each query, the index of the best feasible query so far."""
         self.feasible: list[bool] = []
-        """Whether a query keeps all limits."""
+        """Whether each query satisfies all limits."""
         self._violations: list[float] = []
         self._tracker = IncumbentTracker(len(goal.names))
         self._architectures: set[str] = set()
@@ -95,15 +95,16 @@ class History:
 
     @property
     def best(self) -> Query | None:
-        """First of :func:`agnet.multiobjective.pareto.rank` over the feasible queries, the earliest of equals; None
-        without any.
+        """The feasible query that :func:`agnet.multiobjective.pareto.rank` puts first; None without any.
+
+        Among equals it is the earliest.
         """
         index = self.incumbents[-1] if self.incumbents else None
         return None if index is None else self.queries[index]
 
     @property
     def closest(self) -> Query:
-        """The query with the smallest violation, the earliest of equals."""
+        """The query with the smallest violation; the earliest among equals."""
         return self.queries[self._violations.index(min(self._violations))]
 
     @property
@@ -127,12 +128,12 @@ class History:
 
 
 def append_queries(path: Path, queries: Iterable[Query]) -> None:
-    """Append lines to a history file and wait until the disk has them."""
+    """Append lines to a history file and wait until they are on disk."""
     append_text(path, "".join(json.dumps(asdict(query)) + "\n" for query in queries))
 
 
 def read_queries(path: Path) -> list[Query]:
-    """Queries of a history file; a last line that a kill has torn is left out, a missing file is empty.
+    """Queries of a history file; a last line that a kill has cut off is left out, and a missing file counts as empty.
 
     Raises:
         RunDirectoryError: if another line is damaged.
@@ -141,10 +142,10 @@ def read_queries(path: Path) -> list[Query]:
 
 
 def keep_queries(path: Path, count: int) -> list[Query]:
-    """Cut a history file after ``count`` queries and return these.
+    """Truncate a history file after ``count`` queries and return these.
 
     Raises:
-        RunDirectoryError: if there are fewer, or a line is damaged.
+        RunDirectoryError: if the file has fewer, or a line is damaged.
     """
     kept = _read(path)[:count]
     if len(kept) < count:
@@ -162,7 +163,7 @@ def _read(path: Path) -> list[tuple[Query, int]]:
         return []
     lines = path.read_bytes().split(b"\n")
     found, end = [], 0
-    for number, line in enumerate(lines[:-1]):  # what follows the last line feed is torn or empty
+    for number, line in enumerate(lines[:-1]):  # text after the last line feed is cut off or empty
         end += len(line) + 1
         try:
             query = Query(**_fields(line))

@@ -18,13 +18,13 @@ from search.importers.base import Importer
 
 
 def run(cfg: DictConfig) -> None:
-    """Read what the benchmark's authors published, write one table and say what is in it."""
+    """Read the files that a benchmark's authors published, write one table and print its content."""
     check_arguments(OmegaConf.to_container(cfg, resolve=True))
     importer: Importer = instantiate(cfg.importer)
     path, out = Path(str(cfg.path)), Path(str(cfg.out))
     if not path.exists():
         raise TableError(f"path={path} does not exist; docs/import.md says which file or folder it is")
-    if out.suffix != ".parquet" or out.is_dir():  # nor may it replace the file it reads
+    if out.suffix != ".parquet" or out.is_dir():  # the table must not replace its source
         raise ConfigurationError(f"out={out}; tables are Parquet files: name one, such as out=table.parquet")
     try:
         table = importer.read(path, progress=cfg.progress)
@@ -42,7 +42,7 @@ def run(cfg: DictConfig) -> None:
 
 
 def _described(table: pa.Table) -> str:
-    """The columns, and how many rows have no value in which."""
+    """Names of the columns, and the number of rows without a value in each."""
     names = table.column_names[1:]
     empty = [f"{n} ({table[n].null_count})" for n in names if table[n].null_count]
     missing = f"; rows without a value: {', '.join(empty)}" if empty else ""

@@ -1,4 +1,4 @@
-"""The best architecture so far, kept up to date query by query."""
+"""The best architecture so far, updated query by query."""
 
 from collections.abc import Sequence
 
@@ -6,8 +6,9 @@ import numpy as np
 
 
 class IncumbentTracker:
-    """The feasible in the order of :func:`agnet.multiobjective.pareto.rank` over a growing set, at O(n) per value
-    instead of O(n^2).
+    """Ranks the feasible members of a growing set as :func:`agnet.multiobjective.pareto.rank` does.
+
+    An added value costs O(n) instead of O(n^2).
 
     Args:
         num_objectives: length of the value vectors; all are maximised.
@@ -18,15 +19,15 @@ class IncumbentTracker:
         self._count = 0
         self._values = np.empty((0, num_objectives))
         self._rank_sums = np.empty(0, dtype=np.int64)
-        """Number of (other value, objective) pairs that are better: the sum of the ranks over the objectives."""
+        """Number of pairs (other value, objective) that are better: the sum of the ranks over the objectives."""
         self._dominated = np.empty(0, dtype=bool)
 
     def add(self, values: Sequence[float], *, feasible: bool = True) -> int | None:
-        """Take in one more value vector; one that is not feasible only takes a position.
+        """Add a value vector; an infeasible one only takes a position.
 
         Returns:
-            Position of the best feasible so far: the non-dominated with the smallest mean rank, the earliest of equals;
-            None while nothing is feasible.
+            Position of the best feasible vector so far: the non-dominated one with the smallest mean rank, the earliest
+            among equals. None if no vector is feasible yet.
         """
         new = np.asarray(values, dtype=np.float64)[None]
         if not np.isfinite(new).all():
@@ -44,7 +45,7 @@ class IncumbentTracker:
         return self.front()[0]
 
     def front(self) -> list[int]:
-        """Positions of the feasible non-dominated, the best first, the earlier of equals first."""
+        """Positions of the feasible non-dominated vectors, best first; among equals, earliest first."""
         free = np.flatnonzero(~self._dominated)
         ordered = free[np.argsort(self._rank_sums[free], kind="stable")]
         return [self._positions[i] for i in ordered.tolist()]

@@ -1,4 +1,4 @@
-"""Where a search is followed besides its own files: nowhere, or in Weights & Biases."""
+"""Loggers that follow a search besides its own files: none, or Weights & Biases."""
 
 import abc
 import hashlib
@@ -24,30 +24,30 @@ ARTIFACTS: Mapping[str, tuple[str, ...]] = {
     "result": (RESULT_FILE, HISTORY_FILE, CONFIG_FILE),
     "checkpoint": (STATE_FILE,),
 }
-"""Files of the run directory that a finished search hands over, by the artifact's type."""
+"""Type of an artifact -> files of the run directory that it holds after a finished search."""
 
 
 class AbstractLogger(abc.ABC):
-    """Follows one search; what it writes lies inside the run directory."""
+    """Follows one search; its files lie inside the run directory."""
 
     @abc.abstractmethod
     def start(self, run_directory: Path, *, run_id: str, name: str, config: Mapping[str, Any]) -> None:
-        """Begin or continue a run.
+        """Start or continue a run.
 
         Args:
-            run_directory: where files go.
-            run_id: the same for the same run, also when it is resumed.
-            name: shown to people.
-            config: resolved configuration.
+            run_directory: folder for the logger's files.
+            run_id: identifier of the run, also when it is resumed.
+            name: name shown to people.
+            config: the resolved configuration.
         """
 
     @abc.abstractmethod
     def log(self, values: Mapping[str, float], step: int) -> None:
-        """Numbers after ``step`` queries; steps ascend, and a resumed run repeats them from 1."""
+        """Log numbers after ``step`` queries; steps ascend, and a resumed run repeats them from 1."""
 
     @abc.abstractmethod
     def conclude(self, result: Mapping[str, Any], history: History, plot: Path) -> None:
-        """The finished search: result, table of queries, plot."""
+        """Log the finished search: result, table of queries, plot."""
 
     @abc.abstractmethod
     def finish(self, *, failed: bool) -> None:
@@ -55,35 +55,36 @@ class AbstractLogger(abc.ABC):
 
 
 class NoLogger(AbstractLogger):
-    """Logs nothing: the run's own files are complete."""
+    """Logs nothing, since the run's own files are complete."""
 
     def start(self, run_directory: Path, *, run_id: str, name: str, config: Mapping[str, Any]) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def log(self, values: Mapping[str, float], step: int) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def conclude(self, result: Mapping[str, Any], history: History, plot: Path) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def finish(self, *, failed: bool) -> None:
-        """Nothing."""
+        """Do nothing."""
 
 
 class WandbLogger(AbstractLogger):
     """One Weights & Biases run per search, with the number of queries as x-axis; see ``docs/tracking.md``.
 
     Offline sessions of one run replace each other when they are synced, so each holds the whole search: a resumed run
-    logs again from query 1, and an online run skips what it has. The artifacts' names follow from the run's id alone.
+    logs again from query 1, and an online run skips the queries that it has. The artifacts' names follow from the run's
+    id alone.
 
-    Where W&B fails, from its start to its end, one line on stderr says so and the search goes on without it.
+    If W&B fails at any point, one line on stderr says so and the search continues without it.
 
     Args:
-        project: W&B project.
+        project: name of the W&B project.
         mode: ``offline`` writes files only (``wandb sync`` uploads them), ``online`` uploads too, ``disabled`` neither.
         entity: W&B user or team; None for the default.
-        tags: shown in W&B.
-        group: runs that are shown together; None for no group.
+        tags: tags of the run in W&B.
+        group: group of runs that W&B shows together; None for no group.
     """
 
     MODES: Mapping[str, Mode] = {"offline": "offline", "online": "online", "disabled": "disabled"}
@@ -116,7 +117,7 @@ class WandbLogger(AbstractLogger):
         return self._run
 
     def start(self, run_directory: Path, *, run_id: str, name: str, config: Mapping[str, Any]) -> None:
-        """Begin or continue the W&B run ``run_id``; never asks for anything.
+        """Start or continue the W&B run ``run_id``, without any prompt.
 
         Raises:
             ConfigurationError: if the mode is ``online`` and nobody is logged in, or W&B refuses the settings.
@@ -132,14 +133,14 @@ class WandbLogger(AbstractLogger):
             raise
 
     def log(self, values: Mapping[str, float], step: int) -> None:
-        """Numbers after ``step`` queries."""
+        """Log numbers after ``step`` queries."""
         if not self._failed and step >= self._first_step:
             run = self.run
             with self._forgiving():
                 run.log({"queries": step, **values}, step=step)
 
     def conclude(self, result: Mapping[str, Any], history: History, plot: Path) -> None:
-        """Tables, plot, what is known only afterwards for every query, the best into the summary, and the artifacts."""
+        """Log tables, plot, each query's regret and hypervolume, the best architecture, and the artifacts."""
         if self._failed:
             return
         run, last = self.run, len(history)
@@ -161,12 +162,12 @@ class WandbLogger(AbstractLogger):
             import wandb
 
             with self._forgiving():
-                wandb.teardown()  # its service keeps the folders it was started with; the next run has others
+                wandb.teardown()  # the service keeps the folders that it was started with; the next run has others
             self._begun = False
         self._restore()
 
     def _begin(self, run_id: str, name: str, config: Mapping[str, Any]) -> None:
-        import wandb  # here: it takes a second, and most searches do without
+        import wandb  # imported here because it takes a second and most searches do not need it
         from wandb.errors import AuthenticationError, UsageError
 
         try:
@@ -193,7 +194,7 @@ class WandbLogger(AbstractLogger):
         self._first_step = self._run.step
 
     def _media(self, result: Mapping[str, Any], history: History, plot: Path) -> dict[str, Any]:
-        """The queries and the Pareto front as tables; the plot, where one was drawn."""
+        """Queries and Pareto front as tables, and the plot if it was drawn."""
         import wandb
 
         rows = [[q.index + 1, q.architecture, *q.values.values(), q.round] for q in history.queries]
@@ -210,7 +211,7 @@ class WandbLogger(AbstractLogger):
             for found in result["pareto"]
         ]
         if front:
-            columns = list(dict.fromkeys(column for row in front for column in row))  # a cell may lack a reported one
+            columns = list(dict.fromkeys(column for row in front for column in row))  # cells may lack reported columns
             media["pareto"] = wandb.Table(
                 columns=columns, data=[[row.get(column) for column in columns] for row in front]
             )
@@ -219,7 +220,7 @@ class WandbLogger(AbstractLogger):
         return media
 
     def _hand_over(self, kind: str, files: list[Path]) -> None:
-        """Files as an artifact; the same content again makes no new version."""
+        """Log files as an artifact; unchanged content makes no new version."""
         import wandb
 
         there = [file for file in files if file.exists()]
@@ -231,12 +232,12 @@ class WandbLogger(AbstractLogger):
 
     @contextmanager
     def _forgiving(self) -> Iterator[None]:
-        """What W&B raises ends the logging, not the search; said once."""
+        """Let an error of W&B end the logging, but not the search; it is reported once."""
         try:
             yield
         except ConfigurationError:
             raise
-        except (Exception, SystemExit) as error:  # whatever it is, the search is worth more
+        except (Exception, SystemExit) as error:  # no error of a logger is worth losing a search
             if not self._failed:
                 sys.stderr.write(
                     f"warning: Weights & Biases failed ({type(error).__name__}: {_one_line(error)}); "
@@ -254,12 +255,12 @@ class BestSoFar:
     """The best feasible value of every objective, each taken alone.
 
     Args:
-        goal: what the search wants.
+        goal: goal of the search.
     """
 
     def __init__(self, goal: Goal) -> None:
         self.values: dict[str, float] = {}
-        """By objective; empty while nothing is feasible."""
+        """Best value by objective; empty until a query is feasible."""
         self._better = {**dict.fromkeys(goal.maximize, max), **dict.fromkeys(goal.minimize, min)}
 
     def add(self, query: Query, *, feasible: bool) -> None:
@@ -271,7 +272,7 @@ class BestSoFar:
 
 
 class HistoryObserver:
-    """Hands a growing history to a logger, query by query.
+    """Passes a growing history to a logger, query by query.
 
     Args:
         logger: a started logger.
@@ -284,7 +285,7 @@ class HistoryObserver:
         self._best: BestSoFar | None = None
 
     def __call__(self, history: History) -> None:
-        """Log what was not logged yet."""
+        """Log the queries that have not been logged."""
         goal = history.goal
         best_so_far = self._best = self._best or BestSoFar(goal)
         rounds = {r.queries: r for r in history.rounds}
@@ -309,7 +310,7 @@ class HistoryObserver:
 
 
 def _afterwards(result: Mapping[str, Any], history: History) -> list[dict[str, float]]:
-    """After each query, the share of the exact hypervolume and the regret; empty where the table's truth is unknown.
+    """Share of the exact hypervolume and regret after each query; empty if the table's truth is unknown.
 
     Regret is the distance of :class:`BestSoFar` to the optimum of every objective, in the objective's own unit.
     """
@@ -326,7 +327,7 @@ def _afterwards(result: Mapping[str, Any], history: History) -> list[dict[str, f
 
 
 def _summary(result: Mapping[str, Any]) -> dict[str, Any]:
-    """What was found, for the columns of W&B's table of runs."""
+    """The architecture found and its values, for the columns of W&B's table of runs."""
     name = "closest" if result["best"] is None else "best"
     found = result[name]
     summary: dict[str, Any] = {f"{name}_architecture": found["architecture"], "pareto_size": len(result["pareto"])}

@@ -1,8 +1,8 @@
-"""The search loop: ask, evaluate, tell, and leave behind what a restart needs.
+"""The search loop: ask, evaluate, tell, and save everything that a restart needs.
 
-Every ``save_every`` seconds, at the end of a round and in this order, the new queries are appended to
-``history.jsonl`` and ``state.pt`` is replaced. A kill at any moment leaves a state and at least its queries, so a
-restart drops what lies beyond the state and repeats those rounds with the same proposals.
+Every ``save_every`` seconds, at the end of a round, the new queries are first appended to ``history.jsonl``, and then
+``state.pt`` is replaced. A kill at any moment leaves a state and at least its queries. A restart drops queries beyond
+the state and repeats those rounds with the same proposals.
 """
 
 import time
@@ -26,10 +26,10 @@ HISTORY_FILE, STATE_FILE = "history.jsonl", "state.pt"
 
 
 def check_schedule(*, budget: int, initial: int, batch: int) -> None:
-    """Refuse a schedule that is no search.
+    """Refuse a schedule that allows no search.
 
     Raises:
-        ConfigurationError: if a number is not positive, or nothing is left after the first round.
+        ConfigurationError: if a number is not positive, or no query is left after the first round.
     """
     for name, value in (("initial", initial), ("batch", batch)):
         if value < 1:
@@ -55,26 +55,26 @@ def run_search(
 ) -> History:
     """Query architectures until the budget is spent or the space is exhausted.
 
-    A query is one evaluation of an architecture that was not queried before; the loop counts, whatever the optimizer.
+    A query is one evaluation of an architecture that was not queried before. The loop counts them, for any optimizer.
 
     Args:
-        space: where the architectures come from.
-        objective: evaluates architectures.
-        optimizer: proposes them; fresh, or built with the arguments it had when the run was interrupted.
+        space: the space searched.
+        objective: evaluates the proposed architectures.
+        optimizer: proposes architectures; fresh, or built with the arguments it had when the run was interrupted.
         budget: number of queries.
         initial: queries of the first round.
         batch: queries of every other round; the last one may be smaller.
         run_directory: existing folder of ``history.jsonl`` and ``state.pt``, from which the search continues; None
             keeps everything in memory.
-        save_every: seconds between two writings of the folder's files; 0 writes after every round. With look-ups that
-            take no time, writing is most of a search; at most so many seconds of it are repeated after a kill.
-        observer: called after every round, and once with what an interrupted run left.
+        save_every: seconds between two writes of the folder's files; 0 writes after every round. With instant look-ups,
+            writing takes most of a search. A kill loses at most this many seconds of work.
+        observer: called after every round, and once with the history of an interrupted run.
         progress: show a bar on a terminal.
 
     Raises:
-        ConfigurationError: see :func:`check_schedule`.
-        RunDirectoryError: if the folder's files belong together with neither each other nor the objective.
-        RuntimeError: if the optimizer proposes what it must not, or a value is not finite: a defect of either.
+        ConfigurationError: if :func:`check_schedule` refuses the schedule.
+        RunDirectoryError: if the folder's files do not match each other or the objective.
+        RuntimeError: if the optimizer makes a forbidden proposal, or a value is not finite: a defect of either.
     """
     check_schedule(budget=budget, initial=initial, batch=batch)
     history = History(objective.goal)
@@ -119,13 +119,13 @@ def run_search(
             shown = history.best
             values = {"feasible": "none yet"} if shown is None else {c: f"{v:.5g}" for c, v in shown.values.items()}
             bar.set_postfix(values)
-    if run_directory is not None:  # a space that is exhausted ends before the budget
+    if run_directory is not None:  # an exhausted space ends the loop before the budget is spent
         _save(history, optimizer, run_directory, saved)
     return history
 
 
 def _save(history: History, optimizer: AbstractOptimizer, run_directory: Path, saved: int) -> int:
-    """Write what was not written: queries first, so that the state never knows more than the history file."""
+    """Write unsaved data: queries first, so that the state is never ahead of the history file."""
     if len(history) > saved:
         append_queries(run_directory / HISTORY_FILE, history.queries[saved:])
         save_state(run_directory / STATE_FILE, history, optimizer)
@@ -133,7 +133,7 @@ def _save(history: History, optimizer: AbstractOptimizer, run_directory: Path, s
 
 
 def _resume(history: History, optimizer: AbstractOptimizer, run_directory: Path, objective: AbstractObjective) -> None:
-    """Continue what lies in a run directory; what was not finished there is dropped."""
+    """Continue from a run directory; its unfinished rounds are dropped."""
     state, path = run_directory / STATE_FILE, run_directory / HISTORY_FILE
     if not state.exists():
         keep_queries(path, 0)
@@ -169,7 +169,7 @@ def _named(goal: Goal, measured: Float[Tensor, "n columns"]) -> list[dict[str, f
 
 
 def _check_proposals(proposed: Sequence[str], num_requested: int, history: History, space: AbstractSpace) -> None:
-    """Hold an optimizer to its contract; only distinct, new and valid architectures are evaluated."""
+    """Check an optimizer's contract: only distinct, new and valid architectures are evaluated."""
     repeated = sorted({a for a in proposed if a in history or proposed.count(a) > 1})
     if repeated:
         raise RuntimeError(f"the optimizer proposed {repeated[0]!r} again; every proposal must be new")

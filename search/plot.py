@@ -17,16 +17,16 @@ _QUERIED, _BEST, _FRONT, _MISSED = "#9aa5b1", "#1f5fa8", "#c4501b", "#b9a7a0"
 
 
 def plot_history(path: Path, history: History, *, heading: str) -> None:
-    """Draw what was queried and the incumbent after each query.
+    """Draw all queries and the incumbent after each query.
 
-    There is one panel for each column the search sees, all following the same incumbent (first of
-    :func:`agnet.multiobjective.pareto.rank` among the feasible), and with several objectives the Pareto front over
-    the first two.
+    The incumbent is the best feasible architecture so far, first by :func:`agnet.multiobjective.pareto.rank`. There is
+    one panel for each column that the search sees, all with the same incumbent. With several objectives, a further
+    panel shows the Pareto front over the first two.
 
     Args:
         path: the PNG to write.
-        history: at least one query.
-        heading: what the search was, e.g. optimizer and seed.
+        history: a history with at least one query.
+        heading: description of the search, e.g. optimizer and seed.
     """
     seen = history.goal.columns
     count = len(seen) + (len(history.goal.names) > 1)
@@ -51,7 +51,7 @@ def plot_history(path: Path, history: History, *, heading: str) -> None:
 
 
 def _draw_course(axis: Axes, history: History, column: str) -> None:
-    """One objective against the number of queries, cropped where only bad values lie."""
+    """Draw one column against the number of queries, cropped to leave out bad values."""
     numbers = range(1, len(history) + 1)
     values = np.array([query.values[column] for query in history.queries])
     incumbent = _incumbent(history, values)
@@ -94,12 +94,12 @@ def _window(history: History, column: str) -> tuple[float, float]:
 
 
 def _incumbent(history: History, values: np.ndarray) -> np.ndarray:
-    """A column of the incumbent after each query; NaN while nothing is feasible."""
+    """A column of the incumbent after each query; NaN until a query is feasible."""
     return np.array([np.nan if index is None else values[index] for index in history.incumbents])
 
 
 def _direction(history: History, column: str) -> str:
-    """What is wanted of a column, in words."""
+    """A column's direction and limits in words."""
     words = ["higher is better"] if column in history.goal.maximize else []
     words += ["lower is better"] if column in history.goal.minimize else []
     words += [
@@ -111,7 +111,7 @@ def _direction(history: History, column: str) -> str:
 
 
 def _draw_front(axis: Axes, history: History) -> None:
-    """The first two objectives against each other."""
+    """Draw the first two objectives against each other."""
     x, y = history.goal.names[:2]
     front = sorted((query.values[x], query.values[y]) for query in history.front)
     for feasible, style in (
@@ -125,7 +125,7 @@ def _draw_front(axis: Axes, history: History) -> None:
         ]
         if points:
             axis.scatter(*zip(*points, strict=True), alpha=0.6, label="queried" if feasible else "infeasible", **style)
-    # the region that the front dominates ends in steps; with more objectives it is no line in this plane
+    # steps bound the region that the front dominates; with more objectives its bound is no line in this plane
     style = "none" if len(history.goal.names) > 2 else "-"
     steps = "steps-pre" if x in history.goal.maximize else "steps-post"
     if history.best is not None:
@@ -145,5 +145,5 @@ def _draw_front(axis: Axes, history: History) -> None:
 
 
 def _legend(axis: Axes) -> None:
-    """Below the panel, where no point lies."""
+    """Draw the legend below the panel, where it covers no points."""
     axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3, fontsize=8, frameon=False)

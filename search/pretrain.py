@@ -23,11 +23,11 @@ from agnet.runtime.paths import CONF_DIR, git_revision
 from agnet.spaces import AbstractSpace
 
 DEFAULT_PAIRING = "whitened"
-"""Of ``conf/pretrain.yaml``; files of the other pairings carry their names."""
+"""Default pairing of ``conf/pretrain.yaml``; files of generators with another pairing carry its name."""
 
 
 def run(cfg: DictConfig) -> None:
-    """Pretrain, assess, save; the same seed gives the same file."""
+    """Pretrain, assess and save a generator; the same seed gives the same file."""
     for key, least in (("seed", 0), ("threads", 1), ("draws", 1)):
         if type(cfg[key]) is not int or cfg[key] < least:
             raise ConfigurationError(f"{key}={cfg[key]}; it is a whole number from {least}")
@@ -47,7 +47,7 @@ def run(cfg: DictConfig) -> None:
         model = GraphGenerator(space.num_types, space.max_nodes, **cfg.generator)
     rng = torch.Generator().manual_seed(cfg.seed)
     path = Path(cfg.out) / generator_file(space, None if pairing.name == DEFAULT_PAIRING else pairing.name)
-    path.parent.mkdir(parents=True, exist_ok=True)  # before the minutes that a folder which cannot be made would cost
+    path.parent.mkdir(parents=True, exist_ok=True)  # fail here, not after minutes of training
     read_manifest(path.parent)
     with tqdm(total=schedule.steps, unit="step", disable=None if cfg.progress else True) as bar:
 

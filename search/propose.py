@@ -27,7 +27,7 @@ from search.state import load_state
 
 
 def run(cfg: DictConfig) -> None:
-    """Print cells that were measured to have the properties, then cells that are expected to."""
+    """Print measured cells that have the properties, then cells that are expected to have them."""
     if type(cfg.n) is not int or cfg.n < 1:
         raise ConfigurationError(f"n={cfg.n} must be a whole number from 1")
     if type(cfg.seed) is not int or not 0 <= cfg.seed <= MAX_SEED:
@@ -48,7 +48,7 @@ def run(cfg: DictConfig) -> None:
 
 
 def _finished(folder: Path, seed: int) -> tuple[LatentSearch, Goal, list[Query]]:
-    """The optimizer of a run as it was left, what it searched, and what it found."""
+    """The optimizer in its final state, the goal, and the queries of a finished run."""
     directory = RunDirectory(folder)
     state = folder / STATE_FILE
     if not directory.config.exists() or not state.exists():
@@ -84,7 +84,7 @@ def _wanted(goal: Goal, want: Any) -> Goal:
 
 
 def _expected(search: LatentSearch, goal: Goal, outcomes: Any, n: int) -> list[dict[str, Any]]:
-    """One row for each cell: for every objective and limited column what is expected, give or take."""
+    """One row for each cell: expected value and deviation of every objective and limited column."""
     found = search.suggest(n, outcomes)
     values, rows = goal.natural(found.values), []
     for i, architecture in enumerate(found.architectures):

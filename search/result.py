@@ -1,4 +1,4 @@
-"""``result.json``: what a search found, and what it cost."""
+"""``result.json``: the findings of a search and their cost."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -29,25 +29,25 @@ def make_result(
     exact: GroundTruth | None = None,
     under: Mapping[str, Sequence[float]] | None = None,
 ) -> dict[str, Any]:
-    """The content of ``result.json``. Here, and nowhere else, a report is read.
+    """The content of ``result.json``. A report is read here and nowhere else.
 
     Args:
         history: all queries of the search, at least one.
         space: the space's name.
         optimizer: the optimizer's name.
         seed: seed of the run.
-        budget: queries allowed.
+        budget: number of allowed queries.
         report: reads the reported columns.
-        pretrained: see :meth:`agnet.optimizers.base.AbstractOptimizer.provenance`.
-        protocol: of the limits.
-        exact: what the whole table holds; None where there is no table.
-        under: for columns of the search, upper bounds under which the best architectures are named too.
+        pretrained: provenance from :meth:`agnet.optimizers.base.AbstractOptimizer.provenance`.
+        protocol: protocol of the limits.
+        exact: the truth in the whole table; None without a table.
+        under: upper bounds on columns of the search; the best architecture under each bound is reported too.
 
     Returns:
-        ``best`` is the first of :func:`agnet.multiobjective.pareto.rank` among the feasible (the earliest of
-        equals), None where nothing is feasible; then ``closest`` misses the limits by the least. ``pareto`` holds
-        the feasible non-dominated in the same order, ``selections`` names some of them. ``surrogate_spearman`` has
-        one number per round, None where there was no prediction to judge.
+        ``best`` is the feasible architecture that :func:`agnet.multiobjective.pareto.rank` puts first (the earliest
+        among equals). If none is feasible it is None, and ``closest`` has the smallest violation of the limits.
+        ``pareto`` holds the feasible non-dominated architectures in the same order; ``selections`` names some of them.
+        ``surrogate_spearman`` has one number per round, None if there was no prediction to judge.
     """
     goal = history.goal
 
@@ -148,7 +148,7 @@ def _values(found: Mapping[str, Any]) -> list[str]:
 
 
 def _share(result: Mapping[str, Any]) -> str:
-    """The hypervolume found, in words."""
+    """The share of the exact hypervolume in words."""
     found = result.get("hypervolume")
     if not found:
         return ""

@@ -38,7 +38,7 @@ def execute(cfg: DictConfig, *, optimizer_name: str, run_directory: Path) -> dic
 
     Args:
         cfg: composed from ``conf/search.yaml``.
-        optimizer_name: how the result calls the optimizer.
+        optimizer_name: name of the optimizer in the result.
         run_directory: folder of the run.
 
     Returns:
@@ -107,7 +107,7 @@ def build_objective(cfg: DictConfig) -> tuple[AbstractObjective, Reading]:
     """Objective and report of a configuration; tables not found from here are looked for in the checkout.
 
     Raises:
-        AGNetError: see :func:`agnet.tables.objective.read_objective`.
+        AGNetError: if tables or columns do not serve, see :func:`agnet.tables.objective.read_objective`.
     """
     return instantiate(cfg.objective, **_table_paths(_resolved(cfg)), _convert_="all")
 

@@ -1,4 +1,4 @@
-"""A folder that belongs to one run: claimed by its configuration, locked while a process works in it."""
+"""A folder that belongs to one run: identified by its configuration, locked while a process works in it."""
 
 import difflib
 from collections.abc import Iterator, Mapping
@@ -35,7 +35,7 @@ COMPARISON_KEYS = frozenset(
         "executor",
     }
 )
-"""Keys of ``conf/compare.yaml``; an experiment may hold some of them, a single run has no use for them."""
+"""Keys of ``conf/compare.yaml``; an experiment may set some of them, but a single run ignores them."""
 
 SEARCH_KEYS = frozenset(
     {
@@ -60,14 +60,14 @@ SEARCH_KEYS = frozenset(
 """Keys of ``conf/search.yaml``."""
 
 IGNORED = frozenset({"run_dir", "logger", "progress", "force", "data_root", "plot", "save_every"}) | COMPARISON_KEYS
-"""Keys that do not change what a search finds (``data_root`` counts through the paths it is part of)."""
+"""Keys that do not change a search's result (``data_root`` counts through the paths that contain it)."""
 
 
 def check_keys(config: Mapping[str, Any]) -> None:
-    """Refuse what nothing would read: a misspelt key of an experiment, or the experiment of another command.
+    """Refuse keys that nothing would read: misspelt keys of an experiment, or those of another command's experiment.
 
     Raises:
-        ConfigurationError: if a key is neither a search's nor a comparison's.
+        ConfigurationError: if a key belongs to neither a search nor a comparison.
     """
     known = sorted(SEARCH_KEYS | COMPARISON_KEYS)
     for key in config:
@@ -80,7 +80,7 @@ def check_keys(config: Mapping[str, Any]) -> None:
 
 
 def relevant(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of a configuration that decides a search."""
+    """The part of a configuration that determines a search's result."""
     return {key: value for key, value in config.items() if key not in IGNORED}
 
 
@@ -113,7 +113,7 @@ class RunDirectory:
         """Refuse a folder of another run.
 
         Raises:
-            RunDirectoryError: naming the settings that differ; nothing is changed.
+            RunDirectoryError: if the folder's settings differ; the message names them, and nothing is changed.
         """
         remedy = "choose another run_dir, or replace that run with force=true"
         if not self.config.exists():
@@ -137,11 +137,11 @@ class RunDirectory:
 
     @contextmanager
     def claimed(self, config: Mapping[str, Any], *, force: bool) -> Iterator[None]:
-        """Own the folder: it exists, holds ``config``, and no other process works in it.
+        """Lock the folder, create it if needed, and write ``config`` into it.
 
         Args:
-            config: resolved configuration.
-            force: delete the files of whatever run lies there; others stay.
+            config: the resolved configuration.
+            force: delete the files of any run in the folder; other files stay.
 
         Raises:
             RunDirectoryError: if the folder cannot be written, is in use, or belongs to another run.

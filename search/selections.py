@@ -1,13 +1,13 @@
-"""How do I pick one? Named members of a Pareto front."""
+"""Named members of a Pareto front, to help pick one."""
 
 from search.history import History, Query
 
 
 def knee(history: History) -> Query:
-    """The member of the front that bulges most: farthest from the plane through the front's own extremes.
+    """The knee of the front: the member farthest from the plane through the front's own extremes.
 
-    Each objective is scaled to its range over the front, so the distance grows with the sum of the scaled values; the
-    earliest of equals. Source: Das, 1999, https://doi.org/10.1007/BF01195985.
+    Each objective is scaled to its range over the front, so the distance grows with the sum of the scaled values. Among
+    equals the earliest is taken. Source: Das, 1999, https://doi.org/10.1007/BF01195985.
     """
     front = sorted(history.front, key=lambda query: query.index)
     best = history.outcomes.values[[query.index for query in front]]
@@ -17,7 +17,7 @@ def knee(history: History) -> Query:
 
 
 def select(history: History) -> dict[str, Query]:
-    """The knee, and the best of every objective; empty while nothing is feasible."""
+    """The knee, and the best member for every objective; empty if no query is feasible."""
     front = history.front
     if not front:
         return {}

@@ -26,7 +26,7 @@ def save_state(path: Path, history: History, optimizer: AbstractOptimizer) -> No
 
 
 def load_state(path: Path) -> tuple[list[Round], dict[str, Any]]:
-    """Finished rounds and the optimizer's state; nothing is unpickled but tensors and plain values.
+    """Finished rounds and the optimizer's state; only tensors and plain values are unpickled.
 
     Raises:
         RunDirectoryError: if the file is damaged.

@@ -1,1 +1,1 @@
-"""How much a query is wanted, by what a surrogate predicts."""
+"""Acquisition functions: how much a query is worth, given a surrogate's predictions."""

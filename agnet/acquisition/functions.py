@@ -1,9 +1,9 @@
-"""Which candidates are worth a query, given what a model believes of them.
+"""Choose the candidates that are worth a query, given a model's posterior.
 
-With several objectives every member of a batch has weights of its own and sees the augmented Chebyshev value (ParEGO:
-Knowles, 2006; with optimistic values or samples in place of measured ones: Paria et al., 2019,
-https://arxiv.org/abs/1805.12168). Limits come in as probabilities or as samples. Between two members of a batch the
-posterior is told to believe the first, so that the second is chosen elsewhere.
+With several objectives, every member of a batch draws its own weights and maximises the augmented Chebyshev value
+(ParEGO: Knowles, 2006; with optimistic values or samples in place of measured ones: Paria et al., 2019,
+https://arxiv.org/abs/1805.12168). Limits enter as probabilities or as samples. After each pick the posterior is
+conditioned on it, so that the next member of the batch is chosen elsewhere.
 """
 
 import abc
@@ -21,24 +21,24 @@ from agnet.surrogates import Posterior
 from agnet.surrogates.outcome_transform import OutcomeTransform
 
 SAMPLES = 64
-"""Draws for the expected improvement of several objectives."""
+"""Number of draws that estimate the expected improvement with several objectives."""
 
 SHORTLIST = 512
-"""Candidates, the most promising optimistically, whose expected improvement of several objectives is computed."""
+"""Candidates, those with the best optimistic values, whose expected improvement over several objectives is computed."""
 
 FLOOR = -700.0
-"""Least logarithm that is told from minus infinity."""
+"""Smallest logarithm that is distinguished from minus infinity."""
 
 
 @dataclass(frozen=True)
 class Criterion:
-    """What one member of a batch is chosen by: one number for every candidate's objectives, to be maximised.
+    """The criterion of one member of a batch: one number for every candidate's objectives, to be maximised.
 
     Attributes:
-        transform: what is known.
-        weights: of the objectives.
-        member: number of the pick, from anywhere.
-        chosen: rows that the batch has already.
+        transform: the observed outcomes and their scale.
+        weights: weights of the objectives.
+        member: number of the pick; the first pick's number is arbitrary.
+        chosen: rows that are already in the batch.
     """
 
     transform: OutcomeTransform
@@ -47,7 +47,7 @@ class Criterion:
     chosen: Sequence[int] = ()
 
     def __call__(self, transformed: Float[Tensor, "*rows objectives"]) -> Float[Tensor, "*rows"]:
-        """One objective as it is on the transformed scale; of several the Chebyshev value in their range so far."""
+        """One objective on the transformed scale; for several, the Chebyshev value within their observed range."""
         if transformed.shape[-1] == 1:
             return transformed[..., 0]
         low, high = self.transform.span
@@ -57,7 +57,7 @@ class Criterion:
 
     @property
     def best(self) -> float | None:
-        """Highest value among what is known to keep all limits; None where nothing does."""
+        """Highest value among observed rows that satisfy all limits; None if no row does."""
         feasible = self.transform.feasible
         if not bool(feasible.any()):
             return None
@@ -76,14 +76,14 @@ class AbstractAcquisition(ShortRepr, abc.ABC):
         rng: torch.Generator,
         groups: Int[Tensor, " candidates"] | None = None,
     ) -> list[int]:
-        """Rows of ``n`` candidates, fewer if there are fewer; equal scores are told apart by chance.
+        """Rows of ``n`` candidates, fewer if there are fewer; ties are broken at random.
 
         Args:
-            posterior: of the candidates; changed by what is chosen.
-            n: how many.
-            transform: what the model was fitted to.
+            posterior: posterior of the candidates; changed in place, as each pick conditions it.
+            n: number of candidates to choose.
+            transform: the outcomes that the model was fitted to.
             rng: source of the draws.
-            groups: of alike candidates; a second of a group is chosen only when all groups have had their turn.
+            groups: group of every candidate; a second member of a group is chosen only after one of every group.
         """
         groups = torch.arange(len(posterior.mean)) if groups is None else groups
         waiting = torch.zeros(len(groups), dtype=torch.bool)
@@ -110,20 +110,20 @@ class AbstractAcquisition(ShortRepr, abc.ABC):
     def scores(
         self, posterior: Posterior, criterion: Criterion, *, rng: torch.Generator
     ) -> Float[Tensor, " candidates"]:
-        """How much a query of each candidate is wanted; finite."""
+        """Score of each candidate, finite; the highest is queried first."""
 
 
 class ExpectedImprovement(AbstractAcquisition):
-    """Logarithm of the improvement expected, times the probability that all limits are kept.
+    """Logarithm of the expected improvement times the probability that all limits are satisfied.
 
-    While nothing is known to keep them, that probability alone. Source: Jones et al., 1998,
-    https://doi.org/10.1023/A:1008306431147; with limits: Schonlau et al., 1998.
+    Until an observed row satisfies them, the score is the logarithm of that probability alone. Source: Jones et al.,
+    1998, https://doi.org/10.1023/A:1008306431147; with limits: Schonlau et al., 1998.
     """
 
     def scores(
         self, posterior: Posterior, criterion: Criterion, *, rng: torch.Generator
     ) -> Float[Tensor, " candidates"]:
-        """In closed form for one objective; for several by sampling, for the most promising candidates."""
+        """Closed form for one objective; sampled for several, for the most promising candidates."""
         objectives = criterion.transform.num_objectives
         scores, best = log_feasibility(posterior, criterion.transform), criterion.best
         if best is None:
@@ -142,20 +142,21 @@ class ExpectedImprovement(AbstractAcquisition):
 
 
 class UpperConfidenceBound(AbstractAcquisition):
-    """Optimistic values: mean plus some standard deviations.
+    """Optimistic values: mean plus ``beta`` standard deviations.
 
-    With several optimisms the members of a batch take them in turn, beginning anywhere: some go where the mean is high,
-    others where little is known, and none has to be right about how far to trust the model.
+    With several values of beta, the members of a batch take them in turn, from a random first one. Some members go
+    where the mean is high, others where the model is uncertain, and no single beta has to be right.
 
-    Batches as in GP-BUCB (Desautels et al., 2014, https://arxiv.org/abs/1206.6402). With limits, the logarithm of what
-    an optimistic value gains over the best known, times the probability that all limits are kept; the gain is softened
-    to stay positive. While nothing is known to keep the limits, that probability alone.
+    Batches are built as in GP-BUCB (Desautels et al., 2014, https://arxiv.org/abs/1206.6402). With limits, the score is
+    the logarithm of the optimistic value's gain over the best observed one, times the probability that all limits are
+    satisfied; the gain is softened to stay positive. Until an observed row satisfies the limits, the score is the
+    logarithm of that probability alone.
 
     Args:
         beta: number of standard deviations, or several.
 
     Raises:
-        ConfigurationError: if there is none.
+        ConfigurationError: if ``beta`` is an empty list.
     """
 
     def __init__(self, beta: float | Sequence[float] = 2.0) -> None:
@@ -164,17 +165,17 @@ class UpperConfidenceBound(AbstractAcquisition):
             raise ConfigurationError("the acquisition needs at least one beta, e.g. beta=2")
 
     def beta(self, criterion: Criterion) -> float:
-        """The optimism of a pick."""
+        """The beta of a pick."""
         return self.betas[criterion.member % len(self.betas)]
 
     def first(self, rng: torch.Generator) -> int:
-        """Any of the optimisms; drawn only where there are several."""
+        """Index of a random beta; nothing is drawn if there is only one."""
         return 0 if len(self.betas) == 1 else int(torch.randint(len(self.betas), (), generator=rng))
 
     def scores(
         self, posterior: Posterior, criterion: Criterion, *, rng: torch.Generator
     ) -> Float[Tensor, " candidates"]:
-        """Without limits the bound itself."""
+        """The bound itself; with limits, its gain and their probability."""
         objectives = criterion.transform.num_objectives
         mean, std = posterior.mean[:, :objectives], posterior.std[:, :objectives]
         bound = criterion(mean + self.beta(criterion) * std)
@@ -191,19 +192,19 @@ class UpperConfidenceBound(AbstractAcquisition):
 class ThompsonSampling(AbstractAcquisition):
     """A draw from the posterior, independent for every candidate and member of a batch (BANANAS).
 
-    Drawn slacks decide first, as measured ones do (Eriksson & Poloczek, 2021, https://arxiv.org/abs/2002.08526).
+    Drawn slacks take precedence, as measured ones do (Eriksson & Poloczek, 2021, https://arxiv.org/abs/2002.08526).
     """
 
     def scores(
         self, posterior: Posterior, criterion: Criterion, *, rng: torch.Generator
     ) -> Float[Tensor, " candidates"]:
-        """Drawn values; what is drawn to miss a limit comes behind, by how much it does."""
+        """Drawn values; candidates drawn beyond a limit come last, by the size of the violation."""
         noise = torch.randn(posterior.mean.shape, generator=rng)
         return _feasible_first(posterior.mean + posterior.std * noise, criterion)
 
 
 class RandomAcquisition(AbstractAcquisition):
-    """Uniform draws, whatever the model thinks: the ablation that a model has to beat. It has no gradient."""
+    """Uniform draws that ignore the model: the ablation that a model has to beat. They have no gradient."""
 
     def scores(
         self, posterior: Posterior, criterion: Criterion, *, rng: torch.Generator
@@ -219,7 +220,7 @@ class Greedy(AbstractAcquisition):
     def scores(
         self, posterior: Posterior, criterion: Criterion, *, rng: torch.Generator
     ) -> Float[Tensor, " candidates"]:
-        """Means; what is expected to miss a limit comes behind, by how much it does."""
+        """Means; candidates expected beyond a limit come last, by the size of the violation."""
         return _feasible_first(posterior.mean, criterion)
 
 
@@ -239,7 +240,7 @@ def log_expected_improvement(gain: Float[Tensor, " n"], std: Float[Tensor, " n"]
 
 
 def log_feasibility(posterior: Posterior, transform: OutcomeTransform) -> Float[Tensor, " candidates"]:
-    """Logarithm of the probability that a candidate keeps every limit, taken as independent; 0 without limits."""
+    """Logarithm of the probability that a candidate satisfies all limits, taken as independent; 0 without limits."""
     slack = slice(transform.num_objectives, None)
     z = (posterior.mean[:, slack].double() - transform.thresholds) / posterior.std[:, slack].double()
     return torch.special.log_ndtr(z).sum(dim=1)

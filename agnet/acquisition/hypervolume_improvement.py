@@ -1,7 +1,7 @@
-"""Choosing by the hypervolume that a candidate would add to the front, if it turned out as well as can be hoped.
+"""Choose by the hypervolume that a candidate would add to the front at its optimistic values.
 
-Source: Ponweiser et al., 2008, SMS-EGO, https://doi.org/10.1007/978-3-540-87700-4_78; here with several optimisms and
-for batches, whose members count as measured at their means.
+Source: Ponweiser et al., 2008, SMS-EGO, https://doi.org/10.1007/978-3-540-87700-4_78. Differences: several values of
+beta, and batches, whose earlier members count as measured at their means.
 """
 
 from collections.abc import Sequence
@@ -15,21 +15,22 @@ from agnet.multiobjective.pareto import MARGIN, front_index, hypervolume
 from agnet.surrogates import Posterior
 
 FAINT = 1e-6
-"""Weight of the Chebyshev value beside the hypervolume: orders candidates that add none, and leads to those that do."""
+"""Weight of the Chebyshev value beside the hypervolume: orders candidates that add none and gives them a gradient."""
 
 SHORTLIST = 128
-"""With more than two objectives, candidates whose hypervolume is computed; the others have their Chebyshev values."""
+"""Candidates whose hypervolume is computed with more than two objectives; the others keep their Chebyshev values."""
 
 
 class OptimisticHypervolume(UpperConfidenceBound):
-    """With one objective the upper confidence bound; with several the hypervolume that the bound would add.
+    """The upper confidence bound for one objective; for several, the hypervolume that the bound would add.
 
-    Objectives are scaled to the range of what is known; the reference point lies a little below it. With limits, times
-    the probability that all are kept; while nothing is known to keep them, that probability alone.
+    Objectives are scaled to their observed range; the reference point lies a little below it. With limits, the score is
+    multiplied by the probability that all are satisfied. Until an observed row satisfies them, that probability is the
+    score.
 
     Args:
-        beta: with one objective, the number of standard deviations, or several, which a batch takes in turn.
-        front_beta: the same with several objectives, where a batch spreads along the front anyway.
+        beta: number of standard deviations for one objective, or several, which a batch takes in turn.
+        front_beta: the same for several objectives, where a batch spreads along the front anyway.
 
     Raises:
         ConfigurationError: if one of them is empty.
@@ -40,18 +41,18 @@ class OptimisticHypervolume(UpperConfidenceBound):
         self._front = UpperConfidenceBound(front_beta)
 
     def beta(self, criterion: Criterion) -> float:
-        """The optimism of a pick."""
+        """The beta of a pick."""
         several = criterion.transform.num_objectives > 1
         return self._front.beta(criterion) if several else super().beta(criterion)
 
     def first(self, rng: torch.Generator) -> int:
-        """Any of the optimisms."""
+        """A number that selects a random beta of either list."""
         return super().first(rng) * len(self._front.betas) + self._front.first(rng)
 
     def scores(
         self, posterior: Posterior, criterion: Criterion, *, rng: torch.Generator
     ) -> Float[Tensor, " candidates"]:
-        """Logarithm of the hypervolume; differentiable with two objectives, by the Chebyshev value with more."""
+        """Logarithm of the added hypervolume; with more than two objectives only the Chebyshev value has a gradient."""
         transform = criterion.transform
         if transform.num_objectives == 1 or criterion.best is None:
             return super().scores(posterior, criterion, rng=rng)
@@ -84,7 +85,7 @@ def improvement(
     Args:
         values: rows, to be maximised.
         front: rows that do not dominate each other.
-        merit: which rows to look at first where not all can be looked at.
+        merit: order in which rows are examined if there are too many for all.
         reference: every coordinate of the reference point.
 
     Example:

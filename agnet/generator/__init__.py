@@ -1,4 +1,4 @@
-"""The graph generator: a latent vector in, a cell out."""
+"""The graph generator: it decodes a latent vector into a cell."""
 
 from agnet.generator.joint import JointGenerator
 from agnet.generator.loss import log_likelihood, reconstruction_loss

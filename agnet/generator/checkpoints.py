@@ -1,7 +1,7 @@
-"""Shipped files and the manifest that vouches for them.
+"""Shipped files and the manifest that verifies them.
 
-A folder of checkpoints holds a ``MANIFEST.json``: for every file its hash and size, the command, revision and seed that
-made it, and what was measured of it. Weights are safetensors; nothing is unpickled.
+A folder of checkpoints holds a ``MANIFEST.json``. It gives for every file the hash and size, the command, revision and
+seed that made it, and its metrics. Weights are safetensors; nothing is unpickled.
 """
 
 import hashlib
@@ -34,7 +34,7 @@ def read_manifest(folder: Path) -> dict[str, dict[str, Any]]:
     """Entries of a folder's manifest by file name; empty if there is none.
 
     Raises:
-        CheckpointMismatch: if the manifest is no JSON.
+        CheckpointMismatch: if the manifest is not JSON.
     """
     path = folder / MANIFEST
     if not path.exists():
@@ -77,7 +77,7 @@ def save_generator(path: Path, model: GraphGenerator, entry: Mapping[str, Any]) 
 
     Args:
         path: the safetensors file.
-        model: the generator.
+        model: the generator to save.
         entry: command, revision, seed, space, metrics.
     """
     with replacing(path) as temporary:
@@ -86,19 +86,19 @@ def save_generator(path: Path, model: GraphGenerator, entry: Mapping[str, Any]) 
 
 
 def generator_file(space: AbstractSpace, variant: str | None = None) -> str:
-    """Name of the file of a space's generator; a variant is a way to pretrain it that is not the default."""
+    """File name of a space's generator; a variant names a pretraining that is not the default."""
     return f"generator_{space.generated_as}{'' if variant is None else f'_{variant}'}.safetensors"
 
 
 def load_generator(
     space: AbstractSpace, path: str | Path | None = None, *, variant: str | None = None
 ) -> tuple[AbstractGenerator, dict[str, Any]]:
-    """A verified generator for a space, and its manifest entry; of graphs with several parts, their joint generator.
+    """A verified generator for a space, joint if its graphs have several parts, and its manifest entry.
 
     Args:
-        space: the space it must have been made for.
-        path: the safetensors file, with its manifest beside it; None is the one shipped for the space.
-        variant: of the one shipped; ``"noise"`` was pretrained as in the paper.
+        space: the space that the generator must have been made for.
+        path: the safetensors file, with its manifest beside it; None for the one shipped for the space.
+        variant: variant of the shipped file; ``"noise"`` was pretrained as in the paper.
 
     Raises:
         CheckpointMismatch: if the file fails verification or was made for another space.
@@ -112,7 +112,7 @@ def load_generator(
             f"{path} was made with {settings}, {space.name} needs {expected}; choose that space's checkpoint"
         )
     try:
-        with torch.device("meta"):  # no initial draws: they would move the global random state
+        with torch.device("meta"):  # no weights are drawn there: drawing moves the global random state
             model = GraphGenerator(**settings)
         model.load_state_dict(load_file(path), assign=True)
     except (RuntimeError, TypeError, ValueError, SafetensorError) as error:

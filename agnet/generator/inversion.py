@@ -1,4 +1,4 @@
-"""From graphs back to latent vectors, by search and gradient: a generator has no encoder."""
+"""Find latent vectors of graphs by search and gradient, since a generator has no encoder."""
 
 import torch
 from jaxtyping import Float
@@ -10,7 +10,7 @@ from agnet.generator.sampling import decode
 from agnet.spaces.graphs import Graphs
 
 PRIOR_SHARE = 0.01
-"""Weight of the squared length of a latent vector beside the loss of its graph: keeps it where the prior is."""
+"""Weight of a latent vector's squared length beside the loss of its graph: keeps the vector within the prior."""
 
 
 def invert(
@@ -23,19 +23,19 @@ def invert(
     steps: int = 40,
     step_size: float = 0.15,
 ) -> Float[Tensor, "batch latent"]:
-    """Latent vectors that decode to graphs, as well as the generator can.
+    """Latent vectors that decode to given graphs, as well as the generator can.
 
-    The likeliest of some draws from the prior, or ``start``, is moved along the gradient of the graph's likelihood and
-    of the prior.
+    The search begins at ``start``, or at the draw from the prior that makes the graph likeliest. It follows the
+    gradient of the graph's likelihood and of the prior.
 
     Args:
-        model: the generator.
-        graphs: what is to be decoded.
+        model: the generator to invert.
+        graphs: target graphs, one per latent vector.
         rng: source of the draws; None for torch's global one.
-        start: latent vectors to begin at.
-        draws: from the prior, where ``start`` is not given.
-        steps: of Adam.
-        step_size: of Adam.
+        start: latent vectors to begin at; None to draw them.
+        draws: number of draws from the prior if ``start`` is None.
+        steps: number of Adam steps.
+        step_size: learning rate of Adam.
     """
     if not len(graphs):
         return torch.zeros(0, model.latent_size)

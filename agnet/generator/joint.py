@@ -1,4 +1,4 @@
-"""A generator of graphs that are made of parts, such as the two cells of a pair."""
+"""A generator of graphs that consist of parts, such as the two cells of a pair."""
 
 import copy
 from collections.abc import Sequence
@@ -12,17 +12,17 @@ from agnet.spaces.graphs import slot_index
 
 
 class JointGenerator(AbstractGenerator):
-    """One latent vector for all parts of a graph, each made from a share of it.
+    """One latent vector for all parts of a graph; each part is decoded from its own share of the vector.
 
-    Cells of a pair have no edges between them, and a uniform distribution over pairs is one over either cell: parts are
-    as likely alone as together. Every part has weights of its own, so that retraining can make good normal cells in one
-    share of the latent vector and good reduction cells in the other. What joins them is the latent vector, along which
-    a surrogate of pairs has its gradient.
+    The cells of a pair have no edges between them, and a uniform distribution over pairs is uniform over either cell.
+    Parts are therefore as likely alone as together. Every part has its own weights, so that retraining can make good
+    normal cells in one share of the latent vector and good reduction cells in the other. The parts are joined by the
+    latent vector, along which a surrogate of pairs has its gradient.
 
     Args:
-        part: a pretrained generator of one part; all begin as its copies.
-        nodes: of every part its nodes in the whole graph, ascending. What parts share, the first one gives; there are
-            no edges between others.
+        part: a pretrained generator of one part; all parts begin as copies of it.
+        nodes: nodes of each part in the whole graph, ascending. The first part that has a shared node gives its scores.
+            Nodes of different parts that are not shared have no edges between them.
 
     Example:
         >>> joint = JointGenerator(GraphGenerator(5, 4), [(0, 1, 2, 5), (0, 3, 4, 5)])
@@ -47,7 +47,7 @@ class JointGenerator(AbstractGenerator):
                 slot_places.setdefault((places[u], places[v]), i * len(source) + slot)
         size, absent = len(node_places), len(nodes) * len(source)
         ends = zip(*(ends.tolist() for ends in slot_index(size)), strict=True)
-        # of every node and slot of the whole where it stands among those of all parts, followed by one absent edge
+        # position of every node and slot of the whole graph among those of all parts, which one absent edge follows
         self.register_buffer("node_places", torch.tensor([node_places[node] for node in range(size)]), persistent=False)
         self.register_buffer(
             "slot_places", torch.tensor([slot_places.get(slot, absent) for slot in ends]), persistent=False

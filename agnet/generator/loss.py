@@ -1,4 +1,4 @@
-"""How well scores explain graphs."""
+"""Losses and likelihoods of graphs, given decoded scores."""
 
 from jaxtyping import Float
 from torch import Tensor
@@ -12,10 +12,11 @@ def reconstruction_loss(decoded: Decoded, graphs: Graphs) -> Float[Tensor, " bat
     """Cross-entropy of node types plus binary cross-entropy of edges, each a mean over the slots of a graph.
 
     Padding counts: its nodes are outputs, its edges absent. The fixed first node and edge count too, as in the paper's
-    code, so the floor on uniform NAS-Bench-201 targets is ``6 ln 5 / 8 = 1.207`` where latent vectors say nothing.
+    code. If latent vectors carry no information, the loss on uniform NAS-Bench-201 targets is therefore at least
+    ``6 ln 5 / 8 = 1.207``.
 
     Args:
-        decoded: scores.
+        decoded: scores of the graphs.
         graphs: targets, one per set of scores.
 
     Returns:
@@ -29,7 +30,7 @@ def reconstruction_loss(decoded: Decoded, graphs: Graphs) -> Float[Tensor, " bat
 
 
 def log_likelihood(decoded: Decoded, graphs: Graphs) -> Float[Tensor, "scores graphs"]:
-    """Logarithm of the probability of every graph under every set of scores, in nats."""
+    """Log-probability of every graph under every set of scores, in nats."""
     targets = graphs.relaxed(decoded.nodes.shape[2])
     present, absent = F.logsigmoid(decoded.edges), F.logsigmoid(-decoded.edges)
     nodes = decoded.nodes.log_softmax(dim=2).flatten(1) @ targets.nodes.flatten(1).T

@@ -1,13 +1,13 @@
-"""AG-Net's generator: node by node, a cell grows from a latent vector.
+"""AG-Net's generator: it grows a cell from a latent vector, node by node.
 
 Source: Lukasik, Jung & Keuper, 2022, https://arxiv.org/abs/2203.08734, Algorithm 3. At step ``t`` the nodes made so far
-exchange messages along the edges made so far, the graph is read out, and from the read-out and the latent vector come
-the scores of node ``t``'s type and of the edges into it. Nothing is drawn while a graph grows: a node's scores go on as
-a real vector, an edge is taken as present when its score exceeds 0.5.
+exchange messages along the edges made so far, and the graph is read out. The read-out and the latent vector give the
+scores of node ``t``'s type and of the edges into it. Nothing is drawn while a graph grows: a node's scores are passed
+on as a real vector, and an edge counts as present if its score exceeds 0.5.
 
-Everything is dense and batched: the states of a batch are one tensor ``[batch, t, state]`` and the adjacency another,
-because a cell has at most a few dozen nodes and gathering along edge lists costs more than the zeros it saves. Forward
-and backward messages are one batched product. What a graph decodes to does not depend on its batch.
+Everything is dense and batched: the states of a batch are one tensor ``[batch, t, state]`` and the adjacency another.
+A cell has at most a few dozen nodes, so gathering along edge lists would cost more than the zeros it saves. Forward
+and backward messages are one batched product. The graph that a latent vector decodes to does not depend on its batch.
 """
 
 import abc
@@ -22,7 +22,7 @@ from agnet.errors import ConfigurationError
 from agnet.spaces.graphs import INPUT, RelaxedGraphs
 
 FIXED_LOGIT = 20.0
-"""Score of what is not learned: the first node is the input, the last the output, and the second reads the first."""
+"""Score of fixed parts, which are not learned: the first node is the input, and the second node reads the first."""
 
 EDGE_THRESHOLD = 0.5
 """Score above which an edge carries messages while the graph grows."""
@@ -33,7 +33,7 @@ class Decoded(NamedTuple):
 
     Attributes:
         nodes: unnormalised log-probabilities of node types.
-        edges: log-odds of the edge slots; see :mod:`agnet.spaces.graphs` for their order.
+        edges: log-odds of the edge slots, in the order of :mod:`agnet.spaces.graphs`.
     """
 
     nodes: Float[Tensor, "batch nodes types"]
@@ -61,16 +61,16 @@ class AbstractGenerator(nn.Module, abc.ABC):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """Device of the weights."""
         return next(self.parameters()).device
 
     def prior(self, n: int, *, rng: torch.Generator | None = None) -> Float[Tensor, "n latent"]:
-        """Latent vectors from the standard normal of the training; ``rng=None`` draws from torch's global source."""
+        """Latent vectors drawn from the pretraining's standard normal prior; ``rng=None`` uses torch's global source."""
         return torch.randn(n, self.latent_size, generator=rng).to(self.device)
 
     @abc.abstractmethod
     def forward(self, z: Float[Tensor, "batch latent"]) -> Decoded:
-        """Scores of the graphs that latent vectors decode to, differentiable with respect to both z and the weights."""
+        """Scores of the graphs that latent vectors decode to, differentiable with respect to z and the weights."""
 
 
 class Propagation(nn.Module):
@@ -107,7 +107,7 @@ class Propagation(nn.Module):
 
 def _fuse(message: nn.Linear, gru: nn.GRUCell) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     half = gru.hidden_size
-    # the GRU's gates, and its new state, which sums messages and state only after the reset gate
+    # the new state gets two columns: the reset gate scales its half-state term before the message term is added
     input_gates, input_new = gru.weight_ih.split([2 * half, half])
     state_gates, state_new = gru.weight_hh.split([2 * half, half])
     update_weight = torch.cat(
@@ -128,7 +128,7 @@ class Perceptron(nn.Module):
 
     Args:
         inputs: size of the input.
-        hidden: size between.
+        hidden: size of the hidden layer.
         outputs: size of the output.
     """
 
@@ -137,11 +137,11 @@ class Perceptron(nn.Module):
         self.first, self.second = nn.Linear(inputs, hidden), nn.Linear(hidden, outputs)
 
     def forward(self, x: Float[Tensor, "*batch inputs"]) -> Float[Tensor, "*batch outputs"]:
-        """Outputs of inputs."""
+        """Both layers applied to inputs."""
         return self.finish(self.first(x))
 
     def finish(self, preactivation: Float[Tensor, "*batch hidden"]) -> Float[Tensor, "*batch outputs"]:
-        """Outputs of what the first layer gave, for callers that compute it in parts."""
+        """Outputs for a given result of the first layer, for callers that compute that layer in parts."""
         return self.second(F.relu(preactivation))
 
 
@@ -157,7 +157,7 @@ def propagate(
         halves: forward and backward half-states.
         adjacency: ``[0, b, v, u]`` is 1 where ``u -> v``, ``[1]`` its transpose.
         degrees: row sums of ``adjacency``.
-        weights: of :meth:`Propagation.fused`.
+        weights: the layer's weights from :meth:`Propagation.fused`.
     """
     message_weight, message_bias, update_weight, update_bias = weights
     _, batch, nodes, half = halves.shape
@@ -181,7 +181,7 @@ class GraphGenerator(AbstractGenerator):
         num_types: size ``K`` of the node vocabulary (0 is output, 1 is input).
         max_nodes: nodes ``N`` of every decoded graph.
         state: size of a node's state.
-        latent: size of the latent vector and of the graph read-outs.
+        latent_size: size of the latent vector and of the graph read-outs.
         layers: message-passing layers per step.
 
     Raises:
@@ -226,7 +226,7 @@ class GraphGenerator(AbstractGenerator):
         readouts = (self.readout, self.init_readout, self.readout_gate, self.init_readout_gate)
         read_weight = torch.cat([m.weight for m in readouts])
         read_bias = torch.cat([m.bias for m in readouts])
-        # first layers are split by input, so that what is linear in z is computed once and not at every step
+        # each first layer is split by its inputs, so that its terms in z are computed once and not at every step
         add_node, init_node, add_edge = self.add_node.first, self.init_node.first, self.add_edge.first
         type_from_graph, type_from_z = add_node.weight.split([self.latent_size, self.latent_size], dim=1)
         init_from_node, init_from_graph, init_from_z = init_node.weight.split(
@@ -249,11 +249,12 @@ class GraphGenerator(AbstractGenerator):
         adjacency = z.new_zeros(batch, self.max_nodes, self.max_nodes)
 
         for t in range(1, self.max_nodes):
-            if t == 1:
+            if t == 1:  # the input alone: there is no edge to pass messages along, and its read-out is not gated
                 ungated = F.linear(states[:, 0], read_weight, read_bias)[:, : 2 * self.latent_size]
                 graph, graph_init = ungated.chunk(2, dim=1)
             else:
                 into = adjacency[:, :t, :t]
+                # both directions go through one batched product instead of two calls
                 both = torch.stack([into, into.transpose(1, 2)])
                 degrees = both.sum(dim=3, keepdim=True)
                 halves = torch.stack(states.chunk(2, dim=2))
@@ -264,6 +265,7 @@ class GraphGenerator(AbstractGenerator):
                 gated = values.unflatten(2, (2, self.latent_size)) * gates.sigmoid().unsqueeze(3)
                 graph, graph_init = gated.sum(dim=1).unbind(1)
             types = self.add_node.finish(F.linear(graph, type_from_graph) + z_for_type)
+            # the type's scores are embedded as they are: a draw would cut the gradient from later nodes to z
             embedded = F.linear(self.embedding(types), init_from_node)
             new = self.init_node.finish(embedded + F.linear(graph_init, init_from_graph) + z_for_init)
             if t == 1:
@@ -271,6 +273,7 @@ class GraphGenerator(AbstractGenerator):
             else:
                 shared = F.linear(torch.cat([new, graph], dim=1), edge_from_new) + z_for_edge
                 edges = self.add_edge.finish(F.linear(states, edge_from_old) + shared.unsqueeze(1)).squeeze(2)
+            # an edge carries messages or it does not: its gradient comes from its own score alone
             adjacency[:, t, :t] = (edges.detach() > EDGE_THRESHOLD).to(z.dtype)
             node_logits.append(types)
             edge_logits.append(edges)

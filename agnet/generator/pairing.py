@@ -1,8 +1,8 @@
-"""Which latent vector a target graph is fitted to in pretraining: what ties latent vectors to graphs.
+"""Pairings: which latent vector is fitted to a target graph in pretraining.
 
-The paper pairs every target with fresh noise. Nothing then ties a latent vector to a graph, the likeliest generator
-ignores it, and moving in latent space moves nowhere. The other pairings here tie the two, each without an encoder: what
-is kept is the generator alone.
+The paper pairs every target with fresh noise. Nothing then ties a latent vector to a graph, the best-fitting generator
+ignores the vector, and a step in latent space changes nothing. The other pairings here tie the two without an encoder:
+only the generator is kept.
 """
 
 import abc
@@ -23,7 +23,7 @@ from agnet.spaces.base import AbstractSpace
 from agnet.spaces.graphs import Graphs
 
 REFERENCE = 10_000
-"""Cells from which :class:`WhitenedProjection` learns a space's directions."""
+"""Number of cells from which :class:`WhitenedProjection` learns a space's directions."""
 
 FLAT = 1e-3
 """Spread below which a direction of a space counts as constant."""
@@ -33,13 +33,13 @@ class AbstractPairing(ShortRepr, abc.ABC):
     """Chooses the latent vectors of a pretraining step."""
 
     name: ClassVar[str]
-    """Of its file in ``conf/pairing``, and in the names of generators pretrained with it."""
+    """Name of the pairing's file in ``conf/pairing``, also part of the names of generators pretrained with it."""
 
     def prepare(self, space: AbstractSpace, latent_size: int, *, rng: torch.Generator) -> None:
-        """Get to know a space before the first step.
+        """Learn about a space before the first step.
 
         Args:
-            space: where the targets come from.
+            space: the space of the targets.
             latent_size: size of the latent vectors.
             rng: source of the draws.
         """
@@ -49,38 +49,38 @@ class AbstractPairing(ShortRepr, abc.ABC):
     def __call__(
         self, model: AbstractGenerator, graphs: Graphs, *, rng: torch.Generator
     ) -> Float[Tensor, "batch latent"]:
-        """A latent vector for every graph, to be decoded to it.
+        """A latent vector for every graph, which shall decode to it.
 
         Args:
-            model: as it is at this step.
+            model: the generator at this step.
             graphs: targets, drawn from the space.
             rng: source of the draws.
         """
 
 
 class FreshNoise(AbstractPairing):
-    """Draws from the prior, whatever the graph: the paper's pretraining."""
+    """Pairs every graph with a draw from the prior: the paper's pretraining."""
 
     name = "noise"
 
     def __call__(
         self, model: AbstractGenerator, graphs: Graphs, *, rng: torch.Generator
     ) -> Float[Tensor, "batch latent"]:
-        """Independent of the graphs."""
+        """Draws from the prior, independent of the graphs."""
         return model.prior(len(graphs), rng=rng)
 
 
 class NearestLatent(AbstractPairing):
-    """Of many draws from the prior the one that explains the graph best.
+    """Pairs every graph with the one of many draws from the prior that explains it best.
 
-    Implicit maximum likelihood (Li & Malik, 2018, https://arxiv.org/abs/1809.09087): every target gets near a latent
-    vector, no target is left out; latent vectors that no target chooses learn nothing.
+    This is implicit maximum likelihood (Li & Malik, 2018, https://arxiv.org/abs/1809.09087): every target gets a close
+    latent vector, and no target is left out. Latent vectors that no target chooses learn nothing.
 
     Args:
         candidates: draws per target; all targets of a step choose among all of them.
 
     Raises:
-        ConfigurationError: if there is none.
+        ConfigurationError: if ``candidates`` is below 1.
     """
 
     name = "nearest"
@@ -93,16 +93,17 @@ class NearestLatent(AbstractPairing):
     def __call__(
         self, model: AbstractGenerator, graphs: Graphs, *, rng: torch.Generator
     ) -> Float[Tensor, "batch latent"]:
-        """The likeliest for each graph."""
+        """The draw that makes each graph likeliest."""
         z = model.prior(self.candidates * len(graphs), rng=rng)
         return z[log_likelihood(decode(model, z), graphs).argmax(dim=0)]
 
 
 class OptimalTransport(AbstractPairing):
-    """As many draws from the prior as there are graphs, assigned such that all together are likeliest.
+    """Assigns as many draws from the prior as there are graphs, such that their joint likelihood is highest.
 
-    Every draw is used once, so the latent vectors remain draws from the prior, and what is fitted remains the uniform
-    distribution over the space (minibatch optimal transport: Fatras et al., 2020, https://arxiv.org/abs/1910.04091).
+    Every draw is used once. The latent vectors therefore remain draws from the prior, and the generator still fits the
+    uniform distribution over the space (minibatch optimal transport: Fatras et al., 2020,
+    https://arxiv.org/abs/1910.04091).
     """
 
     name = "transport"
@@ -110,7 +111,7 @@ class OptimalTransport(AbstractPairing):
     def __call__(
         self, model: AbstractGenerator, graphs: Graphs, *, rng: torch.Generator
     ) -> Float[Tensor, "batch latent"]:
-        """A permutation of as many draws."""
+        """The draws, permuted to match the graphs."""
         z = model.prior(len(graphs), rng=rng)
         likelihood = log_likelihood(decode(model, z), graphs)
         rows, columns = linear_sum_assignment(likelihood.T.double().numpy(), maximize=True)
@@ -119,23 +120,23 @@ class OptimalTransport(AbstractPairing):
 
 
 class WhitenedProjection(AbstractPairing):
-    r"""A fixed place for every graph, and noise around it.
+    r"""Gives every graph a fixed place in latent space, its address, and adds noise.
 
     A graph's node types and edges are whitened over the space, along the directions in which graphs differ most, and
-    laid out along random orthogonal ones, so that addresses have the prior's mean and covariance, and graphs that
-    differ in little lie near each other. A latent vector of as many entries as there are directions has room for all
-    that tells graphs apart. With
-    :math:`a` the address, targets are fitted to :math:`\sqrt{1 - s^2}\, a + s\, \epsilon` for noise levels :math:`s`
-    drawn uniformly from a range: little noise teaches what an address decodes to, much noise fills the prior between
-    the addresses. Learned per-graph latents (Bojanowski et al., 2018, https://arxiv.org/abs/1707.05776) without the
-    table of them: it serves spaces of any size.
+    mapped to random orthogonal directions. Addresses thus have the prior's mean and covariance, and similar graphs have
+    nearby addresses. A latent vector with as many entries as there are directions distinguishes all graphs.
+
+    With :math:`a` the address, targets are fitted to :math:`\sqrt{1 - s^2}\, a + s\, \epsilon` for noise levels
+    :math:`s` drawn uniformly from a range. Little noise teaches what an address decodes to; much noise fills the prior
+    between the addresses. This resembles learned per-graph latent vectors (Bojanowski et al., 2018,
+    https://arxiv.org/abs/1707.05776), but needs no table of them and serves spaces of any size.
 
     Args:
         min_noise: smallest share of noise, in [0, 1].
         max_noise: largest share of noise.
 
     Raises:
-        ConfigurationError: if the two are no range within [0, 1].
+        ConfigurationError: if the two do not form a range within [0, 1].
     """
 
     name = "whitened"
@@ -150,16 +151,14 @@ class WhitenedProjection(AbstractPairing):
         self._directions: Tensor | None = None
 
     def prepare(self, space: AbstractSpace, latent_size: int, *, rng: torch.Generator) -> None:
-        """Whiten the space's flattened graphs along at most ``latent_size`` directions, those in which they differ
-        most.
-        """
+        """Whiten flattened graphs along those directions, at most ``latent_size``, in which they differ most."""
         flat = self._drawn(space, rng)
         center = flat.mean(dim=0)
         _, scale, components = torch.linalg.svd(flat - center, full_matrices=False)
         spread = scale / math.sqrt(len(flat))
         varying = int((spread > FLAT).sum())
         rank = min(varying, latent_size)
-        if rank < varying:  # directions that are chosen for their spread look wider than they are: measure it again
+        if rank < varying:  # directions chosen for their spread look wider than they are: measure it on fresh draws
             spread = ((self._drawn(space, rng) - center) @ components.T).std(dim=0, correction=0)
         whitening = components[:rank].T / spread[:rank]
         random = torch.randn(latent_size, rank, generator=rng, dtype=torch.float64)
@@ -172,7 +171,7 @@ class WhitenedProjection(AbstractPairing):
         return graphs.relaxed(space.num_types).flat().double()
 
     def addresses(self, graphs: Graphs, num_types: int) -> Float[Tensor, "batch latent"]:
-        """Where graphs lie without noise."""
+        """Addresses of graphs: their latent vectors without noise."""
         if self._center is None or self._directions is None:
             raise RuntimeError("prepare() comes before the first graphs")
         return (graphs.relaxed(num_types).flat() - self._center) @ self._directions
@@ -180,7 +179,7 @@ class WhitenedProjection(AbstractPairing):
     def __call__(
         self, model: AbstractGenerator, graphs: Graphs, *, rng: torch.Generator
     ) -> Float[Tensor, "batch latent"]:
-        """Addresses and noise."""
+        """Addresses mixed with noise."""
         share = self.min_noise + (self.max_noise - self.min_noise) * torch.rand(len(graphs), 1, generator=rng)
         place = self.addresses(graphs, model.num_types)
         return (1 - share.square()).sqrt() * place + share * model.prior(len(graphs), rng=rng)

@@ -1,11 +1,11 @@
 """Pretraining on a space, without an encoder.
 
-Target graphs are drawn uniformly from the space, a pairing gives each a latent vector, and the scores decoded from the
-latter are fitted to the former (Lukasik et al., 2022, section 3.1). With the paper's pairing, fresh noise, nothing ties
-a latent vector to a graph; see :mod:`agnet.generator.pairing` for those that do.
+Target graphs are drawn uniformly from the space. A pairing gives each graph a latent vector, and the scores decoded
+from the vector are fitted to the graph (Lukasik et al., 2022, section 3.1). The paper's pairing, fresh noise, does not
+tie latent vectors to graphs; the other pairings of :mod:`agnet.generator.pairing` do.
 
-Differences from the paper: larger batches, a higher learning rate with cosine decay, and far fewer instances reach the
-same loss.
+Differences from the paper: batches are larger, and the learning rate is higher and decays along a cosine. Far fewer
+instances reach the same loss.
 """
 
 import math
@@ -29,12 +29,12 @@ class Schedule:
     """Length and step sizes of the pretraining.
 
     Attributes:
-        steps: optimiser steps.
+        steps: number of optimiser steps.
         batch_size: target graphs per step.
-        learning_rate: of Adam, annealed to zero by a cosine.
-        betas: of Adam; the paper has (0.5, 0.999).
-        own: share of a batch that is fitted to what draws from the prior decode to already, repaired by the space:
-            fills the prior with cells where a space has graphs that are none.
+        learning_rate: learning rate of Adam, annealed to zero along a cosine.
+        betas: decay rates of Adam's moments; the paper has (0.5, 0.999).
+        own: share of a batch whose targets are the generator's own graphs for draws from the prior, after repair by
+            the space. In spaces where some graphs are not cells, this fills the prior with cells.
     """
 
     steps: int = 1500
@@ -63,7 +63,7 @@ def pretrain(
 
     Args:
         model: an initialised generator.
-        space: where targets are sampled.
+        space: the space of the targets.
         schedule: length and step sizes.
         pairing: gives targets their latent vectors.
         rng: source of targets and latent vectors.

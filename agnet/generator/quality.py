@@ -1,4 +1,4 @@
-"""How good a generator is: what it draws, what its latent vectors say, and how smooth their space is."""
+"""Quality of a generator: its samples, the information in its latent vectors, and the smoothness of their space."""
 
 import math
 
@@ -13,13 +13,13 @@ from agnet.spaces.base import AbstractSpace
 from agnet.spaces.graphs import Graphs
 
 SEGMENTS, POINTS = 200, 33
-"""Segments between latent vectors, and points on each, along which smoothness is measured."""
+"""Number of segments between latent vectors, and of points on each, along which smoothness is measured."""
 
 TARGETS = 200
-"""Graphs for which latent vectors are sought."""
+"""Number of graphs for which latent vectors are sought."""
 
 VARIES = 1e-3
-"""Entropy in nats of a node's type from which on the node counts as free."""
+"""Entropy of a node's type, in nats, above which the node counts as free."""
 
 
 def latent_information(node_logits: Float[Tensor, "batch nodes types"]) -> Float[Tensor, " nodes"]:
@@ -27,9 +27,9 @@ def latent_information(node_logits: Float[Tensor, "batch nodes types"]) -> Float
 
     .. math:: I(z; x_v) = H\big(E_z\, p(x_v | z)\big) - E_z\, H\big(p(x_v | z)\big)
 
-    estimated from the scores of a batch of latent vectors; biased downwards, since entropy is concave, by about
-    ``(types - 1) / (2 batch)`` at most. 0 for a generator that ignores z, up to ``ln types`` for one that decodes
-    without chance.
+    estimated from the scores of a batch of latent vectors. Since entropy is concave, the estimate is biased downwards,
+    by about ``(types - 1) / (2 batch)`` at most. It is 0 for a generator that ignores z and at most ``ln types``, for
+    one that decodes deterministically.
     """
     p = node_logits.double().softmax(dim=2)
     conditional = torch.special.entr(p).sum(dim=2).mean(dim=0)
@@ -37,19 +37,19 @@ def latent_information(node_logits: Float[Tensor, "batch nodes types"]) -> Float
 
 
 def free_nodes(space: AbstractSpace, *, rng: torch.Generator, draws: int = 2000) -> Int[Tensor, " free"]:
-    """Nodes whose type varies over a space."""
+    """Indices of nodes whose type varies over a space."""
     types = space.encode(space.sample(draws, rng=rng)).node_types
     counts = torch.nn.functional.one_hot(types, space.num_types).double().mean(dim=0)
     return (torch.special.entr(counts).sum(dim=1) > VARIES).nonzero()[:, 0]
 
 
 def edit_distance(first: Graphs, second: Graphs) -> Int[Tensor, " batch"]:
-    """Node types and edges in which graphs differ, position by position."""
+    """Number of node types and edges in which graphs differ, position by position."""
     return (first.node_types != second.node_types).sum(dim=1) + (first.edges != second.edges).sum(dim=1)
 
 
 def expected_distinct(draws: int, size: int) -> float:
-    """Distinct cells that ``draws`` uniform draws from ``size`` cells give on average.
+    """Expected number of distinct cells among ``draws`` uniform draws from ``size`` cells.
 
     Example:
         >>> round(expected_distinct(10_000, 15_625))
@@ -64,22 +64,22 @@ def assess(
     """Validity, uniqueness, latent information, reconstruction and smoothness of a generator.
 
     Args:
-        model: the generator.
-        space: its space.
+        model: the generator to assess.
+        space: the generator's space.
         draws: latent vectors to draw from the prior.
         rng: source of latent vectors and draws.
 
     Returns:
-        * ``validity`` and ``uniqueness`` (distinct among valid) as fractions, ``distinct`` as a count, of graphs drawn
+        * ``validity`` and ``uniqueness`` (distinct among valid) as fractions, ``distinct`` as a count, for graphs drawn
           from the scores;
-        * ``likeliest_validity``, ``likeliest_distinct``: the same of the likeliest graph of every latent vector;
-        * ``repaired_validity``, ``repaired_distinct``: of the graphs drawn, after the space has repaired what it can;
+        * ``likeliest_validity``, ``likeliest_distinct``: the same for the likeliest graph of every latent vector;
+        * ``repaired_validity``, ``repaired_distinct``: the same for the drawn graphs after repair by the space;
         * ``latent_information_mean``, ``_min``, ``_max``: nats, over the nodes that vary in the space;
         * ``reconstruction``: share of random cells for which :func:`~agnet.generator.inversion.invert` finds a latent
           vector whose likeliest graph they are;
         * ``segment_validity``, ``segment_step``, ``segment_changes``: along straight lines between two draws from the
-          prior, the share of valid graphs, the largest edit distance of neighbouring points (mean over lines), and the
-          number of changes of the graph.
+          prior, the share of valid graphs, the largest edit distance between neighbouring points (mean over lines), and
+          the number of changes of the graph.
     """
     decoded = decode(model, model.prior(draws, rng=rng))
     drawn = sample_graphs(decoded, rng=rng)

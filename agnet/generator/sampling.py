@@ -1,8 +1,8 @@
 """From latent vectors to scores to graphs.
 
-The first node is the input and the last the output by definition, so they are never drawn; every other node type is
-drawn from its categorical and every edge from its Bernoulli distribution, or the likeliest are taken; a graph ends at
-its first output.
+The first node is the input and the last the output by definition, so they are never drawn. Every other node type is
+drawn from its categorical distribution and every edge from its Bernoulli distribution, or the likeliest are taken. A
+graph ends at its first output.
 """
 
 import torch
@@ -14,7 +14,7 @@ from agnet.spaces.base import AbstractSpace
 from agnet.spaces.graphs import INPUT, OUTPUT, Graphs, slot_index
 
 CHUNK = 512
-"""Graphs decoded at a time: their states stay in a core's cache."""
+"""Number of graphs decoded at a time: their states stay in a core's cache."""
 
 
 @torch.no_grad()
@@ -27,11 +27,11 @@ def decode(model: AbstractGenerator, z: Float[Tensor, "batch latent"]) -> Decode
 def sample_graphs(decoded: Decoded, *, rng: torch.Generator | None = None) -> Graphs:
     """Draw one graph from each set of scores.
 
-    The draws are made graph by graph in order (types, then edges, each by inverse transform of one uniform), so the
-    first graphs of a batch are the same whatever follows them.
+    Graphs are drawn one after another (types, then edges, each by inverse transform of one uniform number), so the
+    first graphs of a batch do not depend on those that follow.
 
     Args:
-        decoded: scores.
+        decoded: scores of the graphs.
         rng: CPU source of the draws; None for torch's global one.
 
     Returns:
@@ -41,24 +41,24 @@ def sample_graphs(decoded: Decoded, *, rng: torch.Generator | None = None) -> Gr
     slots = decoded.edges.shape[1]
     uniform = torch.rand(batch, max_nodes + slots, generator=rng).to(decoded.nodes)
     cumulative = decoded.nodes.softmax(dim=2).cumsum(dim=2)
-    # rounding may leave the last cumulative value below 1: the last type takes what is left
+    # rounding may leave the last cumulative value below 1, so the last type takes the remainder
     types = (uniform[:, :max_nodes, None] >= cumulative[:, :, :-1]).sum(dim=2)
     return _ended(types, uniform[:, max_nodes:] < decoded.edges.sigmoid())
 
 
 def likeliest_graphs(decoded: Decoded, space: AbstractSpace | None = None) -> Graphs:
-    """The likeliest type of every node and presence of every edge: what a latent vector decodes to without chance.
+    """The graphs that scores decode to deterministically: the likeliest type of every node, every likely edge.
 
     Args:
-        decoded: scores.
-        space: repairs what it can; None for graphs as they are.
+        decoded: scores of the graphs.
+        space: space that repairs the graphs where it can; None to leave them unrepaired.
     """
     graphs = _ended(decoded.nodes.argmax(dim=2), decoded.edges > 0)
     return graphs if space is None else space.repair(graphs, nodes=decoded.nodes.detach(), edges=decoded.edges.detach())
 
 
 def _ended(types: Int[Tensor, "batch nodes"], edges: Bool[Tensor, "batch slots"]) -> Graphs:
-    """Set what is fixed, and leave nothing beyond the first output."""
+    """Set the fixed nodes and remove everything beyond the first output."""
     types = types.clone()
     types[:, 0], types[:, -1] = INPUT, OUTPUT
     ended = (types == OUTPUT).cumsum(dim=1) > 0
@@ -74,8 +74,8 @@ def generate(
     """Decode latent vectors and draw a graph from each.
 
     Args:
-        model: the generator.
-        z: latent vectors.
+        model: the generator to decode with.
+        z: latent vectors, one per graph.
         rng: CPU source of the draws; None for torch's global one.
 
     Returns:

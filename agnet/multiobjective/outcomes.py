@@ -1,4 +1,4 @@
-"""What an optimizer was told: values and slacks of the architectures evaluated so far."""
+"""What an optimizer has observed: values and slacks of the architectures evaluated so far."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ class Outcomes:
 
     Attributes:
         values: one column per objective, all to be maximised.
-        slacks: one column per limit, how far within it a measurement lies, as a fraction of the limit: 0.1 is ten
-            percent below an upper bound, -0.1 ten percent above it; a limit is kept where the slack is not negative.
+        slacks: one column per limit: distance of a measurement to the limit, as a fraction of it. 0.1 is ten percent
+            below an upper bound, -0.1 ten percent above it. A limit is satisfied if its slack is not negative.
     """
 
     values: Float[Tensor, "n objectives"]
@@ -39,17 +39,17 @@ class Outcomes:
 
     @property
     def feasible(self) -> Bool[Tensor, " n"]:
-        """Which rows keep every limit."""
+        """Whether each row satisfies all limits."""
         return (self.slacks >= 0).all(dim=1)
 
     @property
     def violations(self) -> Float[Tensor, " n"]:
-        """By how much a row misses the limits it does not keep, summed; 0 where it is feasible."""
+        """Sum of a row's negative slacks, as a positive number; 0 for a feasible row."""
         return (-self.slacks).clamp(min=0).sum(dim=1)
 
 
 class Archive(Collection[str]):
-    """Everything an optimizer was told, in order; the part of its state that they all share."""
+    """Everything an optimizer has observed, in order; the part of the state that all optimizers share."""
 
     def __init__(self) -> None:
         self._rows: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {}
@@ -68,27 +68,27 @@ class Archive(Collection[str]):
 
     @property
     def architectures(self) -> list[str]:
-        """Architectures in the order they were told."""
+        """Architectures in the order in which they were observed."""
         return list(self._rows)
 
     @property
     def outcomes(self) -> Outcomes:
-        """What was told of them, row by row, float64; no columns before anything was told."""
+        """Observed outcomes, row by row, float64; without columns before the first observation."""
         rows = self._rows.values()
         return Outcomes(_table([values for values, _ in rows]), _table([slacks for _, slacks in rows]))
 
     def add(self, architectures: Sequence[str], outcomes: Outcomes) -> None:
-        """Take in outcomes; what was told of the same architecture before is replaced."""
+        """Add outcomes; they replace earlier ones of the same architecture."""
         rows = zip(map(tuple, outcomes.values.tolist()), map(tuple, outcomes.slacks.tolist()), strict=True)
         self._rows.update(zip(architectures, rows, strict=True))
 
     def state_dict(self) -> dict[str, Any]:
-        """Strings and tensors."""
+        """The archive as strings and tensors."""
         outcomes = self.outcomes
         return {"architectures": self.architectures, "values": outcomes.values, "slacks": outcomes.slacks}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Become what :meth:`state_dict` was taken from."""
+        """Restore the archive of :meth:`state_dict`."""
         self._rows = {}
         self.add(state["architectures"], Outcomes(state["values"], state["slacks"]))
 

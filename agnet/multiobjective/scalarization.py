@@ -1,7 +1,7 @@
-"""From several objectives to one: the augmented Chebyshev function of ParEGO.
+"""Scalarization of several objectives: the augmented Chebyshev function of ParEGO.
 
-Source: Knowles, 2006, ParEGO, https://doi.org/10.1109/TEVC.2005.851274. Every Pareto-optimal row maximises it for some
-weights, also where the front is not convex.
+Source: Knowles, 2006, ParEGO, https://doi.org/10.1109/TEVC.2005.851274. Every Pareto-optimal row maximises the function
+for some weights, even where the front is not convex.
 """
 
 import torch
@@ -28,10 +28,10 @@ def chebyshev(
     """Scalarised values, to be maximised; 0 for a row that has the highest value everywhere.
 
     Args:
-        values: to be maximised.
-        weights: from the simplex, one row per scalarisation.
+        values: objectives, all to be maximised.
+        weights: weights from the simplex, one row per scalarisation.
         low: values that are scaled to 0.
-        high: values that are scaled to 1; where they are not above ``low``, differences count as they are.
+        high: values that are scaled to 1; if they are not above ``low``, differences are not scaled.
 
     Example:
         >>> unit = {"low": torch.zeros(2), "high": torch.ones(2)}

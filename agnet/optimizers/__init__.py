@@ -1,1 +1,1 @@
-"""Optimizers that ask for architectures and are told what these achieved."""
+"""Optimizers: they propose architectures and learn from the observed outcomes."""

@@ -1,4 +1,4 @@
-"""The contract between a search loop and whatever proposes architectures."""
+"""The contract between a search loop and the optimizer that proposes architectures."""
 
 import abc
 from collections.abc import Mapping, Sequence
@@ -15,39 +15,36 @@ from agnet.spaces.base import AbstractSpace
 class AbstractOptimizer(abc.ABC):
     """Proposes architectures and learns from their values.
 
-    An optimizer sees architecture strings and :class:`~agnet.multiobjective.outcomes.Outcomes`: values that are all
-    to be *maximised* and slacks that must not be negative. It never sees a table, a column's name, or a reported
-    column. All its randomness comes from the seed it was built with, so that the same calls give the same proposals,
-    also after :meth:`load_state_dict`.
+    An optimizer sees architecture strings and :class:`~agnet.multiobjective.outcomes.Outcomes`: values that are all to
+    be *maximised* and slacks that must not be negative. It never sees a table, a column's name, or a reported column.
+    All its randomness comes from the seed it was built with, so the same calls give the same proposals, also after
+    :meth:`load_state_dict`.
     """
 
     @abc.abstractmethod
     def ask(self, n: int) -> list[str]:
-        """``n`` distinct architectures that were not told before.
-
-        Fewer are returned only if the space holds no more.
-        """
+        """Propose ``n`` distinct architectures that have not been observed; fewer only if the space holds no more."""
 
     @abc.abstractmethod
     def tell(self, architectures: Sequence[str], outcomes: Outcomes) -> None:
-        """Take in what was found of architectures; they need not stem from :meth:`ask`."""
+        """Observe outcomes of architectures, which need not come from :meth:`ask`."""
 
     @abc.abstractmethod
     def state_dict(self) -> dict[str, Any]:
-        """Everything that decides the next proposals: tensors, numbers, strings, lists and dicts only."""
+        """All state that determines the next proposals: tensors, numbers, strings, lists and dicts only."""
 
     @abc.abstractmethod
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue where :meth:`state_dict` was taken from an optimizer built with the same arguments."""
+        """Restore a :meth:`state_dict` of an optimizer built with the same arguments."""
 
     def diagnostics(self) -> dict[str, float]:
         """Numbers worth logging about the last :meth:`ask`, e.g. the size of the candidate pool."""
         return {}
 
     def predictions(self) -> Float[Tensor, "n objectives"] | None:
-        """What a surrogate predicted for the last :meth:`ask`'s whole candidate pool; None without a surrogate.
+        """A surrogate's predictions for the whole candidate pool of the last :meth:`ask`; None without a surrogate.
 
-        Pairs with :meth:`pool`; only for judging the surrogate afterwards.
+        Rows are those of :meth:`pool`; they serve only to judge the surrogate afterwards.
         """
         return None
 
@@ -56,7 +53,7 @@ class AbstractOptimizer(abc.ABC):
         return []
 
     def provenance(self) -> dict[str, Any]:
-        """What was made before the search and at what cost, e.g. the pretrained generator's name and hash."""
+        """Inputs made before the search and their cost, e.g. the pretrained generator's name and hash."""
         return {}
 
 

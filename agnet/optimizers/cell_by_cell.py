@@ -1,4 +1,4 @@
-"""One cell of a pair after the other, as the paper searches DARTS."""
+"""Search one cell of a pair after the other, as the paper searches DARTS."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -16,20 +16,20 @@ from agnet.spaces.darts import CELLS, DARTS
 
 
 class CellByCell(AbstractOptimizer):
-    """Searches the normal cell beside a reduction cell drawn by chance, then the reduction cell beside the best found.
+    """Searches the normal cell beside a random reduction cell, then the reduction cell beside the best normal cell.
 
-    Source: Lukasik, Jung & Keuper, 2022, https://arxiv.org/abs/2203.08734, on NAS-Bench-301. Every cell is searched by
-    an optimizer of its own, from ``initial`` random cells on.
+    Source: Lukasik, Jung & Keuper, 2022, https://arxiv.org/abs/2203.08734, on NAS-Bench-301. Every cell has its own
+    optimizer, which starts from ``initial`` random cells.
 
     Args:
         space: pairs of DARTS cells, none of them fixed.
         inner: builds the optimizer of one cell from ``space``, ``seed`` and ``initial``.
-        queries: of the normal cell; the reduction cell has the rest.
+        queries: number of queries for the normal cell; the reduction cell has the rest.
         seed: seed of everything drawn.
-        initial: cells drawn by chance at the start of either turn.
+        initial: number of random cells at the start of either turn.
 
     Raises:
-        ConfigurationError: if the space is none of pairs, or there are too few queries.
+        ConfigurationError: if the space does not consist of pairs, or there are too few queries.
     """
 
     def __init__(
@@ -50,28 +50,28 @@ class CellByCell(AbstractOptimizer):
         self._turn = 0
         [pair] = space.sample(1, rng=torch.Generator().manual_seed(seed))
         self._beside = self._other(pair)
-        """The cell beside the one that is searched."""
+        """The fixed cell beside the searched one."""
         self._optimizer = self._begin()
 
     def _begin(self) -> AbstractOptimizer:
-        """The optimizer of this turn's cell, which is told what is known beside the other."""
+        """The optimizer of this turn's cell, after it has observed known pairs with the fixed cell."""
         cell = DARTS(fixed={CELLS[1 - self._turn]: self._beside})
         optimizer = self._inner(space=cell, seed=self.seed + self._turn, initial=self.initial)
         self._tell(optimizer, self.archive.architectures, self.archive.outcomes)
         return optimizer
 
     def _other(self, architecture: str) -> str:
-        """The cell of a pair that is not searched in this turn."""
+        """The cell of a pair that is fixed in this turn."""
         return architecture.split("/")[1 - self._turn]
 
     def _tell(self, optimizer: AbstractOptimizer, architectures: Sequence[str], outcomes: Outcomes) -> None:
-        """Tell what belongs to the cell that is searched."""
+        """Tell an optimizer the outcomes of pairs with the fixed cell."""
         rows = [i for i, architecture in enumerate(architectures) if self._other(architecture) == self._beside]
         if rows:
             optimizer.tell([architectures[i] for i in rows], outcomes[torch.tensor(rows)])
 
     def ask(self, n: int) -> list[str]:
-        """``n`` new pairs with the other cell of this turn."""
+        """Propose ``n`` new pairs with this turn's fixed cell."""
         if self._turn == 0 and len(self.archive) >= self.queries:
             self._turn = 1
             self._beside = self._other(self.archive.architectures[int(rank(self.archive.outcomes).argmin())])
@@ -79,12 +79,12 @@ class CellByCell(AbstractOptimizer):
         return self._optimizer.ask(n)
 
     def tell(self, architectures: Sequence[str], outcomes: Outcomes) -> None:
-        """Take in outcomes; the optimizer of this turn learns from those that have its other cell."""
+        """Observe outcomes; this turn's optimizer learns from those of pairs with the fixed cell."""
         self.archive.add(architectures, outcomes)
         self._tell(self._optimizer, architectures, outcomes)
 
     def state_dict(self) -> dict[str, Any]:
-        """Which turn it is, beside what, what is known, and the state of this turn's optimizer."""
+        """The turn, the fixed cell, the archive, and the state of this turn's optimizer."""
         return {
             "turn": self._turn,
             "beside": self._beside,
@@ -93,7 +93,7 @@ class CellByCell(AbstractOptimizer):
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from :meth:`state_dict`."""
+        """Restore a :meth:`state_dict`."""
         self._turn, self._beside = int(state["turn"]), str(state["beside"])
         self.archive = Archive()
         self._optimizer = self._begin()
@@ -101,17 +101,17 @@ class CellByCell(AbstractOptimizer):
         self._optimizer.load_state_dict(state["optimizer"])
 
     def diagnostics(self) -> dict[str, float]:
-        """Those of this turn's optimizer, and the turn."""
+        """Diagnostics of this turn's optimizer, and the turn."""
         return {**self._optimizer.diagnostics(), "turn": float(self._turn)}
 
     def predictions(self) -> Float[Tensor, "n objectives"] | None:
-        """Of this turn's optimizer."""
+        """Predictions of this turn's optimizer."""
         return self._optimizer.predictions()
 
     def pool(self) -> list[str]:
-        """Of this turn's optimizer."""
+        """Pool of this turn's optimizer."""
         return self._optimizer.pool()
 
     def provenance(self) -> dict[str, Any]:
-        """Of this turn's optimizer: both turns begin with the same checkpoint."""
+        """Provenance of this turn's optimizer: both turns begin with the same checkpoint."""
         return self._optimizer.provenance()

@@ -1,1 +1,1 @@
-"""What every command needs and no method: errors as exit codes, files, executors, configuration checks."""
+"""What all commands share, independent of the method: exit codes, files, executors, configuration checks."""

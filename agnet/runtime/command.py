@@ -1,6 +1,7 @@
-"""The frame of every command: an error the user can put right becomes one line on stderr and exit status 2.
+"""The frame of every command: an error that the user can fix becomes one line on stderr and exit status 2.
 
-It knows nothing of the configuration library beyond its name; a command hands in its own decorator.
+A command passes in the configuration library's decorator. This module knows that library's environment variable and
+the texts of its errors, which :func:`in_words` rewrites.
 """
 
 import difflib
@@ -30,20 +31,20 @@ _RAISE = "HYDRA_FULL_ERROR"
 def command(
     decorate: Callable[[Callable[..., None]], Callable[[], Any]], body: Callable[[Any], None]
 ) -> Callable[[], None]:
-    """A command's ``main``: run ``body`` under ``decorate`` and turn what goes wrong into an exit status.
+    """A command's ``main``: run ``body`` under ``decorate`` and turn errors into an exit status.
 
     Args:
-        decorate: the configuration library's decorator, e.g. ``hydra.main(...)``; where it refuses a configuration it
+        decorate: the configuration library's decorator, e.g. ``hydra.main(...)``. If it refuses a configuration, it
             raises, or exits with status 1 after printing why.
-        body: takes the configuration; raises :class:`AGNetError` for input that the user can put right.
+        body: takes the configuration; raises :class:`AGNetError` for input that the user can fix.
 
     Returns:
         A function without arguments that exits 2 on bad input, 130 on Ctrl-C; defects keep their traceback.
     """
 
     def main() -> None:
-        inside = False  # the body: everything else is the library's
-        defect = False  # in a job; the library reports it when all jobs are done
+        inside = False  # whether the body is running; everything else is the library's code
+        defect = False  # whether a job has failed by a defect; the library reports it when all jobs are done
         wants_traceback = _RAISE in os.environ
 
         def library(*, raises: bool) -> None:
@@ -51,7 +52,7 @@ def command(
             inside = not raises
             if raises:
                 os.environ[_RAISE] = "1"
-            elif not wants_traceback:  # not for the processes that the body starts
+            elif not wants_traceback:  # processes that the body starts must not inherit the variable
                 os.environ.pop(_RAISE, None)
 
         @functools.wraps(body)
@@ -63,7 +64,7 @@ def command(
             except KeyboardInterrupt:
                 _say("interrupted; the same command continues")
                 raise SystemExit(INTERRUPTED) from None
-            except BrokenPipeError:  # the reader of our output, such as head, has gone
+            except BrokenPipeError:  # the reader of our output, such as head, has exited
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
                 raise SystemExit(READER_GONE) from None
             except Exception as error:
@@ -101,7 +102,7 @@ _HELP = "--help lists the groups, their choices and all keys"
 
 
 def _remedy(error: BaseException) -> str | None:
-    """The message of the AGNetError behind an exception; None if it is no error of the user's."""
+    """The message of the AGNetError behind an exception; None if the user cannot fix it."""
     link: BaseException | None = error
     while link is not None:
         if isinstance(link, AGNetError):
@@ -118,16 +119,16 @@ def _remedy(error: BaseException) -> str | None:
 
 
 def in_words(error: BaseException) -> str:
-    """What the configuration library refuses, in one line, with what could be meant.
+    """One line that says what the configuration library refuses and what may have been meant.
 
-    Its own words recommend to add an unknown key with ``+``; that would be accepted and never read.
+    The library recommends adding an unknown key with ``+``. Such a key would be accepted and never read.
 
     Args:
         error: an exception of that library.
     """
     lines = str(error).splitlines() or [""]
     if missing := getattr(error, "missing_cfg_file", None):
-        group = Path(missing).parent  # the library lists no choices where a group is given several
+        group = Path(missing).parent  # the library lists no choices if a group is given several
         choices = getattr(error, "options", None) or sorted(path.stem for path in (CONF_DIR / group).glob("*.yaml"))
         said = (lines[0].partition(": ")[2] or lines[0]).rstrip(".")  # of "In 'search': Could not find ..."
         return f"{said}; choose from {', '.join(choices)}" if choices else said
@@ -147,7 +148,7 @@ def in_words(error: BaseException) -> str:
 
 
 def _unknown_key(error: BaseException) -> str:
-    """An unknown key, with the similar one or all there are."""
+    """An unknown key, with the most similar known key, or all of them."""
     full, key, parent = (getattr(error, name, None) for name in ("full_key", "key", "parent_node"))
     known = [str(name) for name in parent or () if name != "hydra" and not str(name).startswith("_")]
     place = str(full).rpartition(".")[0]

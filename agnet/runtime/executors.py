@@ -1,6 +1,7 @@
-"""Who works tasks off: this process, processes of this machine, or SLURM. What comes out is the same.
+"""Run tasks in this process, in local processes, or on SLURM; results do not depend on which.
 
-A task is anything that can be pickled and says in words what it is; the function that does it is a module's own.
+A task is any value that can be pickled and whose text says what it is. The function that runs it belongs to a module,
+so that it can be pickled too.
 """
 
 import abc
@@ -23,21 +24,21 @@ from agnet.runtime.representation import ShortRepr
 Task = TypeVar("Task")
 Value = TypeVar("Value")
 
-_PATIENCE = 10.0  # seconds for a process to end by itself and give back what it shares with others
+_PATIENCE = 10.0  # seconds for a process to end by itself and release what it shares with others
 
 WORKER = "AGNET_WORKER"
-"""Environment variable with the number of a worker process among those of its machine, from 0."""
+"""Environment variable that holds a worker process's number on its machine, from 0."""
 
 
 @dataclass(frozen=True)
 class Ended(Generic[Task, Value]):
-    """What became of a task.
+    """The outcome of a task.
 
     Attributes:
-        task: the task.
-        value: what the function returned; None where it raised.
-        error: what it raised, or why nobody knows.
-        seconds: wall-clock time in its process.
+        task: the task that ended.
+        value: return value of the function; None if it raised.
+        error: exception that the function raised, or the reason why there is no result.
+        seconds: wall-clock time in the task's process.
     """
 
     task: Task
@@ -47,7 +48,7 @@ class Ended(Generic[Task, Value]):
 
 
 def attempt(function: Callable[[Task], Value], task: Task) -> Ended[Task, Value]:
-    """Do one task; an error becomes part of the answer."""
+    """Run one task; an error becomes part of the answer."""
     begin = time.perf_counter()
     try:
         value = function(task)
@@ -57,7 +58,7 @@ def attempt(function: Callable[[Task], Value], task: Task) -> Ended[Task, Value]
 
 
 def attempt_all(function: Callable[[Task], Value], tasks: Sequence[Task]) -> list[Ended[Task, Value]]:
-    """Do tasks one after another."""
+    """Run tasks one after another."""
     return [attempt(function, task) for task in tasks]
 
 
@@ -66,7 +67,7 @@ def _nothing() -> None:
 
 
 class AbstractExecutor(ShortRepr, abc.ABC):
-    """Works tasks off."""
+    """Runs tasks."""
 
     @abc.abstractmethod
     def run(
@@ -77,18 +78,18 @@ class AbstractExecutor(ShortRepr, abc.ABC):
         out: Path,
         waiting: Callable[[], None] = _nothing,
     ) -> Iterator[Ended[Task, Value]]:
-        """What became of each task, in the order in which they end.
+        """Run tasks and give the outcome of each, in the order in which they end.
 
         Args:
-            function: does a task, in whatever process; a function of a module, or a partial of one.
-            tasks: what to do; earlier ones are begun earlier.
+            function: runs one task, in any process; a function of a module, or a partial of one.
+            tasks: the tasks to run, started in this order.
             out: folder for the executor's own files.
-            waiting: called now and then while nothing ends, by executors whose tasks end many at a time.
+            waiting: called now and then while no task ends, by executors whose tasks end many at a time.
         """
 
 
 class InlineExecutor(AbstractExecutor):
-    """This process, one task after another."""
+    """Runs tasks in this process, one after another."""
 
     def run(
         self,
@@ -98,22 +99,22 @@ class InlineExecutor(AbstractExecutor):
         out: Path,
         waiting: Callable[[], None] = _nothing,
     ) -> Iterator[Ended[Task, Value]]:
-        """See :class:`AbstractExecutor`."""
+        """Run tasks one after another; see :class:`AbstractExecutor`."""
         for task in tasks:
             yield attempt(function, task)
 
 
 class LocalExecutor(AbstractExecutor):
-    """Processes of this machine.
+    """Runs tasks in processes of this machine.
 
-    A process that dies takes no other task with it. Its own is tried again when all others have ended, for itself: what
-    had not enough memory beside others may have enough alone.
+    A process that dies affects no other task. Its own task is tried again, alone, when all others have ended: a task
+    that ran out of memory beside others may have enough alone.
 
     Args:
         workers: number of processes.
 
     Raises:
-        ConfigurationError: if there are none.
+        ConfigurationError: if ``workers`` is below 1.
     """
 
     def __init__(self, workers: int = 1) -> None:
@@ -129,7 +130,7 @@ class LocalExecutor(AbstractExecutor):
         out: Path,
         waiting: Callable[[], None] = _nothing,
     ) -> Iterator[Ended[Task, Value]]:
-        """See :class:`AbstractExecutor`."""
+        """Run tasks in parallel, those of dead processes twice; see :class:`AbstractExecutor`."""
         again: list[Task] = []
         for ended in _in_processes(function, tasks, self.workers):
             if not isinstance(ended.error, _Died):
@@ -149,15 +150,15 @@ class _Died(Exception):
 
 
 class _Worker(Generic[Task, Value]):
-    """A process that does one task at a time.
+    """A process that runs one task at a time.
 
     Args:
-        function: does a task.
-        number: of the worker among those of its machine.
+        function: runs a task.
+        number: the worker's number on its machine, from 0.
     """
 
     def __init__(self, function: Callable[[Task], Value], number: int) -> None:
-        context = get_context("forkserver")  # a clean process that has imported everything once is forked for each
+        context = get_context("forkserver")  # each worker is forked from a clean process with all imports done
         context.set_forkserver_preload([getattr(function, "func", function).__module__])
         self.number = number
         self.connection, theirs = context.Pipe()
@@ -166,20 +167,20 @@ class _Worker(Generic[Task, Value]):
         theirs.close()
 
     def give(self, task: Task) -> None:
-        """Begin a task."""
+        """Start a task."""
         self.task = task
-        with suppress(OSError):  # it may have died while it rested, which the answer will show
+        with suppress(OSError):  # the process may have died while idle; the answer will show it
             self.connection.send(task)
 
     def take(self) -> Ended[Task, Value]:
-        """What became of the task, once the connection is ready."""
+        """The outcome of the task, once the connection is ready."""
         try:
             return self.connection.recv()
         except (EOFError, OSError):
             return Ended(self.task, error=_Died())
 
     def stop(self, *, patience: float) -> None:
-        """End the process: by itself within so many seconds, which it can where it has no task, or by force."""
+        """End the process: wait ``patience`` seconds for an idle process to end by itself, then kill it."""
         self.connection.close()
         self.process.join(patience)
         self.process.kill()
@@ -187,8 +188,8 @@ class _Worker(Generic[Task, Value]):
 
 
 def _serve(connection: Connection, function: Callable[[Any], Any], number: int) -> None:
-    """The life of a worker process: until the other end of its connection is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that gives the tasks
+    """Serve as a worker process until the other end of the connection is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that hands out the tasks
     os.environ[WORKER] = str(number)
     with suppress(EOFError, OSError):
         while True:
@@ -196,14 +197,14 @@ def _serve(connection: Connection, function: Callable[[Any], Any], number: int) 
             ended = attempt(function, task)
             try:
                 connection.send(ended)
-            except (AttributeError, TypeError, PicklingError) as error:  # the answer, or the error it is
+            except (AttributeError, TypeError, PicklingError) as error:  # the value or the error cannot be pickled
                 connection.send(Ended(task, error=TaskError(f"no pickle of {ended.error or ended.value!r}: {error}")))
 
 
 def _in_processes(
     function: Callable[[Task], Value], tasks: Sequence[Task], workers: int
 ) -> Iterator[Ended[Task, Value]]:
-    """Work tasks off; that of a process that dies ends with :class:`_Died`, and another process takes its place."""
+    """Run tasks; if a process dies, its task ends with :class:`_Died` and another process takes its place."""
     left, idle = list(tasks), list(range(min(workers, len(tasks))))
     busy: dict[Any, _Worker[Task, Value]] = {}
     resting: list[_Worker[Task, Value]] = []
@@ -230,17 +231,17 @@ def _in_processes(
 
 
 class SlurmExecutor(AbstractExecutor):
-    """Jobs of a SLURM array, through submitit.
+    """Runs tasks as jobs of a SLURM array, through submitit.
 
     Args:
-        tasks_per_job: tasks that one job does, one after another; an array of hundreds of jobs is kind to a scheduler.
+        tasks_per_job: tasks that one job runs, one after another; schedulers cope well with arrays of hundreds of jobs.
         minutes: time limit of a job.
         partition: SLURM partition; None for the default.
-        parallel: jobs at a time.
-        memory_gb: of a job.
-        gpus: of a job.
+        parallel: number of jobs that run at a time.
+        memory_gb: memory of a job, in GB.
+        gpus: number of GPUs per job.
         cluster: ``slurm``, or submitit's ``local`` and ``debug`` for trying it out.
-        poll_seconds: between two looks at the jobs.
+        poll_seconds: seconds between two checks of the jobs.
     """
 
     def __init__(
@@ -272,7 +273,7 @@ class SlurmExecutor(AbstractExecutor):
         out: Path,
         waiting: Callable[[], None] = _nothing,
     ) -> Iterator[Ended[Task, Value]]:
-        """See :class:`AbstractExecutor`."""
+        """Submit tasks and wait for their jobs; see :class:`AbstractExecutor`."""
         try:
             import submitit
         except ImportError:
@@ -301,7 +302,7 @@ class SlurmExecutor(AbstractExecutor):
 
 
 def shared_out(tasks: Sequence[Task], count: int) -> list[list[Task]]:
-    """Tasks in ``count`` shares, each with a bit of everything: of tasks in order of cost, shares cost about the same.
+    """Deal tasks in turn into ``count`` shares: if tasks are in order of cost, the shares cost about the same.
 
     Example:
         >>> shared_out("abcde", 2)

@@ -1,4 +1,4 @@
-"""Writing files so that a kill at any moment leaves the old file or the new one, never half of one; owning a folder."""
+"""Write files so that a kill at any moment leaves the old or the new one, never half of one; lock a folder."""
 
 import fcntl
 import os
@@ -12,7 +12,7 @@ from agnet.errors import RunDirectoryError
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside ``path``; on success it replaces ``path``, on failure it is removed.
+    """Give a temporary path beside ``path``: on success it replaces ``path``, on failure it is removed.
 
     Example:
         >>> import tempfile
@@ -43,7 +43,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def append_text(path: Path, text: str) -> None:
-    """Append to a file and wait until the disk has it; a kill may leave a part of ``text``."""
+    """Append to a file and wait until it is on disk; a kill may leave a part of ``text``."""
     with path.open("a", encoding="utf-8") as file:
         file.write(text)
         file.flush()
@@ -52,14 +52,14 @@ def append_text(path: Path, text: str) -> None:
 
 @contextmanager
 def locked(folder: Path, *, shared: bool = False) -> Iterator[None]:
-    """Own a folder, which is made where it does not exist; no other process can at the same time.
+    """Lock a folder against other processes; create it if it does not exist.
 
     Args:
-        folder: what is owned.
-        shared: others may own it as well if they share it.
+        folder: the folder to lock.
+        shared: whether other processes may hold a shared lock at the same time.
 
     Raises:
-        RunDirectoryError: if it cannot be used, or is in use.
+        RunDirectoryError: if the folder cannot be used, or is in use.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -72,7 +72,7 @@ def locked(folder: Path, *, shared: bool = False) -> Iterator[None]:
         except BlockingIOError:
             raise RunDirectoryError(f"another process works in {folder}; wait for it or stop it") from None
         except OSError:
-            pass  # a file system without locks: two processes there are the user's business
+            pass  # the file system has no locks: keeping processes apart is up to the user
         yield
     finally:
         os.close(handle)

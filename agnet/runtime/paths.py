@@ -1,4 +1,4 @@
-"""Where the parts of a checkout lie.
+"""Paths of a checkout.
 
 ``conf/`` and ``checkpoints/`` belong to the checkout, not to the installed package: the commands run from a
 clone (``pip install -e .``), as CONTRIBUTING explains.
@@ -13,7 +13,7 @@ CHECKPOINT_DIR = ROOT / "checkpoints"
 
 
 def git_revision() -> str:
-    """The checkout's commit, with ``+changes`` where tracked files differ from it; "unknown" outside git."""
+    """The checkout's commit, with ``+changes`` if tracked files differ from it; "unknown" outside git."""
     try:
         described = subprocess.run(
             ["git", "describe", "--always", "--abbrev=12", "--dirty=+changes", "--exclude=*"],

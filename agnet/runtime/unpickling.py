@@ -1,7 +1,7 @@
-"""Reading pickles of others without running their code.
+"""Read foreign pickles without running their code.
 
 A pickle may name any function of any installed package and call it. :class:`RestrictedUnpickler` knows the few
-names that arrays, numbers, text and containers need and refuses every other one before anything is called.
+names that arrays, numbers, text and containers need, and refuses any other name before anything is called.
 """
 
 import pickle
@@ -14,11 +14,11 @@ from typing import Any, NoReturn
 import numpy as np
 
 Globals = Mapping[tuple[str, str], Callable[..., Any]]
-"""What stands for a pickle's names ``(module, name)``."""
+"""The callable for each name ``(module, name)`` of a pickle."""
 
 
 def _latin1(text: str, encoding: str) -> bytes:
-    """Python 2 byte strings come as ``codecs.encode(text, "latin1")``; no other codec has any business here."""
+    """Python 2 byte strings arrive as ``codecs.encode(text, "latin1")``; no other codec is allowed."""
     if encoding not in ("latin1", "latin-1"):
         raise RefusedPickle(f"codecs.encode to {encoding!r}")
     return text.encode("latin1")
@@ -38,7 +38,7 @@ ARRAYS: Globals = MappingProxyType(
         **{(f"numpy.{core}.multiarray", "scalar"): _NUMBER.__reduce__()[0] for core in ("core", "_core")},
     }
 )
-"""What an array's and a numpy number's pickle calls. Lists, tuples and plain dictionaries need no name."""
+"""Callables in the pickles of arrays and numpy numbers. Lists, tuples and plain dictionaries need none."""
 
 CONTAINERS: Globals = MappingProxyType(
     {("collections", "OrderedDict"): OrderedDict, ("builtins", "set"): set, ("__builtin__", "set"): set}
@@ -51,16 +51,17 @@ class RefusedPickle(pickle.UnpicklingError):
 
 
 class RestrictedUnpickler(pickle.Unpickler):
-    """Rebuilds what its list of names allows and refuses every other name and every outside reference.
+    """Rebuilds objects from allowed names; refuses every other name and every outside reference.
 
     Byte strings of Python 2 become text.
 
     Args:
-        file: an open binary file; several pickles may follow each other in it.
-        allowed: the names a pickle may call.
+        file: an open binary file, which may hold several pickles one after another.
+        allowed: names that a pickle may call.
 
     Raises:
-        RefusedPickle: naming what was refused; a damaged pickle can raise almost anything else.
+        RefusedPickle: if a pickle needs another name, which the message gives; a damaged pickle can raise almost
+            anything else.
 
     Example:
         >>> import io
@@ -77,11 +78,11 @@ class RestrictedUnpickler(pickle.Unpickler):
         self._allowed = allowed
 
     def find_class(self, module: str, name: str) -> Callable[..., Any]:
-        """The function behind a name of the list."""
+        """The callable of an allowed name."""
         if (module, name) not in self._allowed:
             raise RefusedPickle(f"it wants to call {module}.{name}")
         return self._allowed[module, name]
 
     def persistent_load(self, pid: Any) -> NoReturn:
-        """References to things outside the file."""
+        """Refuse references to objects outside the file."""
         raise RefusedPickle("it refers to something outside the file")

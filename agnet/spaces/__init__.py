@@ -1,4 +1,4 @@
-"""Cell spaces: what is an architecture, how it is written, drawn, and told apart from its equals."""
+"""Cell spaces: their architectures, how these are written and drawn, and which of them are equal."""
 
 from agnet.spaces.base import AbstractSpace
 from agnet.spaces.darts import DARTS

@@ -1,4 +1,4 @@
-"""What a cell space must know about itself."""
+"""The interface of a cell space."""
 
 import abc
 from collections.abc import Collection, Sequence
@@ -10,16 +10,16 @@ from torch import Tensor
 from agnet.spaces.graphs import Graphs
 
 RECOMBINATIONS = 20
-"""Draws after which two parents count as not to be recombined."""
+"""Number of draws after which two parents count as impossible to recombine."""
 
-_DRAWS = 256  # of sample_new, at least so many at a time: nearly exhausted spaces reject most of them
+_DRAWS = 256  # smallest number of draws of sample_new at a time: nearly exhausted spaces reject most of them
 
 
 class AbstractSpace(abc.ABC):
     """A set of cells, each with one string (the benchmark's own notation) and one graph.
 
-    Everything outside a space handles architectures as strings; everything inside the generator and the surrogate
-    handles them as :class:`~agnet.spaces.graphs.Graphs`. A space converts between the two, batch-wise.
+    Code outside a space handles architectures as strings. Generators and surrogates handle them as
+    :class:`~agnet.spaces.graphs.Graphs`. A space converts batches between the two.
     """
 
     name: str
@@ -27,9 +27,9 @@ class AbstractSpace(abc.ABC):
     """Vocabulary of node types; index 0 is the output, index 1 the input."""
     max_nodes: int
     size: int | None
-    """Number of architecture strings, or None where they cannot be counted."""
+    """Number of architecture strings, or None if they cannot be counted."""
     has_isomorphs: bool = False
-    """Whether :meth:`canonical` may name another string than the one it is given."""
+    """Whether :meth:`canonical` may return another string than its argument."""
 
     def __repr__(self) -> str:
         size = "not counted" if self.size is None else f"{self.size:,}"
@@ -47,10 +47,11 @@ class AbstractSpace(abc.ABC):
 
     @property
     def parts(self) -> tuple[tuple[int, ...], ...]:
-        """Nodes of every part that a generator makes by itself; by default one part, which is the graph.
+        """Nodes of every part that a generator makes separately; by default the graph is the only part.
 
-        Parts are alike: one pretrained generator, that of the space :attr:`generated_as`, makes each
-        (:class:`~agnet.generator.JointGenerator`). They may share nodes, but have no edges between others.
+        Parts are alike: the pretrained generator of the space :attr:`generated_as` makes each of them
+        (:class:`~agnet.generator.JointGenerator`). They may share nodes, but no edge joins nodes of different parts
+        that are not shared.
         """
         return (tuple(range(self.max_nodes)),)
 
@@ -64,29 +65,29 @@ class AbstractSpace(abc.ABC):
         """Graphs of architecture strings.
 
         Raises:
-            InvalidArchitecture: naming the first string that is not in the space.
+            InvalidArchitecture: if a string is not in the space; the message names the first.
         """
 
     @abc.abstractmethod
     def decode(self, graphs: Graphs) -> list[str | None]:
-        """Strings of graphs; None where a graph is no cell of the space."""
+        """Strings of graphs; None for a graph that is not a cell of the space."""
 
     @abc.abstractmethod
     def is_valid(self, graphs: Graphs) -> Bool[Tensor, " batch"]:
-        """Which graphs are cells of the space."""
+        """Whether each graph is a cell of the space."""
 
     def repair(
         self, graphs: Graphs, *, nodes: Float[Tensor, "batch nodes types"], edges: Float[Tensor, "batch slots"]
     ) -> Graphs:
-        """Cells close to graphs that may be none, by changes that their scores make likely; cells stay as they are.
+        """Turn graphs into nearby cells by changes that are likely under their scores; cells stay unchanged.
 
         Args:
-            graphs: drawn from the scores, or their likeliest.
+            graphs: graphs drawn from the scores, or the likeliest ones.
             nodes: unnormalised log-probabilities of the node types.
             edges: log-odds of the edge slots.
 
         Returns:
-            The graphs as they are where a space does not say how.
+            The repaired graphs; by default, a space returns them unchanged.
         """
         del nodes, edges
         return graphs
@@ -104,12 +105,12 @@ class AbstractSpace(abc.ABC):
         """``n`` distinct architectures drawn uniformly from those that are not known.
 
         Args:
-            n: how many.
-            known: architectures of the space that are not to be drawn.
+            n: number of architectures.
+            known: architectures of the space to exclude.
             rng: source of the draws.
 
         Returns:
-            Fewer than ``n`` only if the space holds no more.
+            The architectures; fewer than ``n`` only if the space holds no more.
         """
         if self.size is not None:
             n = min(n, self.size - len(known))
@@ -125,10 +126,10 @@ class AbstractSpace(abc.ABC):
         """Architectures one elementary change away, in a fixed order; without the architecture itself."""
 
     def recombine(self, mother: str, father: str, *, rng: torch.Generator) -> str:
-        """An architecture that takes every node type and every edge from either parent, by chance.
+        """An architecture that takes every node type and every edge from a random parent.
 
         Returns:
-            The mother where :data:`RECOMBINATIONS` draws give no architecture of the space.
+            The child, or the mother if :data:`RECOMBINATIONS` draws give no architecture of the space.
         """
         parents = self.encode([mother, father])
         for _ in range(RECOMBINATIONS):
@@ -154,7 +155,7 @@ class AbstractSpace(abc.ABC):
     def canonical(self, architecture: str) -> str:
         """The representative of an architecture's isomorphism class, by the benchmark's own rule.
 
-        The string itself where a benchmark tells all strings apart, which is the default.
+        By default every string is its own representative, for benchmarks that distinguish all strings.
 
         Raises:
             InvalidArchitecture: if the string is not in the space.
@@ -163,7 +164,9 @@ class AbstractSpace(abc.ABC):
         return architecture
 
     def functional_key(self, architecture: str) -> str:
-        """A text equal for two architectures only if they compute the same family of functions; the string, if need be.
+        """A text that is equal for two architectures only if they compute the same family of functions.
+
+        By default it is the string itself.
 
         Raises:
             InvalidArchitecture: if the string is not in the space.

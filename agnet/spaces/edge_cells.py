@@ -1,8 +1,8 @@
-"""Cells with an operation on the edge between every two vertices: NAS-Bench-201's kind, for any operations and size.
+"""Cells with an operation on the edge between every two vertices, as in NAS-Bench-201, for any operations and size.
 
-The first vertex is the input, the last the output, and every vertex sums what its incoming edges bring. Such a cell is
-handled as its line graph, as in AG-Net: each edge becomes a node typed by its operation, between one input and one
-output node, with fixed adjacency.
+The first vertex is the input, the last is the output, and every vertex sums its incoming edges. As in AG-Net, such a
+cell is represented by its line graph: each edge becomes a node typed by its operation, between one input and one output
+node, with fixed adjacency.
 """
 
 import abc
@@ -32,15 +32,16 @@ def edges_of(vertices: int) -> tuple[Edge, ...]:
 
 
 def live_edges(edges: Sequence[Edge], operations: Sequence[str], *, zero: str) -> tuple[bool, ...]:
-    """Which edges lie on a path from the first vertex to the last that no ``zero`` operation cuts.
+    """Whether each edge lies on a path from the first vertex to the last that no ``zero`` operation cuts.
 
     Args:
-        edges: as :func:`edges_of` orders them.
-        operations: one for each.
+        edges: edges in the order of :func:`edges_of`.
+        operations: one operation per edge.
         zero: the operation that passes nothing on.
     """
     reached, needed = {0}, {edges[-1][1]}
     pairs = list(zip(edges, operations, strict=True))
+    # one pass each way is enough: edges are ordered by target, so a vertex is settled before any edge leaves it
     for (source, target), operation in pairs:
         if operation != zero and source in reached:
             reached.add(target)
@@ -53,22 +54,22 @@ def live_edges(edges: Sequence[Edge], operations: Sequence[str], *, zero: str) -
 def functional_key(
     edges: Sequence[Edge], operations: Sequence[str], *, zero: str, identity: str, weightless: Sequence[str] = ()
 ) -> str:
-    """A strict key: dead branches pruned, sums flattened and sorted, shared modules told from equal ones.
+    """A strict key: dead branches are pruned, sums flattened and sorted, shared modules distinguished from equal ones.
 
     Two cells with equal keys have the same computation graph up to the names of their weights, so they describe the
     same family of functions. An operation fed by a dead vertex counts as dead, though batch normalisation turns its
     zero input into a learned constant.
 
     Args:
-        edges: as :func:`edges_of` orders them.
-        operations: one for each.
+        edges: edges in the order of :func:`edges_of`.
+        operations: one operation per edge.
         zero: the operation that passes nothing on.
-        identity: the one that passes its source on.
-        weightless: those without weights, of which equal ones on one source are one and the same.
+        identity: the operation that passes its source on.
+        weightless: operations without weights; equal ones on the same source are a single module.
 
     Returns:
-        ``"definitions|output"``: every module once, as ``number=operation(summands)``, then the summands of the output;
-        summand 0 is the input, an empty output a cell without a live path.
+        ``"definitions|output"``: every module once, as ``number=operation(summands)``, then the summands of the output.
+        Summand 0 is the input; an empty output stands for a cell without a live path.
 
     Example:
         >>> functional_key(edges_of(3), ("skip", "conv", "none"), zero="none", identity="skip")
@@ -84,12 +85,14 @@ def functional_key(
             summands = vertices[source]
         else:
             module = (operation, tuple(sorted(vertices[source])))
+            # two modules with weights of their own may differ even on equal inputs; without weights they cannot
             if operation in weightless and module in modules:
                 summands = (modules.index(module) + 1,)
             else:
                 modules.append(module)
                 summands = (len(modules),)
         vertices[target] += summands
+    # modules are numbered in the order of edges, which isomorphic cells do not share: take the first of all texts
     return min(_renumberings(modules, vertices[-1]))
 
 
@@ -98,6 +101,7 @@ def _renumberings(modules: list[tuple[str, tuple[int, ...]]], output: tuple[int,
     texts = ["0"]
     for operation, summands in modules:
         texts.append(f"{operation}({'+'.join(sorted(texts[s] for s in summands))})")
+    # expanded texts order all modules but those with equal texts, so only permutations of these have to be tried
     by_text = sorted(range(1, len(texts)), key=lambda m: texts[m])
     groups = [list(group) for _, group in itertools.groupby(by_text, key=lambda m: texts[m])]
     for orders in itertools.product(*(itertools.permutations(group) for group in groups)):
@@ -114,15 +118,15 @@ def _sum(number: dict[int, int], summands: tuple[int, ...]) -> str:
 
 
 class EdgeCells(AbstractSpace):
-    """A space of such cells, small enough to be listed; a subclass says which operations, and how cells are written.
+    """A space of such cells, small enough to be listed; a subclass gives the operations and the notation.
 
     Attributes:
-        operations: on an edge; operation ``k`` is node type ``k + 2``.
-        vertices: of a cell.
+        operations: possible operations of an edge; operation ``k`` is node type ``k + 2``.
+        vertices: number of vertices of a cell.
         zero: the operation that passes nothing on.
-        identity: the one that passes its source on.
-        weightless: those without weights, of which equal ones on one source are one and the same.
-        edges: as :func:`edges_of` orders them.
+        identity: the operation that passes its source on.
+        weightless: operations without weights; equal ones on the same source are a single module.
+        edges: edges of a cell in the order of :func:`edges_of`.
     """
 
     operations: ClassVar[tuple[str, ...]]
@@ -143,7 +147,7 @@ class EdgeCells(AbstractSpace):
             "size": len(cls.operations) ** len(edges),
         }
         for name, value in follows.items():
-            if name not in vars(cls):  # a part of a space says itself how large it is
+            if name not in vars(cls):  # a subclass that is part of a space sets its own size
                 setattr(cls, name, value)
 
     @staticmethod
@@ -152,7 +156,7 @@ class EdgeCells(AbstractSpace):
         """Operations of a string, in the order of ``edges``.
 
         Raises:
-            InvalidArchitecture: if the text is no cell of the space.
+            InvalidArchitecture: if the text is not a cell of the space.
         """
 
     @staticmethod
@@ -166,7 +170,7 @@ class EdgeCells(AbstractSpace):
         try:
             digits = torch.tensor([codes[a] for a in architectures], dtype=torch.int64).reshape(-1, len(self.edges))
         except (KeyError, TypeError):
-            for architecture in architectures:
+            for architecture in architectures:  # parsing is slow, but its message says what is wrong
                 self.parse(architecture)
             raise
         node_types = torch.full((len(digits), self.max_nodes), OUTPUT)
@@ -176,13 +180,14 @@ class EdgeCells(AbstractSpace):
 
     def decode(self, graphs: Graphs) -> list[str | None]:
         """Strings of line graphs, None where invalid."""
+        # operations are digits of the cell's number; clamping keeps invalid types within the list until they are masked
         powers = len(self.operations) ** torch.arange(len(self.edges) - 1, -1, -1)
         index = (((graphs.node_types[:, 1:-1] - 2).clamp(min=0)) * powers).sum(dim=1).tolist()
         strings, valid = _cells(type(self)), self.is_valid(graphs).tolist()
         return [strings[i] if ok else None for i, ok in zip(index, valid, strict=True)]
 
     def is_valid(self, graphs: Graphs) -> Bool[Tensor, " batch"]:
-        """Input first, an operation for every edge, output last, and exactly the edges of the line graph."""
+        """Whether each graph has input, one operation per edge, output, and exactly the edges of the line graph."""
         types = graphs.node_types
         return (
             (types[:, 0] == INPUT)
@@ -197,7 +202,7 @@ class EdgeCells(AbstractSpace):
         return [cells[int(i)] for i in torch.randint(len(cells), (n,), generator=rng)]
 
     def neighbors(self, architecture: str) -> list[str]:
-        """The cells with one operation changed, edge by edge."""
+        """Cells with one operation changed, edge by edge."""
         operations = self.parse(architecture)
         return [
             self.to_string([*operations[:edge], other, *operations[edge + 1 :]])
@@ -215,7 +220,7 @@ class EdgeCells(AbstractSpace):
         return _first_of_function(type(self))[self.functional_key(architecture)]
 
     def functional_key(self, architecture: str) -> str:
-        """See :func:`functional_key`."""
+        """The cell's strict key; see :func:`functional_key`."""
         return functional_key(
             self.edges,
             self.parse(architecture),
@@ -231,7 +236,7 @@ class EdgeCells(AbstractSpace):
 
 @cache
 def _cells(space: type[EdgeCells]) -> tuple[str, ...]:
-    """All cells; like the next ones, made once per process."""
+    """All cells; cached for the process, as are the following tables."""
     return tuple(space.to_string(ops) for ops in itertools.product(space.operations, repeat=len(space.edges)))
 
 
@@ -246,7 +251,7 @@ def _codes(space: type[EdgeCells]) -> dict[str, tuple[int, ...]]:
 def _line_graph(vertices: int) -> Bool[Tensor, " slots"]:
     """Edge slots between an input, the edges of a cell, and an output."""
     edges = edges_of(vertices)
-    ends = [(-1, 0), *edges, (vertices - 1, -1)]  # what follows what: the target of one is the source of the other
+    ends = [(-1, 0), *edges, (vertices - 1, -1)]  # -1: outside the cell
     source, target = slot_index(len(ends))
     follows = [ends[u][1] == ends[v][0] for u, v in zip(source.tolist(), target.tolist(), strict=True)]
     return torch.tensor(follows)

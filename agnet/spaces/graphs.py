@@ -1,8 +1,8 @@
-"""A batch of cells as dense tensors, and the way to and from torch_geometric.
+"""A batch of cells as dense tensors, with conversion to and from torch_geometric.
 
-Layout shared by all spaces: nodes are topologically ordered, an edge ``u -> v`` exists only for ``u < v``, and the
-edge slots are ordered by target, then source: ``slot(u, v) = v (v - 1) / 2 + u``. Node type 0 is the output and also
-the padding, type 1 the input.
+All spaces share one layout. Nodes are topologically ordered, an edge ``u -> v`` exists only for ``u < v``, and edge
+slots are ordered by target, then source: ``slot(u, v) = v (v - 1) / 2 + u``. Node type 0 is the output and also the
+padding; type 1 is the input.
 """
 
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ def slot_index(max_nodes: int) -> tuple[Tensor, Tensor]:
 
 
 class RelaxedGraphs(NamedTuple):
-    """A batch of graphs as numbers that can be differentiated: a generator's view of what it decodes.
+    """A batch of graphs as probabilities, which can be differentiated.
 
     Attributes:
         nodes: probability of every type at every node.
@@ -63,7 +63,7 @@ class Graphs:
 
     Attributes:
         node_types: type of every node; positions after a graph's last node hold ``OUTPUT``.
-        edges: which edge slots are present; slots that touch padding are False.
+        edges: presence of every edge slot; slots that touch padding are False.
     """
 
     node_types: Int[Tensor, "batch nodes"]
@@ -91,7 +91,7 @@ class Graphs:
         return torch.where(is_output.any(dim=1), first, self.max_nodes)
 
     def relaxed(self, num_types: int) -> "RelaxedGraphs":
-        """The same graphs as numbers, zeros and ones.
+        """The same graphs as probabilities of zero and one.
 
         Args:
             num_types: size ``K`` of the space's node vocabulary.
@@ -153,5 +153,5 @@ class Graphs:
 
 
 def concatenate(parts: Sequence[Graphs]) -> Graphs:
-    """Batches as one."""
+    """Join batches into one."""
     return Graphs(torch.cat([part.node_types for part in parts]), torch.cat([part.edges for part in parts]))

@@ -51,11 +51,11 @@ def to_string(operations: Sequence[str]) -> str:
 
 
 def isomorphism_key(architecture: str) -> str:
-    """The benchmark's uniqueness text: equal texts are evaluated once (6,466 distinct texts).
+    """The benchmark's uniqueness text: cells with equal texts are evaluated once (6,466 distinct texts).
 
-    Node by node: a zero operation, or any operation on a source whose text is exactly the dead mark ``#``, contributes
-    ``#``; a skip contributes its source's text; other operations wrap it. It is *not* a functional key: see
-    :func:`functional_key`.
+    Texts are built node by node. A zero operation, or any operation on a source whose text is exactly the dead mark
+    ``#``, contributes ``#``; a skip contributes its source's text; other operations wrap it. The text is *not* a
+    functional key: see :func:`functional_key`.
     """
     texts = ["0"]
     operations = dict(zip(EDGES, parse(architecture), strict=True))
@@ -74,12 +74,12 @@ def isomorphism_key(architecture: str) -> str:
 
 
 def live_edges(architecture: str) -> tuple[bool, ...]:
-    """Which of the six edges lie on a path of non-zero operations from the input to the output."""
+    """Whether each of the six edges lies on a path of non-zero operations from the input to the output."""
     return edge_cells.live_edges(EDGES, parse(architecture), zero="none")
 
 
 def functional_key(architecture: str) -> str:
-    """A strict key, see :func:`agnet.spaces.edge_cells.functional_key`: 5,260 classes.
+    """A strict key with 5,260 classes; see :func:`agnet.spaces.edge_cells.functional_key`.
 
     Example:
         >>> functional_key("|none~0|+|none~0|skip_connect~1|+|nor_conv_3x3~0|none~1|none~2|")
@@ -90,7 +90,7 @@ def functional_key(architecture: str) -> str:
 
 @cache
 def _cells_by_id() -> tuple[str, ...]:
-    """All cells in the order of the benchmark's ids, made once per process."""
+    """All cells in the order of the benchmark's ids; cached for the process."""
     cells = [to_string(ops) for ops in itertools.product(_ID_ORDER, repeat=6)]
     random.Random(88).shuffle(cells)
     return tuple(cells)
@@ -134,5 +134,5 @@ class NASBench201(EdgeCells):
 
     @property
     def isomorphs(self) -> Sequence[int]:
-        """For every id the lowest id of its isomorphism class (6,466 distinct)."""
+        """Lowest id of the isomorphism class of every id (6,466 distinct)."""
         return _isomorphs()

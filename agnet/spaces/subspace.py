@@ -12,15 +12,15 @@ from agnet.spaces.graphs import Graphs
 
 
 class Subspace(AbstractSpace):
-    """Part of a space: what lies outside is as invalid as a malformed graph.
+    """Part of a space: graphs of cells outside the part count as invalid.
 
     Args:
         space: the whole space.
         allowed: architectures of the part.
 
     Raises:
-        InvalidArchitecture: if one of them is not in the space.
-        ConfigurationError: if there are none.
+        InvalidArchitecture: if an allowed architecture is not in the space.
+        ConfigurationError: if no architecture is allowed.
     """
 
     def __init__(self, space: AbstractSpace, allowed: Collection[str]) -> None:
@@ -34,49 +34,49 @@ class Subspace(AbstractSpace):
 
     @property
     def parts(self) -> tuple[tuple[int, ...], ...]:
-        """Those of the whole space."""
+        """Parts of the whole space."""
         return self.space.parts
 
     @property
     def generated_as(self) -> str:
-        """As for the whole space."""
+        """The same space as for the whole space."""
         return self.space.generated_as
 
     def encode(self, architectures: Sequence[str]) -> Graphs:
-        """Graphs, as the whole space has them."""
+        """Graphs of strings, as in the whole space."""
         return self.space.encode(architectures)
 
     def decode(self, graphs: Graphs) -> list[str | None]:
-        """Strings; None also for what lies outside the part."""
+        """Strings of graphs; None also for cells outside the part."""
         return [a if a in self.allowed else None for a in self.space.decode(graphs)]
 
     def is_valid(self, graphs: Graphs) -> Bool[Tensor, " batch"]:
-        """Which graphs are architectures of the part."""
+        """Whether each graph is an architecture of the part."""
         return torch.tensor([a is not None for a in self.decode(graphs)], dtype=torch.bool)
 
     def repair(
         self, graphs: Graphs, *, nodes: Float[Tensor, "batch nodes types"], edges: Float[Tensor, "batch slots"]
     ) -> Graphs:
-        """Cells of the whole space; they may lie outside the part."""
+        """Repair graphs to cells of the whole space, which may lie outside the part."""
         return self.space.repair(graphs, nodes=nodes, edges=edges)
 
     def sample(self, n: int, *, rng: torch.Generator | None = None) -> list[str]:
-        """Uniform over the part."""
+        """Uniform draws from the part, with repeats."""
         drawn = torch.randint(len(self._members), (n,), generator=rng)
         return [self._members[i] for i in drawn.tolist()]
 
     def neighbors(self, architecture: str) -> list[str]:
-        """Those of the whole space's that lie within the part; possibly none."""
+        """Neighbours in the whole space that lie within the part; possibly none."""
         return [a for a in self.space.neighbors(architecture) if a in self.allowed]
 
     def enumerate(self) -> Sequence[str]:
-        """The part, in the order of the whole space."""
+        """All architectures of the part, in the order of the whole space."""
         return [a for a in self.space.enumerate() if a in self.allowed]
 
     def canonical(self, architecture: str) -> str:
-        """As in the whole space; the representative may lie outside the part."""
+        """The representative in the whole space, which may lie outside the part."""
         return self.space.canonical(architecture)
 
     def functional_key(self, architecture: str) -> str:
-        """As in the whole space."""
+        """The functional key in the whole space."""
         return self.space.functional_key(architecture)

@@ -10,7 +10,7 @@ from agnet.errors import InvalidArchitecture
 from agnet.spaces.edge_cells import EdgeCells
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3")
-"""By their digit in the string."""
+"""Operations in the order of their digits in the string."""
 
 _PATTERN = re.compile(r"64-41414-([0-3])_([0-3]{2})_([0-3]{3})")
 
@@ -29,7 +29,7 @@ class TransNASMicro(EdgeCells):
 
     @staticmethod
     def parse(architecture: str) -> tuple[str, ...]:
-        """See :class:`EdgeCells`."""
+        """Operations of a string; see :class:`EdgeCells`."""
         match = _PATTERN.fullmatch(architecture)
         if match is None:
             raise InvalidArchitecture(
@@ -39,6 +39,6 @@ class TransNASMicro(EdgeCells):
 
     @staticmethod
     def to_string(operations: Sequence[str]) -> str:
-        """See :class:`EdgeCells`."""
+        """The inverse of :meth:`parse`."""
         d = [OPERATIONS.index(operation) for operation in operations]
         return f"64-41414-{d[0]}_{d[1]}{d[2]}_{d[3]}{d[4]}{d[5]}"

@@ -1,4 +1,4 @@
-"""Predictors of outcomes from features of cells, with uncertainty."""
+"""Models that predict outcomes, with uncertainty, from features of cells."""
 
 from agnet.surrogates.base import AbstractModel, Posterior
 from agnet.surrogates.gaussian_process import GaussianProcess

@@ -1,4 +1,4 @@
-"""What a model-based search needs of a model."""
+"""The interface between a model-based search and its model."""
 
 import abc
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ from agnet.runtime.representation import ShortRepr
 
 @dataclass
 class Posterior:
-    """What a model believes of some candidates, independently for every output.
+    """A model's beliefs about candidates, independent for every output.
 
     Attributes:
-        mean: expected outputs.
-        std: uncertainty of the outputs, without noise of a measurement.
+        mean: expected value of every output.
+        std: standard deviation of the outputs, without the noise of a measurement.
     """
 
     mean: Float[Tensor, "n outputs"]
@@ -25,9 +25,9 @@ class Posterior:
         return f"{type(self).__name__}(candidates: {len(self.mean)}, outputs: {self.mean.shape[1]})"
 
     def believe(self, row: int) -> None:
-        """Take a candidate as if measured at its mean, so that the next of a batch is chosen in its knowledge.
+        """Treat a candidate as measured at its mean, so that the next pick of a batch takes it into account.
 
-        The candidate becomes certain; a model that knows how candidates are related makes those like it more certain.
+        The candidate becomes certain. A model that relates candidates also becomes more certain of similar ones.
         """
         self.std[row] = 1e-6
 
@@ -37,8 +37,8 @@ class AbstractModel(ShortRepr, abc.ABC):
 
     @abc.abstractmethod
     def fit(self, features: Float[Tensor, "n features"], targets: Float[Tensor, "n outputs"], *, seed: int) -> None:
-        """Learn from scratch: what is predicted next depends on these arguments only."""
+        """Learn from scratch; later predictions depend on these arguments only."""
 
     @abc.abstractmethod
     def predict(self, features: Float[Tensor, "n features"]) -> Posterior:
-        """What is believed of candidates."""
+        """Posterior of candidates."""

@@ -1,4 +1,4 @@
-"""Numbers that describe a cell: which operations it has, and how paths run through subsets of them.
+"""Numeric features of a cell: its operations, and the paths through subsets of them.
 
 Source: Kadlecová et al., 2024, Surprisingly Strong Performance Prediction with Neural Graph Features (GRAF),
 https://arxiv.org/abs/2404.08434. Difference: paths and degrees are those of the cell as
@@ -16,17 +16,17 @@ from agnet.spaces import AbstractSpace
 from agnet.spaces.graphs import INPUT, OUTPUT, RelaxedGraphs, slot_index
 
 MAX_SUBSETS = 127
-"""Where there are more subsets of operations, only small ones and their complements are used."""
+"""If there are more subsets of operations, only small ones and their complements are used."""
 
 REFERENCE = 2000
-"""Cells whose spread scales the features of a space."""
+"""Number of cells whose spread scales the features of a space."""
 
 CHUNK = 16384
-"""Cells that are described at a time: more need much memory."""
+"""Number of cells whose features are computed at a time: more need much memory."""
 
 
 def operation_subsets(num_operations: int) -> Bool[Tensor, "subsets operations"]:
-    """Non-empty subsets of operations: all, or where these are too many, one or two operations, all but those, and all.
+    """Non-empty subsets of operations; if these are too many, those of one or two, their complements, and the full set.
 
     Example:
         >>> operation_subsets(2).int()
@@ -46,17 +46,17 @@ def operation_subsets(num_operations: int) -> Bool[Tensor, "subsets operations"]
 
 
 def subset_features(graphs: RelaxedGraphs, num_types: int) -> Float[Tensor, "batch features"]:
-    """Paths and degrees of the cells restricted to every subset of operations.
+    """Paths and degrees of cells restricted to every subset of operations.
 
-    A restricted cell keeps input, output, and the nodes whose operation is in the subset. Of it, in this order: log(1 +
-    number of paths from input to output), edges on the shortest path (as many as the space has nodes where there is
-    none), edges on the longest (0 where there is none), out-degree of the input, in-degree of the output, number of
-    operations, and number of those that lie on a path. Graphs that are equal up to the numbering of their nodes have
-    equal features.
+    A restricted cell keeps the input, the output, and the nodes whose operation is in the subset. Its features are, in
+    this order: log(1 + number of paths from input to output), edges on the shortest path (the space's number of nodes
+    if there is no path), edges on the longest path (0 if there is none), out-degree of the input, in-degree of the
+    output, number of operations, and number of operations on a path. Graphs that are equal up to the numbering of their
+    nodes have equal features.
 
-    Between zeros and ones the numbers are interpolated: counts become expected counts of independent nodes and edges,
-    lengths are penalised by what is missing of a path. All of them can be differentiated, so that a gradient says which
-    change of a node or an edge would change them how.
+    For values between zero and one the features are interpolated: counts become expected counts of independent nodes
+    and edges, and lengths are penalised by the missing part of a path. All features are differentiable, so a gradient
+    says how a change of a node or an edge would change them.
 
     Args:
         graphs: cells, real or decoded.
@@ -106,7 +106,7 @@ def subset_features(graphs: RelaxedGraphs, num_types: int) -> Float[Tensor, "bat
 
 
 def graph_features(graphs: RelaxedGraphs, num_types: int) -> Float[Tensor, "batch features"]:
-    """Node types and edges as they are, followed by :func:`subset_features`.
+    """Node types and edges, followed by :func:`subset_features`.
 
     Args:
         graphs: cells, real or decoded.
@@ -116,7 +116,7 @@ def graph_features(graphs: RelaxedGraphs, num_types: int) -> Float[Tensor, "batc
 
 
 def _edges(graphs: RelaxedGraphs) -> list[tuple[int, int, Float[Tensor, " batch"]]]:
-    """Source, target and presence of the edge slots that some graph has, by target."""
+    """Source, target and presence of the edge slots that any graph uses, in the order of targets."""
     source, target = slot_index(graphs.nodes.shape[1])
     used = (graphs.edges.detach() > 0).any(dim=0).nonzero()[:, 0].tolist()
     present = graphs.edges.T
@@ -124,12 +124,12 @@ def _edges(graphs: RelaxedGraphs) -> list[tuple[int, int, Float[Tensor, " batch"
 
 
 class FeatureMap:
-    """Features of a space's architectures, scaled by the spread over the space; those of strings are remembered.
+    """Features of a space's architectures, scaled by the spread over the space; those of strings are cached.
 
     Columns that do not vary over the space are left out.
 
     Args:
-        space: where the architectures come from.
+        space: the space of the architectures.
     """
 
     def __init__(self, space: AbstractSpace) -> None:
@@ -138,7 +138,7 @@ class FeatureMap:
         reference = space.sample(REFERENCE, rng=torch.Generator().manual_seed(0))
         plain = graph_features(space.encode(reference).relaxed(space.num_types), space.num_types)
         spread = plain.std(dim=0, correction=0)
-        spread[0] = torch.where((spread > 1e-6).any(), spread[0], 1.0)  # a space of one cell keeps a column
+        spread[0] = torch.where((spread > 1e-6).any(), spread[0], 1.0)  # a space of one cell still needs a column
         self._columns = (spread > 1e-6).nonzero()[:, 0]
         self._center, self._scale = plain.mean(dim=0)[self._columns], spread[self._columns]
         self._rows = plain.new_zeros(0, len(self._columns))
@@ -154,6 +154,6 @@ class FeatureMap:
         return self._rows[[self._known[a] for a in architectures]]
 
     def relaxed(self, graphs: RelaxedGraphs) -> Float[Tensor, "batch features"]:
-        """Scaled features of graphs that may be decoded ones; differentiable."""
+        """Scaled features of real or decoded graphs; differentiable."""
         plain = graph_features(graphs, self.space.num_types)
         return (plain[:, self._columns] - self._center) / self._scale

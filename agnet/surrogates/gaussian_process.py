@@ -17,14 +17,14 @@ from torch import Tensor
 from agnet.surrogates.base import AbstractModel, Posterior
 
 PRIOR_MEAN = (math.log(1.35), 0.0, math.log(0.1))
-"""Of the logarithms of lengthscale, amplitude and noise, all normal with standard deviation 1.
+"""Prior means of the logarithms of lengthscale, amplitude and noise, which are normal with standard deviation 1.
 
 The lengthscale is in units of the root of the number of features, as it has to grow with the dimension (Hvarfner et
 al., 2024, https://arxiv.org/abs/2402.02229).
 """
 
 BOUNDS = ((-3.0, 4.0), (-3.0, 1.5), (math.log(0.01), 1.0))
-"""Of the same logarithms; what is predicted in single precision needs an amplitude that is not much above 1."""
+"""Bounds of the same logarithms; predictions in single precision need an amplitude that is not much above 1."""
 
 JITTER = 1e-6
 SMALLEST = 1e-8
@@ -32,12 +32,12 @@ SMALLEST = 1e-8
 
 @dataclass(frozen=True)
 class Kernel:
-    """A squared-exponential kernel of the mean squared difference of the features, and noise.
+    """A squared-exponential kernel of the mean squared difference of the features, with noise.
 
     Attributes:
-        lengthscale: in units of the features' spread.
+        lengthscale: lengthscale in units of the features' spread.
         amplitude: standard deviation of the function.
-        noise: standard deviation of what the features do not explain.
+        noise: standard deviation of the part that the features do not explain.
     """
 
     lengthscale: float
@@ -45,7 +45,7 @@ class Kernel:
     noise: float
 
     def __call__(self, distances: Float[Tensor, "rows columns"]) -> Float[Tensor, "rows columns"]:
-        """Covariances of the function between points at such mean squared distances."""
+        """Covariances of the function between points at given mean squared distances."""
         return self.amplitude**2 * torch.exp(distances * (-0.5 / self.lengthscale**2))
 
 
@@ -63,7 +63,7 @@ class GaussianProcess(AbstractModel):
     """One process per output; lengthscale, amplitude and noise maximise the posterior density.
 
     Args:
-        iterations: at most so many of L-BFGS.
+        iterations: largest number of L-BFGS iterations.
     """
 
     def __init__(self, iterations: int = 25) -> None:
@@ -73,7 +73,7 @@ class GaussianProcess(AbstractModel):
 
     @property
     def kernels(self) -> list[Kernel]:
-        """What was fitted, output by output."""
+        """The fitted kernels, output by output."""
         return [output.kernel for output in self._outputs]
 
     def fit(self, features: Float[Tensor, "n features"], targets: Float[Tensor, "n outputs"], *, seed: int) -> None:
@@ -86,8 +86,10 @@ class GaussianProcess(AbstractModel):
             kernel = self._kernel(distances.numpy(), (column - mean).numpy())
             covariance = kernel(distances) + (kernel.noise**2 + JITTER) * torch.eye(len(column), dtype=torch.float64)
             factor = torch.linalg.cholesky(covariance)
+            # the inverse factor once, so that each of the many predictions is a product and not a triangular solve
             whitening = torch.linalg.solve_triangular(factor, torch.eye(len(column), dtype=torch.float64), upper=False)
             weights = whitening.T @ (whitening @ (column - mean))
+            # the factor needs double precision; predictions are many and use single precision
             self._outputs.append(_Output(kernel, float(mean), whitening.float(), weights.float()))
 
     def predict(self, features: Float[Tensor, "n features"]) -> "GaussianPosterior":
@@ -98,6 +100,7 @@ class GaussianProcess(AbstractModel):
         for output in self._outputs:
             covariances = output.kernel(distances)
             means.append(output.weights @ covariances + output.mean)
+            # squared columns of this sum to the variance that the data explain (algorithm 2.1, line 6)
             whitened.append(output.whitening @ covariances)
         return GaussianPosterior(candidates, torch.stack(means, dim=1), self.kernels, whitened)
 
@@ -116,13 +119,13 @@ class GaussianProcess(AbstractModel):
 
 
 class GaussianPosterior(Posterior):
-    """A posterior that knows how candidates are related.
+    """A posterior that relates candidates to each other.
 
     Args:
-        features: of the candidates.
-        mean: expected outputs.
-        kernels: one per output.
-        whitened: per output the whitened covariances of what was measured with the candidates, ``[n, candidates]``.
+        features: features of the candidates.
+        mean: expected value of every output.
+        kernels: one kernel per output.
+        whitened: whitened covariances of observed cells with the candidates, ``[n, candidates]``, one per output.
     """
 
     def __init__(
@@ -139,11 +142,12 @@ class GaussianPosterior(Posterior):
         self._believed: list[list[Tensor]] = [[] for _ in kernels]
 
     def believe(self, row: int) -> None:
-        """Condition on the candidate's mean, which leaves all means as they are (Ginsbourger et al., 2010)."""
+        """Condition on the candidate's mean, which leaves all means unchanged (Ginsbourger et al., 2010)."""
+        # only variances change: each pick is a rank-one update of the posterior covariance
         distances = _distances(self._features[[row]], self._features)
         for i, (kernel, rows, believed) in enumerate(zip(self._kernels, self._whitened, self._believed, strict=True)):
             covariance = kernel(distances)[0] - rows[:, row] @ rows
-            for update in believed:
+            for update in believed:  # earlier picks have explained part of this covariance
                 covariance -= update[row] * update
             update = covariance / (covariance[row].clamp(min=SMALLEST) + kernel.noise**2).sqrt()
             believed.append(update)
@@ -161,12 +165,14 @@ def _energy(logarithms: ndarray, distances: ndarray, targets: ndarray) -> tuple[
     lengthscale, amplitude, noise = np.exp(logarithms)
     scaled = distances / lengthscale**2
     signal = amplitude**2 * np.exp(-0.5 * scaled)
+
     factor = torch.linalg.cholesky(torch.from_numpy(signal + (noise**2 + JITTER) * np.eye(len(targets))))
     inverse = torch.cholesky_inverse(factor).numpy()
     weights = inverse @ targets
     energy = 0.5 * float(targets @ weights) + float(factor.diagonal().log().sum())
     change = 0.5 * (inverse - np.outer(weights, weights))
     shared = change * signal
+    # derivatives are with respect to the logarithms, which multiplies each by its hyperparameter
     gradient = np.array([(shared * scaled).sum(), 2 * shared.sum(), 2 * noise**2 * np.trace(change)])
     off = logarithms - np.array(PRIOR_MEAN)
     return energy + 0.5 * float(off @ off), gradient + off

@@ -1,7 +1,7 @@
-"""The scale on which models learn: every column of the outcomes, bent to be nearly normal.
+"""The scale on which models learn: every column of the outcomes is warped to be nearly normal.
 
-Accuracies have a long lower tail (broken cells at ten percent) and, under attack, a long upper one; on standardised
-values a Gaussian process spends its flexibility there.
+Accuracies have a long lower tail (broken cells at ten percent) and, under attack, a long upper one. On standardised
+values a Gaussian process would spend its flexibility on these tails.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from torch import Tensor
 from agnet.multiobjective.outcomes import Outcomes
 
 TAIL = 0.2
-"""Share of the distinct values whose slope continues beyond the best and the worst."""
+"""Share of the distinct values whose slope extrapolates beyond the best and the worst."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Warp:
     """An increasing, piecewise linear map from values to a transformed scale, and back.
 
     Attributes:
-        values: increasing knots.
+        values: knots, in increasing order.
         transformed: increasing images of the knots.
     """
 
@@ -30,9 +30,9 @@ class Warp:
 
     @classmethod
     def fitted(cls, values: Float[Tensor, " n"]) -> "Warp":
-        """Halfway between normal scores of the ranks and values whose lower tail is compressed to its logarithm.
+        """Average of two scales: normal scores of ranks, and values with the lower tail compressed to its logarithm.
 
-        Ranks alone lose how far the best are ahead, compressed values alone leave outliers in the upper tail. The
+        Ranks alone lose how far the best are ahead; compressed values alone leave outliers in the upper tail. The
         transformed mean is 0 and the spread 1, unless all values are equal.
         """
         knots, inverse, counts = torch.unique(values.double(), return_inverse=True, return_counts=True)
@@ -41,26 +41,26 @@ class Warp:
         below = counts.cumsum(dim=0) - counts
         scores = torch.special.ndtri((below + counts / 2) / len(values))
         quartiles = torch.quantile(values.double(), torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64))
-        spread = (quartiles[2] - quartiles[0]) / 1.349  # of a normal distribution: its standard deviation
+        spread = (quartiles[2] - quartiles[0]) / 1.349  # for a normal distribution, this is the standard deviation
         robust = (knots - quartiles[1]) / (spread if spread > 0 else values.double().std())
         compressed = torch.where(robust < -1, -1 - torch.log(-robust.clamp(max=-1)), robust)
         transformed = _standardised(scores, inverse) + _standardised(compressed, inverse)
         return cls(knots, _standardised(transformed, inverse))
 
     def forward(self, values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-        """Latent values."""
+        """Transformed values."""
         return _piecewise(values, self.values, self.transformed)
 
     def backward(self, transformed: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-        """Values of transformed ones."""
+        """Values with given transformed values."""
         return _piecewise(transformed, self.transformed, self.values)
 
 
 class OutcomeTransform:
-    """Outcomes as a model learns them: objectives first, then slacks.
+    """Outcomes on the scale that a model learns: objectives first, then slacks.
 
     Args:
-        outcomes: what was told.
+        outcomes: all observed outcomes.
     """
 
     def __init__(self, outcomes: Outcomes) -> None:
@@ -74,7 +74,7 @@ class OutcomeTransform:
         zero = torch.zeros((), dtype=torch.float64)
         limits = [warp.forward(zero) for warp in self.warps[self.num_objectives :]]
         self.thresholds: Float[Tensor, " limits"] = torch.stack(limits) if limits else torch.zeros(0)
-        """Latent slack at which a limit is just kept."""
+        """Transformed slack at which a limit is just satisfied."""
 
     @property
     def limited(self) -> bool:
@@ -83,15 +83,15 @@ class OutcomeTransform:
 
     @property
     def feasible(self) -> Bool[Tensor, " n"]:
-        """Which of the outcomes keep all limits."""
+        """Whether each outcome satisfies all limits."""
         return self.outcomes.feasible
 
     @property
     def span(self) -> tuple[Float[Tensor, " objectives"], Float[Tensor, " objectives"]]:
         """Lowest and highest values of the objectives.
 
-        Among what keeps all limits; of an objective that does not vary there, e.g. because only one row does, among all
-        that is known; and if it does not vary at all, one unit apart.
+        They are taken over the rows that satisfy all limits. If an objective does not vary among these, e.g. because
+        there is only one, its range is that of all rows. If it does not vary at all, the two are one unit apart.
         """
         known = self.outcomes.values
         low, high = known.min(dim=0).values, known.max(dim=0).values
@@ -104,13 +104,13 @@ class OutcomeTransform:
         return low, high
 
     def natural(self, transformed: Float[Tensor, "n outputs"]) -> Outcomes:
-        """Outcomes of transformed outputs, objectives and slacks, in their own units."""
+        """Transformed outputs, objectives and slacks, as outcomes in their own units."""
         columns = [warp.backward(column) for warp, column in zip(self.warps, transformed.T, strict=True)]
         rows = torch.stack(columns, dim=1)
         return Outcomes(rows[:, : self.num_objectives], rows[:, self.num_objectives :])
 
     def values(self, transformed: Float[Tensor, "*rows objectives"]) -> Float[Tensor, "*rows objectives"]:
-        """Values of transformed ones, in the units of the objectives."""
+        """Transformed objectives as values in their own units."""
         return torch.stack([self.warps[i].backward(transformed[..., i]) for i in range(self.num_objectives)], dim=-1)
 
 
@@ -123,7 +123,7 @@ def _standardised(knots: Float[Tensor, " knots"], inverse: Tensor) -> Float[Tens
 def _piecewise(
     at: Float[Tensor, "*shape"], knots: Float[Tensor, " knots"], images: Float[Tensor, " knots"]
 ) -> Float[Tensor, "*shape"]:
-    """Linear interpolation; beyond the ends the mean slope of the outer :data:`TAIL` of the knots."""
+    """Linear interpolation; beyond the ends, extrapolation with the mean slope of the outer :data:`TAIL` of knots."""
     outer = max(1, int(TAIL * (len(knots) - 1)))
     upper = (images[-1] - images[-1 - outer]) / (knots[-1] - knots[-1 - outer])
     lower = (images[outer] - images[0]) / (knots[outer] - knots[0])

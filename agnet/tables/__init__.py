@@ -1,1 +1,1 @@
-"""Table files: what they hold, how they are read, and the objectives made of their columns."""
+"""Table files: their content, how to read them, and objectives made of their columns."""

@@ -1,4 +1,4 @@
-"""What the name of a robustness table's column says.
+"""The naming scheme of a robustness table's columns.
 
 ======================================  =============================================================================
 ``cifar10_clean``                       clean accuracy, in percent
@@ -10,7 +10,7 @@
 ``cifar10_jacobian_frobenius_trained``  a measure of the trained or of the ``initialised`` network
 ======================================  =============================================================================
 
-A table that evaluates one set of images has no ``valid`` or ``test`` in its names; the published dataset's is one.
+A table that evaluates a single set of images has no ``valid`` or ``test`` in its names, e.g. the published dataset.
 """
 
 import re
@@ -22,7 +22,7 @@ STATES = ("initialised", "trained")
 CLEAN, ATTACK, CORRUPTION, MEASURE = "clean", "attack", "corruption", "measure"
 
 PUBLISHED_NAMES = {"cifar10": "cifar10", "cifar100": "cifar100", "ImageNet16-120": "imagenet16"}
-"""The benchmarks' names of their image sets, and ours."""
+"""The benchmarks' names of their image sets -> ours."""
 
 _QUANTITY = r"(?:_(?P<quantity>confidence(?:_right|_wrong)?))?"
 _LEVEL = r"_(?P<unit>eps|s)(?P<level>\d+(?:\.\d+)?(?:e-?\d+)?)"
@@ -40,14 +40,14 @@ _PATTERNS = [
 
 @dataclass(frozen=True, order=True)
 class Column:
-    """A column, taken apart.
+    """The parts of a column's name.
 
     Attributes:
         dataset: name of the image set.
-        split: ``valid``, ``test``, or empty in a table that has one set of images.
+        split: ``valid``, ``test``, or empty in a table of a single set of images.
         kind: ``clean``, ``attack``, ``corruption`` or ``measure``.
-        key: ``clean``, or name of the attack, the corruption or the measure.
-        level: radius in units of 1/255, or severity; 0 where there is none.
+        key: ``clean``, or the name of the attack, the corruption or the measure.
+        level: radius in units of 1/255, or severity; 0 if there is none.
         quantity: one of :data:`QUANTITIES`, or one of :data:`STATES` for a measure.
     """
 
@@ -78,7 +78,7 @@ class Column:
 
 
 def parse_column(name: str) -> Column | None:
-    """What a column's name says; None if it is none of these.
+    """Parse a column's name; None if it does not follow the scheme.
 
     Example:
         >>> parse_column("cifar10_apgd_ce_eps1")

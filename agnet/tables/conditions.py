@@ -1,4 +1,4 @@
-"""Details: what is known of every evaluated network beyond a table's accuracies, in one Parquet file beside it.
+"""Details: what was measured of every network beyond a table's accuracies, in one Parquet file beside the table.
 
 One row per network (architecture and seed), split, attack or corruption, and level. Columns:
 
@@ -6,13 +6,13 @@ One row per network (architecture and seed), split, attack or corruption, and le
 ``architecture``, ``seed``             the network
 ``dataset``, ``split``                 beginning of the table's columns; ``valid`` or ``test``
 ``kind``, ``key``, ``level``           ``clean``, ``attack`` or ``corruption``; its name; eps in 1/255, or severity
-``images``, ``accuracy``               how many were shown; percent that count as correctly classified
+``images``, ``accuracy``               number of images; percent that count as correctly classified
 ``confidence``                         mean highest softmax of all reported images; ``_right`` and ``_wrong``: of those
-                                       that are classified correctly or not, empty where there are none; ``_true``:
+                                       that are classified correctly or wrongly, empty if there are none; ``_true``:
                                        mean softmax of the true class
-``forwards``, ``gradients``            mean passes that an image took
+``forwards``, ``gradients``            mean number of passes per image
 ``confusion``                          counts, row by row; rows are true classes
-``robust``                             one bit per image, in their order, packed: does it count as correctly classified
+``robust``                             packed bits, one per image in order: whether it counts as correctly classified
 =====================================  ==============================================================================
 """
 
@@ -49,11 +49,11 @@ SCHEMA = pa.schema(
     ]
 )
 KEYS = ("architecture", "seed", "dataset", "split", "kind", "key", "level")
-"""Columns that name a row."""
+"""Columns that identify a row."""
 
 
 def details_table(rows: Iterable[Mapping[str, Any]]) -> pa.Table:
-    """Rows as a table of :data:`SCHEMA`, a fraction of their size.
+    """Rows as a table of :data:`SCHEMA`, which takes a fraction of their memory.
 
     Args:
         rows: one mapping per row, with all columns.
@@ -79,7 +79,7 @@ def write_details(path: Path, table: pa.Table, metadata: Mapping[str, str]) -> N
 
     Args:
         path: the Parquet file.
-        table: see :func:`details_table`; several may be concatenated.
+        table: one table of :func:`details_table`, or several concatenated.
         metadata: space, dataset, protocol, code revision, seeds, command.
     """
     with replacing(path) as temporary:

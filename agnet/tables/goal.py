@@ -1,4 +1,4 @@
-"""What is wanted of a table's columns: which to maximise and minimise, and the limits to keep."""
+"""The goal of a search: which columns to maximise and minimise, and which limits to satisfy."""
 
 import math
 from collections.abc import Mapping
@@ -18,9 +18,9 @@ class Limit:
     """One bound on a column.
 
     Attributes:
-        column: what is bounded.
-        bound: the largest or smallest value that is allowed, itself included, in the column's unit.
-        upper: whether the bound is the largest.
+        column: name of the bounded column.
+        bound: the largest or smallest allowed value, itself included, in the column's unit.
+        upper: whether the bound is an upper one.
     """
 
     column: str
@@ -28,12 +28,12 @@ class Limit:
     upper: bool
 
     def slack(self, measured: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
-        """How far within the bound measurements lie, as a fraction of it (of 1 for a bound of 0)."""
+        """Distance of measurements to the bound as a fraction of it (of 1 for a bound of 0); negative beyond it."""
         distance = self.bound - measured if self.upper else measured - self.bound
         return distance / (abs(self.bound) or 1.0)
 
     def measured(self, slack: float) -> float:
-        """The measurement that has a slack: the inverse of :meth:`slack`."""
+        """The measurement with a given slack: the inverse of :meth:`slack`."""
         distance = slack * (abs(self.bound) or 1.0)
         return self.bound - distance if self.upper else self.bound + distance
 
@@ -43,7 +43,7 @@ class Limit:
 
 @dataclass(frozen=True)
 class Goal:
-    """Columns to maximise and to minimise, and limits to keep.
+    """Columns to maximise and to minimise, and limits to satisfy.
 
     Attributes:
         maximize: columns to maximise.
@@ -66,7 +66,7 @@ class Goal:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Everything a search sees: the objectives, then what is only limited."""
+        """All columns that a search sees: the objectives, then those that are only limited."""
         return tuple(dict.fromkeys([*self.names, *(limit.column for limit in self.limits)]))
 
     @property
@@ -75,7 +75,7 @@ class Goal:
         return torch.tensor([1.0] * len(self.maximize) + [-1.0] * len(self.minimize), dtype=torch.float64)
 
     def outcomes(self, measured: Float[Tensor, "n columns"]) -> Outcomes:
-        """What an optimizer is told of measurements.
+        """Measurements as an optimizer observes them.
 
         Args:
             measured: values of :attr:`columns`, in their own units and directions.
@@ -88,7 +88,7 @@ class Goal:
         )
 
     def natural(self, values: Float[Tensor, "*n objectives"]) -> Float[Tensor, "*n objectives"]:
-        """Values that are to be maximised back in the objectives' own directions, or the other way round."""
+        """Convert values between maximisation and the objectives' own directions; the map is its own inverse."""
         return values * self.signs
 
 
@@ -97,10 +97,10 @@ def parse_limits(constraints: Mapping[str, Any], key: str = "objective.constrain
 
     Args:
         constraints: bounds of every column.
-        key: where they were written, for the message.
+        key: configuration key of the bounds, for the message.
 
     Raises:
-        ConfigurationError: naming the bounds that are none.
+        ConfigurationError: if a bound is malformed; the message names it.
     """
     limits = []
     for column, bounds in constraints.items():

@@ -1,7 +1,7 @@
-"""What a search wants, what it may see, and what it may only report.
+"""The goal of a search, the columns it may see, and the columns it may only report.
 
-The last two are different types. An :class:`Objective` knows the columns a search may see and nothing else; an
-optimizer is handed :class:`~agnet.multiobjective.outcomes.Outcomes` alone. A :class:`Report` knows the other columns
+The last two are different types. An :class:`Objective` knows the columns that a search may see and nothing else. An
+optimizer receives only :class:`~agnet.multiobjective.outcomes.Outcomes`. A :class:`Report` knows the other columns
 and is read once, when a search is over. Neither holds a reference to the other, so no code path leads from an
 optimizer to a test accuracy.
 """
@@ -25,7 +25,7 @@ from agnet.tables.goal import Goal, parse_limits
 from agnet.tables.table import Table, column_names, read_table
 
 LEARNED, LOOKED_UP = "learned", "looked_up"
-"""Protocols of limits: a measurement is known after a query only, or of every architecture beforehand."""
+"""Protocols of limits: a limited column is known only after a query, or beforehand for every architecture."""
 
 AT_MOST = 500
 """Architectures that a model is asked about for diagnostics; a table is looked up for all."""
@@ -35,8 +35,8 @@ class AbstractObjective(abc.ABC):
     """Evaluates architectures. A search asks for measurements; everything else may be unknown before a query.
 
     Attributes:
-        goal: what is wanted of the measurements.
-        protocol: of the limits: ``learned`` or ``looked_up``.
+        goal: columns to maximise and minimise, and limits.
+        protocol: when limited columns are known: ``learned`` or ``looked_up``.
     """
 
     goal: Goal
@@ -62,7 +62,7 @@ class AbstractObjective(abc.ABC):
         """The part of a space that can be evaluated; by default all of it.
 
         Args:
-            space: what the architectures belong to.
+            space: the whole space searched.
             budget: queries that are planned.
         """
         del budget
@@ -74,9 +74,9 @@ class Objective(AbstractObjective):
     """A goal whose columns are looked up in a table.
 
     Attributes:
-        goal: what is wanted of the columns.
+        goal: the objectives and limits of the search.
         table: the goal's columns, and no others, in its order.
-        protocol: of the limits: ``learned`` or ``looked_up``.
+        protocol: protocol of the limits, ``learned`` or ``looked_up``.
     """
 
     goal: Goal
@@ -124,10 +124,10 @@ class Objective(AbstractObjective):
         return self.goal.outcomes(self.table.values)
 
     def candidates(self) -> list[str]:
-        """Architectures that a search may ask for: those with a row and, where limits are looked up, that keep them.
+        """Architectures that a search may query: those with a row; if limits are looked up, only those within them.
 
         Raises:
-            ConfigurationError: if there are none, naming the closest.
+            ConfigurationError: if no row satisfies the limits; the message names the closest.
         """
         rows = list(self.table.rows)
         if self.protocol == LEARNED:
@@ -139,7 +139,7 @@ class Objective(AbstractObjective):
         return kept
 
     def unattainable(self) -> str:
-        """That no row keeps the limits, and which comes closest."""
+        """A message that no row satisfies the limits and which comes closest."""
         closest = int(self.outcomes.violations.argmin())
         shown = dict(zip(self.goal.columns, self.table.values[closest].tolist(), strict=True))
         measured = ", ".join(f"{limit.column} {shown[limit.column]:g}" for limit in self.goal.limits)
@@ -156,7 +156,7 @@ class Report:
     table: Table | None
 
     def __call__(self, architecture: str) -> dict[str, float]:
-        """The reported columns of one architecture, as far as they have a value for it."""
+        """The reported columns of one architecture, without those that have no value for it."""
         if self.table is None or architecture not in self.table.rows:
             return {}
         values = zip(self.table.columns, self.table.lookup([architecture])[0].tolist(), strict=True)
@@ -164,7 +164,7 @@ class Report:
 
 
 Measure = Callable[[Sequence[str]], Sequence[Mapping[str, float]]]
-"""Gives every column of architectures, whatever it takes to know them."""
+"""Gives every column of architectures, by whatever measurement that takes."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -172,9 +172,9 @@ class MeasuredObjective(AbstractObjective):
     """A goal whose columns are measured when they are asked for: by training, or by a benchmark's own model.
 
     Attributes:
-        goal: what is wanted of the columns.
-        measure: where they come from.
-        free: whether asking costs next to nothing, so that diagnostics may ask beside the search.
+        goal: the objectives and limits of the search.
+        measure: function that measures the columns.
+        free: whether measuring costs next to nothing, so that diagnostics may measure beside the search.
     """
 
     goal: Goal
@@ -201,11 +201,11 @@ class MeasuredObjective(AbstractObjective):
 
 @dataclass(frozen=True)
 class MeasuredReport:
-    """Columns that are measured once, after the search, of the architectures it has found.
+    """Columns that are measured once, after the search, for the architectures it has found.
 
     Attributes:
-        columns: which.
-        measure: where they come from.
+        columns: names of the reported columns.
+        measure: function that measures them.
     """
 
     columns: tuple[str, ...]
@@ -238,13 +238,13 @@ def measured_objective(
     """Objective and report of columns that are measured on demand.
 
     Args:
-        measure: gives the columns.
-        known: the columns there are.
+        measure: function that measures the columns.
+        known: names of all columns that exist.
         maximize: columns to maximise.
         minimize: columns to minimise.
-        report: columns to measure at the end of the architectures found.
-        constraints: limits, see :func:`read_objective`.
-        free: see :class:`MeasuredObjective`.
+        report: columns to measure at the end for the architectures found.
+        constraints: limits as in :func:`read_objective`.
+        free: whether measuring costs next to nothing; see :class:`MeasuredObjective`.
 
     Raises:
         ConfigurationError: if there is nothing to optimise, or a column does not exist or has two roles.
@@ -276,16 +276,16 @@ def read_objective(
         tables: Parquet files, joined on ``architecture``.
         maximize: columns to maximise.
         minimize: columns to minimise.
-        report: columns to read at the end for the architectures found; ``all``: every column that is not searched.
+        report: columns to read at the end for the architectures found; ``all`` is every column that is not searched.
         constraints: limits, e.g. ``{"edgegpu_latency_ms": {"max": 4.0}}``; an objective may be limited too.
-        protocol: ``learned``: a limited column is known of queried architectures only; ``looked_up``: it is known
-            beforehand and for nothing, and only architectures that keep all limits are ever asked for.
-        missing: ``error`` refuses rows without a value in a column that is searched; ``drop`` leaves them out of the
-            search, e.g. cells that a device cannot run. A reported column may always have gaps where this is ``drop``.
+        protocol: ``learned``: a limited column is known only after a query; ``looked_up``: it is known beforehand at
+            no cost, and only architectures that satisfy all limits are ever queried.
+        missing: ``error`` refuses rows without a value in a searched column; ``drop`` leaves them out of the search,
+            e.g. cells that a device cannot run. With ``drop``, a reported column may have gaps.
 
     Raises:
-        ConfigurationError: if there is nothing to optimise, a column has two roles, or a constraint is none.
-        TableError: see :func:`agnet.tables.table.read_table`.
+        ConfigurationError: if there is nothing to optimise, a column has two roles, or a constraint is malformed.
+        TableError: if :func:`agnet.tables.table.read_table` refuses a table.
     """
     for name, value, choices in (("protocol", protocol, (LEARNED, LOOKED_UP)), ("missing", missing, ("error", "drop"))):
         if value not in choices:

@@ -1,11 +1,12 @@
 """The layout of the robustness dataset of NAS-Bench-201: names of its files and keys, and ours.
 
 Source: Jung, Lukasik & Keuper, 2023, https://github.com/steffen-jung/robustness-dataset. A folder holds ``meta.json``
-and a folder per data set with a file ``<key>_<measure>.json`` for each key and measure. ``meta.json`` has ``ids``: for
-every id the string (``nb201-string``) and the id of the network that was evaluated in its place (``isomorph``); and
-``epsilons``: for every attack its radii in units of 1/255. A file nests data set, key, measure and id. Only evaluated
-ids are there; a value is a scalar for ``clean``, and a list for an attack (one per radius) and a corruption (one per
-severity 1..5). Accuracies and confidences are fractions, confusion matrices nested lists.
+and one folder per data set, with a file ``<key>_<measure>.json`` for each key and measure. ``meta.json`` has two
+entries. ``ids`` gives for every id the string (``nb201-string``) and the id of the network that was evaluated in its
+place (``isomorph``). ``epsilons`` gives for every attack its radii in units of 1/255. A file nests data set, key,
+measure and id, and holds evaluated ids only. A value is a scalar for ``clean``, a list for an attack (one per radius)
+and a list for a corruption (one per severity 1..5). Accuracies and confidences are fractions, confusion matrices are
+nested lists.
 """
 
 import re
@@ -17,7 +18,7 @@ from typing import Any
 from agnet.tables.columns import ATTACK, CLEAN, CORRUPTION, PUBLISHED_NAMES, Column
 
 ATTACKS = {"fgsm@Linf": "fgsm", "pgd@Linf": "pgd", "aa_apgd-ce@Linf": "apgd_ce", "aa_square@Linf": "square"}
-"""The authors' keys of attacks and our names; others' are name and norm, such as ``apgd_t@Linf``."""
+"""The authors' keys of attacks -> our names. Any other attack's key is its name and norm, such as ``apgd_t@Linf``."""
 
 CORRUPTIONS = (
     *("brightness", "contrast", "defocus_blur", "elastic_transform", "fog", "frost", "gaussian_noise", "glass_blur"),
@@ -39,7 +40,7 @@ def folder_of(dataset: str) -> str:
 
 
 def key_of(kind: str, name: str, norm: str = "linf") -> str:
-    """Key of the clean images, an attack or a corruption.
+    """The authors' key of the clean images, an attack or a corruption.
 
     Example:
         >>> key_of("attack", "apgd_ce"), key_of("attack", "pgd_l2", "l2"), key_of("corruption", "fog")
@@ -52,7 +53,7 @@ def key_of(kind: str, name: str, norm: str = "linf") -> str:
 
 
 def attack_of(key: str) -> str | None:
-    """Our name of the attack of a key; None where the key has none of its own.
+    """Our name of the attack with a key; None if no attack has it.
 
     Example:
         >>> attack_of("aa_square@Linf"), attack_of("apgd_t@Linf"), attack_of("square@L2")
@@ -67,8 +68,8 @@ class TreeFile:
     """One file of the tree, under the authors' names.
 
     Attributes:
-        folder: the data set.
-        key: what was done to the images.
+        folder: name of the data set's folder.
+        key: the authors' key of the attack or corruption, or ``clean``.
         measure: one of :data:`MEASURES`.
     """
 
@@ -78,7 +79,7 @@ class TreeFile:
 
     @property
     def path(self) -> Path:
-        """Where it lies in the tree.
+        """Path of the file in the tree.
 
         Example:
             >>> TreeFile("cifar10", "pgd@Linf").path.as_posix()
@@ -96,10 +97,10 @@ class TreeFile:
         return {self.folder: {self.key: {self.measure: values}}}
 
     def columns(self, radii: Sequence[float]) -> list[Column]:
-        """Our columns for its values, in order.
+        """Our columns for the file's values, in order.
 
         Args:
-            radii: of the key, if it is an attack's.
+            radii: the attack's radii in units of 1/255, if the key is an attack's.
         """
         dataset = PUBLISHED_NAMES.get(self.folder, self.folder)
         if self.key == CLEAN:
@@ -116,7 +117,7 @@ def ids(architectures: Sequence[str], isomorphs: Iterable[int]) -> dict[str, dic
 
     Args:
         architectures: strings in the order of ids.
-        isomorphs: id of the evaluated network of each.
+        isomorphs: id of the evaluated network of each string.
     """
     pairs = enumerate(zip(architectures, isomorphs, strict=True))
     return {str(i): {STRING: architecture, ISOMORPH: str(isomorph)} for i, (architecture, isomorph) in pairs}

@@ -1,4 +1,4 @@
-"""Asking a robustness table: which accuracy, of which network, under what.
+"""Query a robustness table by network, by attack or corruption, and by level.
 
 Example:
     >>> from agnet.runtime.paths import CHECKPOINT_DIR
@@ -32,7 +32,7 @@ class Answer:
     Attributes:
         columns: arrays of equal length: ``architecture``, ``isomorph`` (id of the network that was evaluated in its
             place), ``dataset``, ``split``, ``key``, ``level``, ``quantity``, ``value``; ``pandas.DataFrame`` and
-            ``pyarrow.table`` take them as they are.
+            ``pyarrow.table`` accept them directly.
     """
 
     columns: Mapping[str, np.ndarray]
@@ -50,8 +50,8 @@ class RobustnessTable:
 
     Attributes:
         path: the file, for messages.
-        table: its content.
-        metadata: how it was made.
+        table: content of the file.
+        metadata: the table's stored metadata: how it was made.
     """
 
     path: Path
@@ -63,7 +63,7 @@ class RobustnessTable:
 
     @classmethod
     def read(cls, path: Path | str) -> "RobustnessTable":
-        """Read a table and check it against the hash it was written with, if there is one.
+        """Read a table and check it against the hash stored with it, if there is one.
 
         Raises:
             TableError: for a missing, damaged or changed file, or one without robustness columns.
@@ -85,7 +85,7 @@ class RobustnessTable:
 
     @cached_property
     def known(self) -> tuple[Column, ...]:
-        """What the table's columns say, in its order; others, such as ``parameters``, are left out."""
+        """The table's robustness columns, in order; others, such as ``parameters``, are left out."""
         return tuple(c for c in map(parse_column, self.table.column_names) if c is not None)
 
     @cached_property
@@ -127,11 +127,11 @@ class RobustnessTable:
         quantity: str | Sequence[str] = "accuracy",
         architectures: Id | Iterable[Id] | None = None,
     ) -> Answer:
-        """Values by what they are of; a value, several, or None for all.
+        """Select values by the parts of their columns' names; each part is one value, several, or None for all.
 
         Args:
             dataset: beginning of the columns, e.g. ``cifar10``.
-            split: ``valid`` or ``test``; empty in tables of one set of images.
+            split: ``valid`` or ``test``; empty in tables of a single set of images.
             key: ``clean``, an attack, a corruption, or a measure.
             level: radii in units of 1/255, or severities; 0 for ``clean`` and measures.
             quantity: ``accuracy`` (percent), ``confidence_right``, ``confidence_wrong``, or, of measures,
@@ -139,7 +139,7 @@ class RobustnessTable:
             architectures: strings or ids.
 
         Raises:
-            TableError: for what the table does not have, naming what it has.
+            TableError: if the table lacks a requested value; the message names those it has.
         """
         columns = self.known
         for name, values in (("dataset", dataset), ("split", split), ("key", key), ("level", level)):
@@ -160,7 +160,7 @@ class RobustnessTable:
         )
 
     def _only(self, columns: tuple[Column, ...], name: str, values: Any) -> tuple[Column, ...]:
-        """Columns with one of the values."""
+        """Columns whose part ``name`` is one of the values."""
         if values is None:
             return columns
         given = [values] if np.ndim(values) == 0 else list(values)

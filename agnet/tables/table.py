@@ -1,7 +1,8 @@
-"""Tables: Parquet files with one row per architecture, the one contract between producing and searching.
+"""Tables: Parquet files with one row per architecture, the only contract between evaluation and search.
 
-A column ``architecture`` holds the space's string; every other column is numeric. Accuracies are in percent, latencies
-in ms, energies in mJ, eps in units of 1/255 in the column's name. Several tables are joined on ``architecture``.
+The column ``architecture`` holds the space's string; every other column is numeric. Accuracies are in percent,
+latencies in ms, energies in mJ; a column's name gives eps in units of 1/255. Several tables are joined on
+``architecture``.
 """
 
 import hashlib
@@ -75,9 +76,9 @@ class Table:
     """Numeric columns of one or several joined tables.
 
     Attributes:
-        columns: column names.
+        columns: names of the columns.
         values: one row per architecture.
-        rows: row of every architecture.
+        rows: row index of every architecture.
     """
 
     columns: tuple[str, ...]
@@ -91,7 +92,7 @@ class Table:
         """Values of architectures, float64.
 
         Raises:
-            TableError: naming the first architecture that is not in the table.
+            TableError: if an architecture is not in the table; the message names the first.
         """
         try:
             index = [self.rows[a] for a in architectures]
@@ -111,10 +112,10 @@ def read_table(
     Only architectures present in every table that contributes a column are kept.
 
     Args:
-        paths: Parquet files.
+        paths: paths of the Parquet files.
         columns: columns to read, at least one; each must be in exactly one file.
-        missing: what becomes of rows that lack a value in one of the columns: the table is refused (error), the rows
-            are left out (drop), or kept with NaN (keep).
+        missing: treatment of rows that lack a value in one of the columns: refuse the table (``error``), leave the
+            rows out (``drop``), or keep them with NaN (``keep``).
 
     Raises:
         TableError: for a missing or unreadable file, a missing or ambiguous column, a column that is not numeric,
@@ -157,7 +158,7 @@ def read_table(
 
 
 def column_names(paths: Sequence[Path | str]) -> list[str]:
-    """Columns with values of one or several tables.
+    """Names of the value columns of one or several tables.
 
     Raises:
         TableError: for a missing or unreadable file.
@@ -181,11 +182,11 @@ def read_parquet(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
     """A file's columns, all by default, unchecked.
 
     Raises:
-        TableError: if it cannot be read.
+        TableError: if the file cannot be read.
     """
     try:
         return pq.read_table(path, columns=columns)
-    except (pa.ArrowException, OSError) as error:  # the end of the file may be whole where the values are not
+    except (pa.ArrowException, OSError) as error:  # the schema may be readable although the values are damaged
         raise _unreadable(path, error) from error
 
 
@@ -200,7 +201,7 @@ def check_table(table: pa.Table, path: Path) -> pa.Table:
     """The table with its keys as plain strings.
 
     Raises:
-        TableError: if it breaks the contract: the reason why it cannot serve.
+        TableError: if the table breaks the contract; the message says how.
     """
     if KEY not in table.column_names:
         raise TableError(_no_key(path, table.column_names))
@@ -250,5 +251,5 @@ def _named(architecture: str, count: int) -> str:
 
 
 def _floats(column: pa.ChunkedArray) -> np.ndarray:
-    """A numeric column as float64, NaN where it is empty."""
+    """A numeric column as float64, with NaN for missing values."""
     return column.to_numpy().astype(np.float64)

@@ -1,1 +1,1 @@
-"""Optimizers to compare with; each is one file here and one yaml in ``conf/optimizer``."""
+"""Optimizers for comparison; each has one file here and one yaml in ``conf/optimizer``."""

@@ -1,4 +1,4 @@
-"""Where a model-based search looks for its next batch."""
+"""Sets of candidates from which a model-based search chooses its next batch."""
 
 import abc
 
@@ -16,19 +16,19 @@ class AbstractCandidates(ShortRepr, abc.ABC):
 
     @abc.abstractmethod
     def check(self, space: AbstractSpace) -> None:
-        """Refuse a space in which candidates cannot be found so.
+        """Refuse a space in which these candidates cannot be found.
 
         Raises:
-            ConfigurationError: naming what serves instead.
+            ConfigurationError: if the space does not fit; the message names an alternative.
         """
 
     @abc.abstractmethod
     def __call__(self, space: AbstractSpace, archive: Archive, n: int, *, rng: torch.Generator) -> list[str]:
-        """Distinct architectures that were not told; at least ``n`` unless the space holds no more."""
+        """Distinct unobserved architectures; at least ``n`` unless the space holds no more."""
 
 
 class WholeSpace(AbstractCandidates):
-    """Everything that was not told."""
+    """All unobserved architectures of the space."""
 
     def check(self, space: AbstractSpace) -> None:
         """Refuse a space that cannot be enumerated."""
@@ -39,27 +39,27 @@ class WholeSpace(AbstractCandidates):
             )
 
     def __call__(self, space: AbstractSpace, archive: Archive, n: int, *, rng: torch.Generator) -> list[str]:
-        """In the space's order; nothing is drawn."""
+        """All unobserved architectures in the space's order; nothing is drawn."""
         return [architecture for architecture in space.enumerate() if architecture not in archive]
 
 
 class Mutations(AbstractCandidates):
-    """Architectures one or two changes away from the best, and some by chance.
+    """Architectures one or two changes away from the best, and some random ones.
 
     Args:
-        parents: number of the best, by :func:`agnet.multiobjective.pareto.hypervolume_rank`.
-        mutated: how many to look for around them.
-        drawn: how many to draw uniformly.
+        parents: number of best architectures, by :func:`agnet.multiobjective.pareto.hypervolume_rank`.
+        mutated: number of candidates to seek around these.
+        drawn: number of candidates to draw uniformly.
     """
 
     def __init__(self, parents: int = 16, mutated: int = 1000, drawn: int = 500) -> None:
         self.parents, self.mutated, self.drawn = parents, mutated, drawn
 
     def check(self, space: AbstractSpace) -> None:
-        """Any space will do."""
+        """Accept any space."""
 
     def __call__(self, space: AbstractSpace, archive: Archive, n: int, *, rng: torch.Generator) -> list[str]:
-        """Mutations first; where these are few, more are drawn."""
+        """Mutations, then uniform draws; if mutations are few, more are drawn."""
         known = archive.architectures
         best = hypervolume_rank(archive.outcomes).argsort(stable=True)[: self.parents]
         parents = [known[i] for i in best.tolist()]

@@ -1,4 +1,4 @@
-"""Local search: try every neighbour of the best, move to the better one, start anew where there is none."""
+"""Local search: try the neighbours of the best architecture, move to a better one, restart if there is none."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,10 +12,10 @@ from agnet.spaces import AbstractSpace
 
 
 def incumbents(outcomes: Outcomes) -> list[int]:
-    """Rows a local search may stand on: the first of those with equal values that no feasible row is better than.
+    """Rows that a local search may explore: the feasible rows that no feasible row is better than.
 
-    With one objective there is one such row. Where nothing is feasible it is the first with the smallest violation.
-    Only the first of equals counts, so that a plateau is left by a restart and not wandered over.
+    Only the first among equals counts, so that the search leaves a plateau by a restart instead of wandering over it.
+    With one objective there is one such row. If no row is feasible, it is the first with the smallest violation.
 
     Example:
         >>> incumbents(Outcomes.unlimited(torch.tensor([[1.0, 1.0], [2.0, 0.0], [0.0, 0.0], [2.0, 0.0]])))
@@ -35,12 +35,13 @@ class LocalSearch(ArchiveOptimizer):
     """Runs of local search, each from the best of ``initial`` uniform draws.
 
     Source: White et al., 2021, https://arxiv.org/abs/2005.02960, which moves to a neighbour as soon as it is better
-    ("query until improvement"). Where several objectives are given this is Pareto local search: a run stands on all of
-    its front, whose members are taken up in random order until none has a neighbour that was not told (Paquete et al.,
-    2004, https://doi.org/10.1007/978-3-642-17144-4_7).
+    ("query until improvement"). With several objectives this is Pareto local search: a run explores its whole front,
+    whose members are taken in random order until none has an unobserved neighbour (Paquete et al., 2004,
+    https://doi.org/10.1007/978-3-642-17144-4_7).
 
-    Differences: improvements are seen batch by batch; what is left of a batch after the neighbours of the incumbents
-    goes to those of the next best architectures of the run; a restart draws as many as the first start, not one.
+    Differences: improvements are seen batch by batch. If the neighbours of the incumbents do not fill a batch,
+    neighbours of the run's next best architectures follow. A restart draws as many architectures as the first start,
+    not one.
 
     Args:
         space: the space searched.
@@ -51,10 +52,10 @@ class LocalSearch(ArchiveOptimizer):
     def __init__(self, space: AbstractSpace, *, seed: int, initial: int = 16) -> None:
         super().__init__(space, seed=seed, initial=initial)
         self.start = 0
-        """How many architectures had been told when the current run began."""
+        """Number of architectures observed before the current run began."""
 
     def propose(self, n: int) -> list[str]:
-        """Neighbours of the incumbents in random order; nothing, i.e. uniform draws, at the start of a run."""
+        """Propose neighbours of the incumbents in random order; at the start of a run none, i.e. uniform draws."""
         run, outcomes = self.archive.architectures[self.start :], self.archive.outcomes[self.start :]
         if not n or len(run) < max(self.initial, 1):
             return []
@@ -68,16 +69,16 @@ class LocalSearch(ArchiveOptimizer):
         return self._neighbors([run[row] for row in others], n, chosen)
 
     def state_dict(self) -> dict[str, Any]:
-        """Also where the current run began."""
+        """Archive, random state, and the start of the current run."""
         return {**super().state_dict(), "start": self.start}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from :meth:`state_dict`."""
+        """Restore a :meth:`state_dict`."""
         super().load_state_dict(state)
         self.start = int(state["start"])
 
     def _neighbors(self, architectures: Sequence[str], n: int, chosen: Sequence[str]) -> list[str]:
-        """``chosen``, filled up to ``n`` with untold neighbours, architecture by architecture in random order."""
+        """``chosen``, filled up to ``n`` with unobserved neighbours, architecture by architecture in random order."""
         filled = dict.fromkeys(chosen)
         for architecture in architectures:
             if len(filled) == n:

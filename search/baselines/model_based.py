@@ -1,6 +1,6 @@
-"""Fit a model to everything known, score candidates by it, query the best: one class, many baselines.
+"""Fit a model to all observations, score candidates by it, query the best: one class, many baselines.
 
-A model, an acquisition function and a set of candidates make an optimizer; ``conf/optimizer`` names the combinations.
+A model, an acquisition function and a set of candidates make an optimizer; ``conf/optimizer`` lists combinations.
 """
 
 import torch
@@ -19,14 +19,14 @@ MAX_SEED = 2**31 - 1
 class ModelBasedSearch(ArchiveOptimizer):
     """Bayesian optimisation and its relatives.
 
-    The model is fitted anew at every :meth:`ask`, to all that was told: nothing but archive and random state is kept.
+    The model is refitted to all observations at every :meth:`ask`; only archive and random state are kept.
 
     Args:
         space: the space searched.
         seed: seed of everything drawn.
-        model: predicts outcomes.
+        model: predicts outcomes with uncertainty.
         acquisition: chooses candidates by the predictions.
-        candidates: where to look.
+        candidates: gives the candidates to score.
         initial: architectures drawn uniformly before the first fit.
 
     Raises:
@@ -49,7 +49,7 @@ class ModelBasedSearch(ArchiveOptimizer):
         self.features = FeatureMap(space)
 
     def propose(self, n: int) -> list[str]:
-        """The candidates that the acquisition function chooses, one after the other."""
+        """Propose candidates that the acquisition function chooses one after another."""
         pool = self.candidates(self.space, self.archive, n, rng=self.rng) if len(self.archive) else []
         if not pool:
             return []

@@ -10,26 +10,27 @@ from agnet.optimizers.base import ArchiveOptimizer
 from agnet.spaces import AbstractSpace
 
 ATTEMPTS = 25
-"""Matings without a new child, in a row, after which what is lacking is drawn uniformly."""
+"""Matings in a row without a new child, after which the rest of a batch is drawn uniformly."""
 
 
 class NSGA2(ArchiveOptimizer):
-    """Deb et al., 2002, https://doi.org/10.1109/4235.996017; sorting, crowding and limits are pymoo's.
+    """NSGA-II with pymoo's sorting, crowding and handling of limits.
 
-    Differences: survivors are chosen anew from everything told, so the state is the archive alone; a child takes node
-    types and edges from its parents (:meth:`~agnet.spaces.AbstractSpace.recombine`) and mutates to a neighbour; a child
-    that was told before is not asked again, but another one is made.
+    Source: Deb et al., 2002, https://doi.org/10.1109/4235.996017. Differences: survivors are chosen anew from all
+    observed architectures, so the state is the archive alone. A child takes node types and edges from its parents
+    (:meth:`~agnet.spaces.AbstractSpace.recombine`) and mutates to a neighbour. If a child has been observed already,
+    another one is made.
 
     Args:
         space: the space searched.
         seed: seed of everything drawn.
         initial: architectures drawn uniformly before the first child.
-        population: survivors, among which parents are chosen.
+        population: number of survivors, among which parents are chosen.
         crossover: probability that a child has two parents.
         mutation: probability that a child moves to one of its neighbours.
 
     Raises:
-        ConfigurationError: if pymoo is not installed, the population is empty or a probability is none.
+        ConfigurationError: if pymoo is not installed, the population is empty, or a probability is outside [0, 1].
     """
 
     def __init__(
@@ -55,7 +56,7 @@ class NSGA2(ArchiveOptimizer):
         self.population, self.crossover, self.mutation = population, crossover, mutation
 
     def survivors(self) -> list[str]:
-        """At most ``population`` of those told, best first: by violation, front, crowding distance, and chance."""
+        """At most ``population`` observed architectures, best first: by violation, front, crowding, then at random."""
         from pymoo.core.population import Population
         from pymoo.core.problem import Problem
         from pymoo.operators.survival.rank_and_crowding import RankAndCrowding
@@ -73,7 +74,7 @@ class NSGA2(ArchiveOptimizer):
         return [told[one.get("row")] for one in order]
 
     def propose(self, n: int) -> list[str]:
-        """Children of the winners of binary tournaments."""
+        """Propose children of the winners of binary tournaments."""
         parents = self.survivors()
         chosen: dict[str, None] = {}
         failed = 0 if parents else ATTEMPTS

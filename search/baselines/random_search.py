@@ -1,4 +1,4 @@
-"""Random search: what every other optimizer has to beat."""
+"""Random search: the baseline that every other optimizer has to beat."""
 
 from agnet.optimizers.base import ArchiveOptimizer
 
@@ -7,5 +7,5 @@ class RandomSearch(ArchiveOptimizer):
     """Architectures drawn uniformly from the space, without repeats."""
 
     def propose(self, n: int) -> list[str]:
-        """Nothing: all is drawn."""
+        """Propose none, so that the whole batch is drawn uniformly."""
         return []

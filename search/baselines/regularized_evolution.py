@@ -1,4 +1,4 @@
-"""Regularized evolution: mutate the winners of tournaments, let the oldest die."""
+"""Regularized evolution: mutate the winners of tournaments, drop the oldest architectures."""
 
 import torch
 
@@ -8,22 +8,22 @@ from agnet.optimizers.base import ArchiveOptimizer
 from agnet.spaces import AbstractSpace
 
 ATTEMPTS = 50
-"""Tournaments without a new child, in a row, after which what is lacking is drawn uniformly."""
+"""Tournaments in a row without a new child, after which the rest of a batch is drawn uniformly."""
 
 
 class RegularizedEvolution(ArchiveOptimizer):
-    """Aging evolution: the population is what was told last.
+    """Aging evolution: the population consists of the most recent architectures.
 
-    Source: Real et al., 2019, https://arxiv.org/abs/1802.01548, Algorithm 1. Differences: the children of one batch
-    have the same population as parents; a child that was told before is not asked again, but another tournament is
-    held. With several objectives or limits :func:`agnet.multiobjective.pareto.hypervolume_rank` decides a tournament.
+    Source: Real et al., 2019, https://arxiv.org/abs/1802.01548, Algorithm 1. Differences: all children of a batch have
+    their parents in the same population. If a child has been observed already, another tournament is held. With several
+    objectives or limits, :func:`agnet.multiobjective.pareto.hypervolume_rank` decides a tournament.
 
     Args:
         space: the space searched.
         seed: seed of everything drawn.
         initial: architectures drawn uniformly before the first child.
-        population: architectures alive, the youngest.
-        tournament: architectures drawn with replacement, of which the best has a child.
+        population: number of living architectures, the most recent ones.
+        tournament: number of architectures drawn with replacement; the best of them has a child.
 
     Raises:
         ConfigurationError: if the population or the tournament is empty.
@@ -44,7 +44,7 @@ class RegularizedEvolution(ArchiveOptimizer):
         return self.archive.architectures[-self.population :]
 
     def propose(self, n: int) -> list[str]:
-        """One neighbour each of the winners of tournaments."""
+        """Propose one random neighbour of each tournament's winner."""
         alive = self.alive
         ranks = hypervolume_rank(self.archive.outcomes[slice(-self.population, None)]).tolist()
         chosen: dict[str, None] = {}

@@ -1,1 +1,1 @@
-"""Optimizers side by side: a plan of runs, executors that work it off, records, statistics, tables and figures."""
+"""Optimizers side by side: the plan of runs, their records, statistics, tables and figures."""

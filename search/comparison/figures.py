@@ -1,4 +1,4 @@
-"""A comparison as figures: one PNG for every problem."""
+"""Figures of a comparison: one PNG for every problem."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,13 +23,13 @@ Curves = Float[np.ndarray, "runs queries"]
 
 
 def plot_problem(path: Path, problem: Problem, records: Sequence[RunRecord], optimizers: Sequence[str]) -> None:
-    """Draw one problem: how the best improves and, by what is asked, hit rates, hypervolumes and fronts.
+    """Draw one problem: how the best improves and, depending on the goal, hit rates, hypervolumes and fronts.
 
     Args:
         path: the PNG to write.
-        problem: what was searched.
-        records: its finished runs, at least one.
-        optimizers: in the order of the legend.
+        problem: the problem of the runs.
+        records: finished runs of the problem, at least one.
+        optimizers: labels in the order of the legend.
     """
     groups = {name: [r for r in records if r.cell.optimizer == name] for name in optimizers}
     groups = {name: found for name, found in groups.items() if found}
@@ -62,7 +62,7 @@ Colors = dict[str, str]
 
 
 def _draw_best(axis: Axes, problem: Problem, groups: Groups, colors: Colors) -> None:
-    """The mean of the best so far, from where every run has one, and the middle half of the runs."""
+    """Draw the mean of the best so far, from where every run has one, and the middle half of the runs."""
     column = problem.goal.names[0]
     shown = []
     for name, records in groups.items():
@@ -78,7 +78,7 @@ def _draw_best(axis: Axes, problem: Problem, groups: Groups, colors: Colors) -> 
 
 
 def _draw_hits(axis: Axes, groups: Groups, colors: Colors) -> None:
-    """Share of the runs that have found the optimum."""
+    """Draw the share of runs that have found the optimum."""
     for name, records in groups.items():
         budget = max(len(r.history) for r in records)
         hits = np.sort([r.hit for r in records if r.hit is not None])
@@ -102,7 +102,7 @@ def _draw_hypervolume(axis: Axes, groups: Groups, colors: Colors) -> None:
 
 
 def _draw_attainment(axis: Axes, problem: Problem, groups: Groups, colors: Colors) -> None:
-    """The exact front and the median attainment surface of every optimizer: what half of its runs dominate."""
+    """Draw the exact front and every optimizer's median attainment surface: the region that half its runs dominate."""
     goal = problem.goal
     x, y = goal.names[:2]
     up = [column in goal.maximize for column in (x, y)]
@@ -136,7 +136,7 @@ def _draw_attainment(axis: Axes, problem: Problem, groups: Groups, colors: Color
 
 
 def _draw_feasible(axis: Axes, groups: Groups, colors: Colors) -> None:
-    """Share of a round's queries that keep the limits."""
+    """Draw the share of each round's queries that satisfy the limits."""
     for name, records in groups.items():
         rounds = [[q.round for q in r.history.queries] for r in records]
         shares: dict[int, list[float]] = {}
@@ -160,7 +160,7 @@ def _points(record: RunRecord, names: Sequence[str]) -> Points:
 
 
 def _stack(trajectories: Sequence[Float[np.ndarray, " queries"]]) -> Curves:
-    """Courses of one length; a shorter one keeps its last value."""
+    """Trajectories of equal length; a shorter one repeats its last value."""
     length = max(len(trajectory) for trajectory in trajectories)
     return np.stack([np.pad(trajectory, (0, length - len(trajectory)), mode="edge") for trajectory in trajectories])
 
@@ -178,7 +178,7 @@ def _band(axis: Axes, curves: Curves, name: str, color: str) -> None:
 
 
 def _crop(axis: Axes, curves: Sequence[Curves], *, up: bool) -> None:
-    """From where half of the searches are after the first queries to the best."""
+    """Crop an axis so that it leaves out the worst 6 percent of all curves' values."""
     flat = np.concatenate([c.ravel() for c in curves])
     flat = flat[~np.isnan(flat)]
     if not len(flat):

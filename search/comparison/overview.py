@@ -16,13 +16,14 @@ def overview_table(
 ) -> str:
     """A row for every problem, a column for every optimizer: means and standard deviations over seeds.
 
-    One objective: its value at the last number of queries (with limits, the gap to the optimum), and in brackets how
-    many runs were at the optimum by each number of queries. Several: the share of the exact hypervolume at each.
+    For one objective, a cell shows its value at the last number of queries (with limits, the gap to the optimum) and in
+    brackets how many runs had reached the optimum by each number of queries. For several objectives, it shows the share
+    of the exact hypervolume at each number.
 
     Args:
-        problems: by label, in order.
-        records: finished runs of all of them.
-        optimizers: columns, in order.
+        problems: problems by label, in order.
+        records: finished runs of all problems.
+        optimizers: labels of the columns, in order.
         at: numbers of queries of each problem.
     """
     shown = [name for name in optimizers if any(r.cell.optimizer == name for r in records)]
@@ -37,7 +38,7 @@ def overview_table(
 
 
 def _measure(problem: Problem, at: Sequence[int]) -> str:
-    """What the cells of a row say."""
+    """Description of the values in a row."""
     queries = ", ".join(f"@{n}" for n in at)
     if not problem.single:
         return f": share of hypervolume {queries}"

@@ -1,4 +1,4 @@
-"""What a comparison consists of: problems, optimizers, seeds, and one run for each combination."""
+"""The plan of a comparison: problems, optimizers, seeds, and one run for each combination."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -30,8 +30,8 @@ class PlannedRun:
         problem: label of the problem.
         optimizer: label of the optimizer.
         seed: seed of the run.
-        config: composed from ``conf/search.yaml``, not yet resolved.
-        folder: where the run lies.
+        config: configuration composed from ``conf/search.yaml``, not yet resolved.
+        folder: folder of the run.
     """
 
     problem: str
@@ -49,10 +49,10 @@ class Plan:
     """All runs of a comparison.
 
     Attributes:
-        problems: for each label, the configuration of its first optimizer.
-        optimizers: labels, in the order of the tables.
-        seeds: the same for every problem and optimizer.
-        cells: seed by seed, so that an interrupted comparison has a few seeds of everything.
+        problems: configuration of each problem's first optimizer, by label.
+        optimizers: labels in the order of the tables.
+        seeds: seeds of every problem and optimizer.
+        cells: all runs, seed by seed, so that an interrupted comparison has a few seeds of everything.
     """
 
     problems: Mapping[str, Mapping[str, Any]]
@@ -66,12 +66,12 @@ def make_plan(settings: Mapping[str, Any], overrides: Sequence[str], *, default_
 
     Args:
         settings: the keys of ``conf/compare.yaml``.
-        overrides: what the user has set for all runs, in Hydra's notation.
-        default_problem: label of the problem where no ``problems`` are named.
+        overrides: the user's settings for all runs, in Hydra's notation.
+        default_problem: label of the problem if no ``problems`` are named.
         out: folder of the comparison.
 
     Raises:
-        ConfigurationError: for an unknown optimizer, a label that is used twice, or seeds that are none.
+        ConfigurationError: for an unknown optimizer, a label that is used twice, or invalid seeds.
     """
     optimizers, problems = _variants(settings["optimizers"], "optimizers"), _problems(settings, default_problem)
     seeds = _seeds(settings["seeds"], settings["first_seed"])
@@ -101,7 +101,7 @@ def make_plan(settings: Mapping[str, Any], overrides: Sequence[str], *, default_
 
 
 def slug(label: str) -> str:
-    """A label as the name of a file.
+    """A label as a file name.
 
     Example:
         >>> slug("edgegpu <= 4 ms, joint")
@@ -111,7 +111,7 @@ def slug(label: str) -> str:
 
 
 def _composing() -> AbstractContextManager[object]:
-    """Hydra ready to compose: it is where a command has started it."""
+    """A context in which Hydra can compose; within a command it is initialised already."""
     if GlobalHydra.instance().is_initialized():
         return nullcontext()
     return initialize_config_dir(version_base="1.3", config_dir=str(CONF_DIR))
@@ -126,7 +126,7 @@ def _compose(overrides: list[str], *, group: str) -> dict[str, Any]:
     assert isinstance(config, dict)
     check_keys({str(key): value for key, value in config.items()})
     check_arguments(OmegaConf.to_container(composed, resolve=True))
-    # a run of a comparison shows nothing and draws nothing by itself
+    # the comparison shows its own progress and draws its own figures
     config |= {"progress": False, "plot": False}
     if config["logger"].get("group", "") is None:
         config["logger"]["group"] = group
@@ -134,7 +134,7 @@ def _compose(overrides: list[str], *, group: str) -> dict[str, Any]:
 
 
 def _variants(listed: Any, name: str) -> dict[str, list[str]]:
-    """Labels and overrides: ``agnet`` is the choice of that name, ``{greedy: [optimizer=agnet, ...]}`` a variant."""
+    """Overrides by label: ``agnet`` is the choice of that name, ``{greedy: [optimizer=agnet, ...]}`` is a variant."""
     remedy = f"write {name}=[agnet,random_search], or a variant as {{label: ['optimizer=agnet', 'KEY=VALUE']}}"
     if isinstance(listed, str) or not listed or not isinstance(listed, Sequence):
         raise ConfigurationError(f"{name}={listed} names nothing to compare; {remedy}")

@@ -1,4 +1,4 @@
-"""What the finished runs of a comparison found, query by query."""
+"""Records of a comparison's finished runs, query by query."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,15 +21,15 @@ from search.run_directory import RESULT_FILE
 
 @dataclass(frozen=True)
 class Problem:
-    """What all runs of one problem have in common.
+    """The properties that all runs of one problem share.
 
     Attributes:
-        label: as in the plan.
-        goal: what is searched.
-        protocol: of the limits.
+        label: label in the plan.
+        goal: goal of the searches.
+        protocol: protocol of the limits.
         budget: queries of a run.
         report: reads the reported columns.
-        exact: what the table holds; None without a table.
+        exact: the truth in the table; None without a table.
     """
 
     label: str
@@ -41,7 +41,7 @@ class Problem:
 
     @classmethod
     def of(cls, label: str, objective: AbstractObjective, report: Reading, budget: int) -> "Problem":
-        """From what a configuration builds."""
+        """The problem of an objective and a report that a configuration has built."""
         return cls(label, objective.goal, objective.protocol, budget, report, GroundTruth.of(objective))
 
     @property
@@ -51,7 +51,7 @@ class Problem:
 
     @property
     def optimum(self) -> float | None:
-        """The best feasible value of a single objective, in its own unit; None where it is not known."""
+        """The best feasible value of a single objective, in its own unit; None if unknown."""
         if self.exact is None or not self.exact.attainable:
             return None
         return float(self.goal.natural(self.exact.optimum)[0])
@@ -67,10 +67,10 @@ class RunRecord:
     """One finished run.
 
     Attributes:
-        cell: the run.
-        problem: its problem.
-        history: its queries.
-        result: its ``result.json``.
+        cell: the planned run.
+        problem: problem of the run.
+        history: queries of the run.
+        result: content of its ``result.json``.
     """
 
     cell: PlannedRun
@@ -80,7 +80,7 @@ class RunRecord:
 
     @cached_property
     def trajectories(self) -> dict[str, Float[np.ndarray, " queries"]]:
-        """For every objective the best feasible value after each query, in its own unit; NaN before the first."""
+        """Best feasible value of every objective after each query, in its own unit; NaN before the first."""
         outcomes, signs = self.history.outcomes, self.problem.goal.signs.numpy()
         values = np.where(np.array(self.history.feasible)[:, None], outcomes.values.numpy(), -np.inf)
         best = np.maximum.accumulate(values, axis=0)
@@ -95,13 +95,13 @@ class RunRecord:
 
     @cached_property
     def feasible(self) -> Float[np.ndarray, " queries"]:
-        """Share of the queries so far that keep all limits."""
+        """Share of the queries so far that satisfy all limits."""
         kept = np.array(self.history.feasible, dtype=np.float64)
         return kept.cumsum() / np.arange(1, len(kept) + 1)
 
     @property
     def hit(self) -> int | None:
-        """Queries until the optimum of a single objective was found; None if it was not."""
+        """Number of queries until the optimum of a single objective was found; None if it was not."""
         optimum = self.problem.optimum
         if optimum is None:
             return None
@@ -109,7 +109,7 @@ class RunRecord:
         return int(found[0]) + 1 if len(found) else None
 
     def reported(self, queries: int) -> dict[str, float]:
-        """Reported columns of the incumbent after so many queries; empty while nothing is feasible."""
+        """Reported columns of the incumbent after a number of queries; empty if none of them is feasible."""
         index = self.history.incumbents[queries - 1]
         return {} if index is None else self.problem.report(self.history.queries[index].architecture)
 
@@ -121,7 +121,7 @@ class RunRecord:
 
 
 def read_records(cells: Sequence[PlannedRun], problems: Mapping[str, Problem]) -> list[RunRecord]:
-    """The runs that are finished."""
+    """Records of the finished runs."""
     records = []
     for cell in cells:
         path = cell.folder / RESULT_FILE

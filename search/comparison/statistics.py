@@ -1,4 +1,4 @@
-"""Spreads and tests over seeds."""
+"""Means, spreads and tests over seeds."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,11 +6,11 @@ import numpy as np
 from jaxtyping import Float
 
 RESAMPLES = 9999
-"""Sign flips drawn for a permutation test; with 13 pairs or fewer all are tried."""
+"""Number of sign flips drawn for a permutation test; with 13 pairs or fewer all are tried."""
 
 
 def mean_spread(values: Sequence[float] | Float[np.ndarray, " n"]) -> tuple[float, float]:
-    """Mean and standard deviation (n - 1; 0 for one value) of those that are not NaN; NaN without any.
+    """Mean and standard deviation (n - 1; 0 for one value) of the values that are not NaN; NaN if there are none.
 
     Example:
         >>> mean_spread([1.0, 3.0, float("nan")])
@@ -35,10 +35,10 @@ def spread_text(values: Sequence[float] | Float[np.ndarray, " n"], digits: int) 
 
 
 def paired_p(ours: Sequence[float], theirs: Sequence[float]) -> float:
-    """Two-sided p-value of the paired permutation test: could the mean difference be chance?
+    """Two-sided p-value of the paired permutation test for the mean difference.
 
-    Each pair's difference keeps or flips its sign. It needs no distribution and takes ties as they are; with few pairs
-    it cannot be small (2 / 2^n).
+    Each pair's difference keeps or flips its sign. The test assumes no distribution and needs no treatment of ties.
+    With n pairs the value cannot be below 2 / 2^n.
 
     Example:
         >>> paired_p([1.0, 2.0, 3.0], [1.0, 2.0, 3.0])
@@ -62,7 +62,7 @@ def paired_p(ours: Sequence[float], theirs: Sequence[float]) -> float:
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:
-    """P-values corrected for their number (Holm, 1979).
+    """P-values corrected for multiple tests (Holm, 1979).
 
     Example:
         >>> holm({"a": 0.01, "b": 0.04, "c": 0.03})

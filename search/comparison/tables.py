@@ -1,4 +1,4 @@
-"""A comparison as CSV for programs and as markdown for people."""
+"""Tables of a comparison: CSV for programs, markdown for people."""
 
 import csv
 import io
@@ -14,7 +14,7 @@ from search.comparison.statistics import holm, mean_spread, paired_p, spread_tex
 Row = dict[str, Any]
 
 REPORTED = 6
-"""Reported columns in a table unless others are named."""
+"""Number of reported columns in a table if none are named."""
 
 
 def run_rows(records: Sequence[RunRecord], at: Mapping[str, Sequence[int]]) -> list[Row]:
@@ -58,7 +58,7 @@ def query_rows(records: Sequence[RunRecord]) -> list[Row]:
 
 
 def to_csv(rows: Iterable[Row]) -> str:
-    """Rows with the union of their columns, missing values and NaN empty."""
+    """CSV of rows with the union of their columns; missing values and NaN are empty."""
     rows = list(rows)
     columns = list(dict.fromkeys(column for row in rows for column in row))
     text = io.StringIO()
@@ -82,9 +82,9 @@ def problem_table(
     """The markdown table of one problem, a row for every optimizer with a finished run.
 
     Args:
-        problem: what was searched.
-        records: its finished runs.
-        optimizers: rows, in order.
+        problem: the problem of the runs.
+        records: finished runs of the problem.
+        optimizers: labels of the rows, in order.
         at: numbers of queries to compare at; the last is the one tested and reported.
         baseline: optimizer that the others are tested against.
         show: reported columns; None for the first :data:`REPORTED`.
@@ -109,7 +109,7 @@ def problem_table(
 
 
 def truth_line(problem: Problem) -> str:
-    """What the table holds, and where the hypervolume is measured from."""
+    """A sentence about the truth in the table and the hypervolume's reference point."""
     exact, goal = problem.exact, problem.goal
     if exact is None:
         return ""
@@ -128,7 +128,7 @@ def truth_line(problem: Problem) -> str:
 
 
 def _summary(problem: Problem, name: str, records: Sequence[RunRecord], at: Sequence[int]) -> dict[str, str]:
-    """What the runs of an optimizer found: means with standard deviations over seeds."""
+    """Results of an optimizer's runs: means with standard deviations over seeds."""
     row = {"optimizer": name, "seeds": str(len(records))}
     for queries in at:
         rows = [min(queries, len(r.history)) - 1 for r in records]
@@ -155,7 +155,7 @@ def _summary(problem: Problem, name: str, records: Sequence[RunRecord], at: Sequ
 
 
 def _reported(records: Sequence[RunRecord], queries: int, show: Sequence[str] | None) -> dict[str, str]:
-    """Reported columns of the cells found."""
+    """Reported columns of the best cells."""
     found = [r.reported(min(queries, len(r.history))) for r in records]
     columns = list(dict.fromkeys(column for row in found for column in row))
     shown = columns[:REPORTED] if show is None else [column for column in show if column in columns]
@@ -168,7 +168,7 @@ def _tested(name: str, baseline: str, p_values: Mapping[str, float]) -> dict[str
 
 
 def _costs(records: Sequence[RunRecord]) -> dict[str, str]:
-    """What a run costs, and how well its surrogate ranks."""
+    """Cost of a run, and rank correlation of its surrogate."""
     spearman, _ = mean_spread([r.spearman for r in records])
     pretraining = max(r.result["pretrained"].get("cpu_seconds", 0.0) for r in records)
     return {
@@ -181,7 +181,7 @@ def _costs(records: Sequence[RunRecord]) -> dict[str, str]:
 def _p_values(
     problem: Problem, by_optimizer: Mapping[str, Sequence[RunRecord]], baseline: str, queries: int
 ) -> dict[str, float]:
-    """Each optimizer against the baseline on the seeds both have, corrected for the number of optimizers."""
+    """P-values of each optimizer against the baseline on shared seeds, corrected for the number of optimizers."""
 
     def finals(records: Sequence[RunRecord]) -> dict[int, float]:
         found = {}
@@ -203,14 +203,14 @@ def _p_values(
 
 
 def _median_hit(records: Sequence[RunRecord]) -> str:
-    """Median over all runs, in words where half of them or more did not get there."""
+    """Median over all runs; text if half of them or more did not reach the optimum."""
     hits = sorted(r.hit if r.hit is not None else np.inf for r in records)
     median = statistics.median(hits)
     return f"{median:.0f}" if np.isfinite(median) else f"> {min(len(r.history) for r in records)}"
 
 
 def _digits(values: Sequence[float]) -> int:
-    """Enough for four significant digits."""
+    """Number of decimals for four significant digits."""
     known = [abs(v) for v in values if not np.isnan(v)]
     largest = max(known, default=0.0)
     return 0 if largest >= 1000 else 2 if largest >= 10 else 3

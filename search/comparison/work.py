@@ -1,4 +1,4 @@
-"""Doing one run of a comparison, in whatever process an executor gives it, and saying why one has failed."""
+"""Run one cell of a comparison in any process, and explain a failed one."""
 
 from omegaconf import OmegaConf
 
@@ -11,12 +11,12 @@ EndedRun = Ended[PlannedRun, None]
 
 
 def run_cell(cell: PlannedRun) -> None:
-    """Do one run, or find that it is done."""
+    """Do one run, unless it is finished."""
     execute(OmegaConf.create(dict(cell.config)), optimizer_name=cell.optimizer, run_directory=cell.folder)
 
 
 def failure(run: EndedRun) -> str:
-    """Why a run has no result, in one line; empty where it has."""
+    """The reason why a run has no result, in one line; empty if it has one."""
     error = run.error
     if error is None:
         return ""

@@ -1,1 +1,1 @@
-"""Readers of the official benchmark files, one module per kind; ``conf/importer`` names them."""
+"""Importers of official benchmark files, one module per kind; ``conf/importer`` lists them."""

@@ -1,4 +1,4 @@
-"""What every reader shares: its interface, restricted unpickling, and errors that name file and remedy."""
+"""The base of all importers: interface, restricted unpickling, and errors that name file and remedy."""
 
 import abc
 from collections.abc import Mapping
@@ -14,21 +14,21 @@ from agnet.runtime.representation import ShortRepr
 from agnet.runtime.unpickling import ARRAYS, CONTAINERS, RefusedPickle, RestrictedUnpickler
 
 ALLOWED = {**ARRAYS, **CONTAINERS}
-"""The names that the official pickles call: numpy numbers and arrays, ordered dictionaries, sets."""
+"""Names that the official pickles call: numpy numbers and arrays, ordered dictionaries, sets."""
 
 
 class Importer(ShortRepr, abc.ABC):
-    """Reads one kind of official file into a table of all architectures it has.
+    """Reads one kind of official file into a table of all its architectures.
 
     Attributes:
-        space: name of the space whose strings they are.
+        space: name of the architectures' space.
     """
 
     space: ClassVar[str] = "nasbench201"
 
     @abc.abstractmethod
     def read(self, path: Path, *, progress: bool) -> pa.Table:
-        """The file's or folder's content under the project's column names and in its units.
+        """Read a file or folder into a table with the project's column names and units.
 
         Args:
             path: an existing file or folder.
@@ -38,19 +38,19 @@ class Importer(ShortRepr, abc.ABC):
             A table for :func:`agnet.tables.table.write_table`; empty where the source has no value.
 
         Raises:
-            TableError: for another file, a damaged or incomplete one, or one that asks for more than data.
+            TableError: for another kind of file, a damaged or incomplete one, or a pickle that is not plain data.
         """
 
     @abc.abstractmethod
     def metadata(self) -> dict[str, str]:
-        """Source and settings, for the table's metadata."""
+        """The table's metadata: source and settings."""
 
 
 def unpickle(file: BufferedIOBase, where: str, remedy: str) -> Any:
     """The next pickle of an open file, rebuilt without running its code.
 
     Raises:
-        TableError: if it names anything beyond :data:`ALLOWED`, is damaged, or needs more memory than there is.
+        TableError: if the pickle needs a name beyond :data:`ALLOWED`, is damaged, or does not fit into memory.
     """
     try:
         return RestrictedUnpickler(file, ALLOWED).load()
@@ -66,7 +66,7 @@ def entry(content: Any, key: Any, where: str, remedy: str) -> Any:
     """A dictionary's value.
 
     Raises:
-        TableError: if it is no dictionary or lacks the key; it lists the keys there are.
+        TableError: if the content is not a dictionary or lacks the key; the message lists its keys.
     """
     if not isinstance(content, Mapping):
         raise TableError(f"{where} holds a {type(content).__name__}, not a dictionary with {key!r}; {remedy}")
@@ -81,7 +81,7 @@ def number(value: Any, where: str, remedy: str) -> float:
     """A value as float.
 
     Raises:
-        TableError: if it is not a number.
+        TableError: if the value is not a number.
     """
     if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
         raise TableError(f"{where} is {str(value)[:40]!r}, not a number; {remedy}")

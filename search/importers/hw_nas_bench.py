@@ -1,9 +1,9 @@
 """HW-NAS-Bench: latency and energy of the NAS-Bench-201 cells on six devices, ``HW-NAS-Bench-v1_0.pickle``.
 
-Source: Li et al., 2021, https://github.com/GATECH-EIC/HW-NAS-Bench (MIT). The file is a dictionary; under
+Source: Li et al., 2021, https://github.com/GATECH-EIC/HW-NAS-Bench (MIT). The file is a dictionary. Under
 ``nasbench201`` and the data set's name it has one list per quantity, in NAS-Bench-201's order of ids, and ``config``,
-the networks' settings. Latencies are in ms and energies in mJ, for one image. -1 stands where a device cannot run a
-cell: the Edge TPU's compiler rejects three in ten.
+the networks' settings. Latencies are in ms and energies in mJ, for one image. -1 means that a device cannot run a cell:
+the Edge TPU's compiler rejects three in ten.
 """
 
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ QUANTITIES = {
     "fpga_latency": "ms",
     "fpga_energy": "mj",
 }
-"""The file's names of quantities and their units; ``eyeriss_arithmetic_intensity`` is left out."""
+"""Units of the file's quantities, by name; ``eyeriss_arithmetic_intensity`` is left out."""
 
 _REMEDY = "give HW-NAS-Bench-v1_0.pickle, or download it again"
 
@@ -40,12 +40,12 @@ class HWNASBench(Importer):
     """Reads the NAS-Bench-201 half of the file; its other half, FBNet, is ignored."""
 
     def metadata(self) -> dict[str, str]:
-        """The source."""
+        """The table's metadata: the source."""
         return {"source": "HW-NAS-Bench", "seeds": "none: one measurement or estimate per device and cell"}
 
     def read(self, path: Path, *, progress: bool) -> pa.Table:
-        """See :class:`~search.importers.base.Importer`."""
-        del progress  # a second's work
+        """Read the file; see :class:`~search.importers.base.Importer`."""
+        del progress  # reading takes a second
         if not path.is_file():
             raise TableError(f"{path} is no file; {_REMEDY}")
         with path.open("rb") as file:
@@ -64,7 +64,7 @@ class HWNASBench(Importer):
 
 
 def _check_order(lists: Any, architectures: list[str], where: str) -> None:
-    """The networks' settings, where the file has them, must be those of the ids."""
+    """Refuse a file whose networks' settings, if it has any, are not in the order of ids."""
     if "config" not in lists:
         return
     for index, architecture in enumerate(architectures):
@@ -77,7 +77,7 @@ def _check_order(lists: Any, architectures: list[str], where: str) -> None:
 
 
 def _values(values: Any, size: int, where: str) -> np.ndarray:
-    """Float64, NaN where a device cannot run the cell."""
+    """Values as float64, NaN if a device cannot run the cell."""
     try:
         array = np.array(values, dtype=np.float64)
     except (TypeError, ValueError) as error:

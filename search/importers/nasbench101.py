@@ -1,13 +1,13 @@
 """NAS-Bench-101: ``nasbench_only108.tfrecord`` or ``nasbench_full.tfrecord``, read record by record.
 
-Source: the benchmark's API, https://github.com/google-research/nasbench (Apache-2.0). A record is framed as TensorFlow
-frames it: eight bytes of length, four of a checksum, the content, four of a checksum. The content is a JSON list: hash
-of the cell, epochs of the training, matrix row by row as zeros and ones, operations separated by commas, and a
-base64-encoded protocol buffer ``ModelMetrics``: evaluations (field 1, of which the last is that after training), number
-of parameters (field 2). An evaluation has training time (field 2) and accuracy on training, validation and test images
-(fields 3, 4, 5), as fractions. There is one record for every repeat of a training.
+Source: the benchmark's API, https://github.com/google-research/nasbench (Apache-2.0). A record has TensorFlow's frame:
+eight bytes of length, four of a checksum, the content, four of a checksum. The content is a JSON list: hash of the
+cell, epochs of the training, matrix row by row as zeros and ones, operations separated by commas, and a base64-encoded
+protocol buffer ``ModelMetrics``. Its fields are the evaluations (field 1; the last one is that after training) and the
+number of parameters (field 2). An evaluation has training time (field 2) and accuracy on training, validation and test
+images (fields 3, 4, 5), as fractions. There is one record for every repeat of a training.
 
-Also read: ``nasbench101.npz``, the same cells with the mean test accuracy alone, for those who have that.
+``nasbench101.npz``, which has the same cells with the mean test accuracy alone, can be read too.
 """
 
 import base64
@@ -34,7 +34,7 @@ from search.importers.base import Importer
 EPOCHS = (108, 36, 12, 4)
 COLUMNS = ("cifar10_valid", "cifar10_test", "cifar10_train", "train_time_s")
 CHECKED = 1_000
-"""Every so many-th cell's hash is computed again."""
+"""One cell in this many has its hash recomputed."""
 
 _REMEDY = "give nasbench_only108.tfrecord or nasbench_full.tfrecord, or download it again"
 _LONGEST = 1 << 20
@@ -46,8 +46,8 @@ class NASBench101Records(Importer):
     """Reads trainings of one length; accuracies are means over repeats.
 
     Attributes:
-        epochs: 108 for the trainings the papers report; 36, 12 and 4 are in ``nasbench_full.tfrecord`` only.
-        partial: import what a file has that lacks cells, instead of refusing it.
+        epochs: 108 for the trainings that papers report; 36, 12 and 4 are in ``nasbench_full.tfrecord`` only.
+        partial: import a file that lacks cells instead of refusing it.
     """
 
     epochs: int = 108
@@ -60,7 +60,7 @@ class NASBench101Records(Importer):
             raise ConfigurationError(f"importer.epochs={self.epochs}; the benchmark has {', '.join(map(str, EPOCHS))}")
 
     def metadata(self) -> dict[str, str]:
-        """Epochs and the rule by which repeats become one number."""
+        """The table's metadata: epochs, and the rule that turns repeats into one number."""
         return {
             "source": "NAS-Bench-101",
             "epochs": str(self.epochs),
@@ -68,7 +68,7 @@ class NASBench101Records(Importer):
         }
 
     def read(self, path: Path, *, progress: bool) -> pa.Table:
-        """See :class:`~search.importers.base.Importer`."""
+        """Read either file; see :class:`~search.importers.base.Importer`."""
         if path.suffix == ".npz":
             return self._arrays(path)
         specs, sums, counts, parameters = self._sums(path, progress=progress)
@@ -138,7 +138,7 @@ class NASBench101Records(Importer):
         """Rows in the order of the space's cells.
 
         Raises:
-            TableError: if cells are no cells, occur twice, or are missing without ``partial``.
+            TableError: if a cell is invalid or occurs twice, or if cells are missing without ``partial``.
         """
         place = {name: row for row, name in enumerate(names)}
         if None in place or len(place) < len(names):
@@ -157,10 +157,10 @@ class NASBench101Records(Importer):
 def records(file: BinaryIO, where: str) -> Iterator[bytes]:
     """Contents of a TFRecord file.
 
-    Checksums are not computed: a record that is damaged is no JSON, or no protocol buffer, or has another cell's hash.
+    Checksums are not computed: a damaged record is not JSON or not a protocol buffer, or has another cell's hash.
 
     Raises:
-        TableError: if a record ends early or has no plausible length.
+        TableError: if a record ends early or has an implausible length.
     """
     number = 0
     while head := file.read(12):
@@ -236,7 +236,7 @@ def _varint(message: bytes, at: int) -> tuple[int, int]:
 
 
 def _named(specs: dict[str, Spec], path: Path) -> list[str | None]:
-    """Strings of cells; some are checked against their hashes."""
+    """Strings of cells, some of which are checked against their hashes."""
     names = to_strings(list(specs.values()))
     for expected, name in itertools.islice(zip(specs, names, strict=True), 0, None, CHECKED):
         if name is not None and module_hash(name) != expected:

@@ -1,8 +1,8 @@
 """NAS-Bench-201's own file, ``NAS-Bench-201-v1_1-096897.pth`` or ``NAS-Bench-201-v1_0-e61699.pth``.
 
 Source: Dong & Yang, 2020, https://github.com/D-X-Y/NAS-Bench-201. PyTorch wrote one pickle of a dictionary:
-``arch2infos`` has for every id the runs of 200 epochs under ``full`` and of 12 under ``less`` (see
-:mod:`search.importers.runs`). Such a pickle can only be rebuilt as a whole; no tensor is in it.
+``arch2infos`` holds every id's runs of 200 epochs under ``full`` and of 12 under ``less`` (see
+:mod:`search.importers.runs`). Such a pickle can only be rebuilt as a whole; it contains no tensors.
 """
 
 import gc
@@ -33,12 +33,12 @@ class NASBench201File(RunImporter):
     """Reads the file in PyTorch's old format, as published, or in its zip format."""
 
     def metadata(self) -> dict[str, str]:
-        """See :class:`RunImporter`."""
+        """The table's metadata; see :class:`RunImporter`."""
         return {"source": "NAS-Bench-201", **super().metadata()}
 
     def read(self, path: Path, *, progress: bool) -> pa.Table:
-        """See :class:`~search.importers.base.Importer`; the whole file is rebuilt in memory."""
-        del progress  # one unpickling, which cannot tell how far it is
+        """Read the file, which is rebuilt in memory as a whole; see :class:`~search.importers.base.Importer`."""
+        del progress  # unpickling reports no progress
         if not path.is_file():
             raise TableError(f"{path} is no file; {_REMEDY}")
         runs = Runs(self.epochs)
@@ -77,7 +77,7 @@ def _zipped(path: Path, file: BufferedReader) -> Any:
 
 @contextmanager
 def _no_collection() -> Iterator[None]:
-    """Millions of live dictionaries, none of them garbage: looking for cycles would take most of the time."""
+    """Pause garbage collection: searching millions of live dictionaries for cycles would take most of the time."""
     enabled = gc.isenabled()
     gc.disable()
     try:

@@ -1,12 +1,14 @@
 """NAS-Bench-NLP: losses of recurrent cells, from the benchmark's logs or from an extract.
 
 Source: Klyuchnikov et al., 2020, https://github.com/fmsnew/nas-bench-nlp-release (Apache-2.0). There is one JSON file
-for every training. ``recepie`` is a recipe, again as JSON; ``val_losses`` and ``test_losses`` have the losses in nats
-per word after every epoch, ``wall_times`` the seconds it took; ``epochs`` says how many were meant to be, ``status`` is
-``OK`` or why there are fewer, ``num_params`` counts parameters, ``data`` is the folder of the text.
+for every training. ``recepie`` is a recipe, again as JSON. ``val_losses`` and ``test_losses`` hold the losses in nats
+per word after every epoch, ``wall_times`` the seconds of every epoch. ``epochs`` is the planned number of epochs,
+``status`` is ``OK`` or the reason why there are fewer, ``num_params`` is the number of parameters, and ``data`` is the
+folder of the text.
 
-Also read: a folder with ``nasbenchnlp_recipes.json.gz``, recipes by id, and ``nasbenchnlp_ptb.csv.gz``, one line for
-every training on Penn Treebank with the recipe's id, the last test loss (empty where it diverged) and the parameters.
+An extract can be read too: a folder with ``nasbenchnlp_recipes.json.gz``, recipes by id, and
+``nasbenchnlp_ptb.csv.gz``, which has one line for every training on Penn Treebank with the recipe's id, the last test
+loss (empty if the training diverged) and the number of parameters.
 """
 
 import csv
@@ -31,10 +33,10 @@ from agnet.tables.table import KEY
 from search.importers.base import Importer, entry, number
 
 RECIPES, LOSSES = "nasbenchnlp_recipes.json.gz", "nasbenchnlp_ptb.csv.gz"
-"""Names of the extract's files."""
+"""File names of the extract."""
 
 SCORE = 100.0
-"""The papers' scale is this minus the loss: higher is better."""
+"""The papers' score is this number minus the loss: higher is better."""
 
 _REMEDY = (
     "give the folder or the .zip of train_logs_single_run or train_logs_multi_runs, or a folder with "
@@ -44,13 +46,13 @@ _REMEDY = (
 
 @dataclass
 class _Runs:
-    """What is known of one cell.
+    """All trainings of one cell.
 
     Attributes:
-        losses: of every training that did not diverge, by split.
-        seconds: of those.
-        diverged: trainings that did.
-        parameters: of the network.
+        losses: losses of every training that did not diverge, by split.
+        seconds: durations of the same trainings.
+        diverged: number of trainings that diverged.
+        parameters: number of the network's parameters.
     """
 
     losses: dict[str, list[float]] = field(default_factory=dict)
@@ -61,10 +63,10 @@ class _Runs:
 
 @dataclass(frozen=True, kw_only=True)
 class NASBenchNLPRuns(Importer):
-    """Reads the losses after the last epoch, means over the trainings that did not diverge.
+    """Reads the losses after the last epoch; they are means over the trainings that did not diverge.
 
     Attributes:
-        partial: leave out recipes that are no cells of the space, instead of refusing them.
+        partial: leave out recipes that are not cells of the space instead of refusing them.
     """
 
     partial: bool = False
@@ -72,7 +74,7 @@ class NASBenchNLPRuns(Importer):
     space: ClassVar[str] = NASBenchNLP.name
 
     def metadata(self) -> dict[str, str]:
-        """The rule by which trainings become one number."""
+        """The table's metadata: the rule that turns trainings into one number."""
         return {
             "source": "NAS-Bench-NLP",
             "seeds": "mean over the trainings that did not diverge, n_seeds; n_diverged did; recipes that are one cell "
@@ -80,10 +82,11 @@ class NASBenchNLPRuns(Importer):
         }
 
     def read(self, path: Path, *, progress: bool) -> pa.Table:
-        """See :class:`~search.importers.base.Importer`; empty where all trainings of a cell diverged.
+        """Read logs or an extract; see :class:`~search.importers.base.Importer`.
 
         Columns are ``{dataset}_{valid,test}_loss`` in nats per word, ``_perplexity``, its exponential, and ``_score``,
-        100 minus the loss; ``n_seeds``, ``n_diverged``, ``parameters`` and, from logs, ``train_time_s``.
+        100 minus the loss; ``n_seeds``, ``n_diverged``, ``parameters`` and, from logs, ``train_time_s``. Losses are
+        empty if all trainings of a cell diverged.
         """
         if (path / RECIPES).is_file() and (path / LOSSES).is_file():
             dataset, splits = "ptb", ("test",)
@@ -108,7 +111,7 @@ class NASBenchNLPRuns(Importer):
         return pa.table(columns)
 
     def _cells(self, found: list[tuple[Any, _Runs]], path: Path) -> dict[str, _Runs]:
-        """Runs by cell: those of recipes that have one string are taken together."""
+        """Runs by cell; recipes with the same string are one cell."""
         space, cells, refused = NASBenchNLP(), {}, []
         for recipe, runs in found:
             try:
@@ -178,7 +181,7 @@ def _logs(path: Path, *, progress: bool) -> tuple[str, list[tuple[Any, _Runs]]]:
 
 
 def _files(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Name and content of every log, each once: the two folders of the benchmark share some files."""
+    """Name and content of every log, each once, since the benchmark's two folders share some files."""
     seen: set[str] = set()
     paths = sorted(p for p in path.rglob("*") if p.suffix in (".json", ".zip")) if path.is_dir() else [path]
     for file in paths:
@@ -199,7 +202,7 @@ def _files(path: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _last(log: dict[str, Any], split: str, where: str) -> float:
-    """The loss after the last epoch, NaN where the training broke off before."""
+    """The loss after the last epoch; NaN if the training stopped earlier."""
     losses = _numbers(log, "val_losses" if split == "valid" else "test_losses", where)
     complete = log.get("status", "OK") == "OK" and len(losses) == log.get("epochs", len(losses))
     return losses[-1] if losses and complete else math.nan
@@ -213,7 +216,7 @@ def _numbers(log: dict[str, Any], key: str, where: str) -> list[float]:
 
 
 def _add(runs: _Runs, losses: dict[str, float]) -> bool:
-    """Enter a training; whether it did not diverge."""
+    """Add a training; returns whether it did not diverge."""
     finite = all(map(math.isfinite, losses.values()))
     if finite:
         for split, loss in losses.items():

@@ -30,14 +30,14 @@ _REMEDY = "give NATS-tss-v1_0-3ffb9-simple (topology space, without weights), or
 
 @dataclass(frozen=True, kw_only=True)
 class NATSBench(RunImporter):
-    """Reads the extracted folder, the ``.tar`` as it is downloaded, or a ``.zip``, one file at a time."""
+    """Reads the extracted folder, the downloaded ``.tar``, or a ``.zip``, one file at a time."""
 
     def metadata(self) -> dict[str, str]:
-        """See :class:`RunImporter`."""
+        """The table's metadata; see :class:`RunImporter`."""
         return {"source": "NATS-Bench tss", **super().metadata()}
 
     def read(self, path: Path, *, progress: bool) -> pa.Table:
-        """See :class:`~search.importers.base.Importer`; memory stays flat, whatever the archive's size."""
+        """Read the files in constant memory; see :class:`~search.importers.base.Importer`."""
         runs = Runs(self.epochs)
         files = tqdm(_files(path), total=len(runs), unit="file", disable=None if progress else True)
         for index, name, data in files:

@@ -1,6 +1,6 @@
 """The accuracies of the robustness dataset, or of a folder that :mod:`evaluation.export` has written in its layout.
 
-:mod:`agnet.tables.published_json` describes its files.
+:mod:`agnet.tables.published_json` describes the files.
 """
 
 import gzip
@@ -26,7 +26,7 @@ _REMEDY = "give the folder of the robustness dataset that holds meta.json, or ex
 
 @dataclass(frozen=True)
 class _Ids:
-    """Strings in the order of ids, the row of every id, and the row that stands for every row."""
+    """Strings in the order of ids, the row of every id, and the representative's row for every row."""
 
     architectures: list[str]
     rows: dict[str, int]
@@ -35,20 +35,23 @@ class _Ids:
 
 @dataclass(frozen=True, kw_only=True)
 class RobustnessDataset(Importer):
-    """Reads the accuracies there are; confusion matrices are ignored.
+    """Reads all accuracies in the folder; confusion matrices are ignored.
 
     Attributes:
-        confidence: read the confidences, too.
+        confidence: whether to read the confidences, too.
     """
 
     confidence: bool = False
 
     def metadata(self) -> dict[str, str]:
-        """The source."""
+        """The table's metadata: the source."""
         return {"source": "robustness dataset", "seeds": "one network per isomorphism class"}
 
     def read(self, path: Path, *, progress: bool) -> pa.Table:
-        """See :class:`~search.importers.base.Importer`; files may be compressed (``.json.gz``) or missing."""
+        """Read the files; see :class:`~search.importers.base.Importer`.
+
+        Files may be compressed (``.json.gz``) or missing.
+        """
         meta_file = _existing(path / META)
         if meta_file is None:
             raise TableError(f"{path} has no {META}; {_REMEDY}")
@@ -89,7 +92,7 @@ class RobustnessDataset(Importer):
 
 
 def _existing(path: Path) -> Path | None:
-    """The file, plain or compressed."""
+    """Path of the file, plain or compressed; None if neither exists."""
     return next((p for p in (path, path.with_name(f"{path.name}.gz")) if p.is_file()), None)
 
 
@@ -130,7 +133,7 @@ def _radii(meta: Any, key: str, where: str) -> list[float]:
 
 
 def _fractions(content: Any, ids: _Ids, width: int, where: str) -> np.ndarray:
-    """Fractions ``[ids, width]``, every id with its representative's values, NaN where the file has none."""
+    """Fractions ``[ids, width]``: every id has its representative's values, NaN if the file has none."""
     if not isinstance(content, dict):
         raise TableError(f"{where} holds a {type(content).__name__}, not accuracies by id; {_REMEDY}")
     values = np.full((len(ids.rows), width), np.nan)

@@ -1,9 +1,9 @@
 """Accuracies from training runs as NAS-Bench-201 and NATS-Bench store them.
 
-One architecture, trained for one number of epochs, is a dictionary: ``arch_str``; ``dataset_seed``, the seeds of every
-entry; ``all_results``, a dictionary per ``(entry, seed)`` with ``epochs``, ``params`` and ``flop`` in millions,
-``train_times`` in seconds per epoch (or None), and ``eval_acc1es``, accuracies in percent under ``set@epoch`` with
-epochs counted from 0.
+One architecture, trained for one number of epochs, is a dictionary. ``arch_str`` is its string, and ``dataset_seed``
+holds the seeds of every entry. ``all_results`` has a dictionary per ``(entry, seed)`` with ``epochs``, ``params`` and
+``flop`` in millions, ``train_times`` in seconds per epoch (or None), and ``eval_acc1es``, accuracies in percent under
+``set@epoch`` with epochs counted from 0.
 Source: the benchmarks' API, https://github.com/D-X-Y/NATS-Bench (MIT), class ``ResultsCount``.
 """
 
@@ -28,7 +28,7 @@ ACCURACIES = {
     "imagenet16_valid": ("ImageNet16-120", "x-valid"),
     "imagenet16_test": ("ImageNet16-120", "x-test"),
 }
-"""Column: entry and evaluated set. Other sets exist (``cifar10-valid`` has an ``ori-test``) and mean other numbers."""
+"""Column -> entry and evaluated set. Others exist (``cifar10-valid`` has an ``ori-test``) and mean other numbers."""
 
 ENTRIES = tuple(dict.fromkeys(name for name, _ in ACCURACIES.values()))
 
@@ -42,8 +42,8 @@ class RunImporter(Importer):
     """Settings that the sources of training runs share.
 
     Attributes:
-        epochs: 200 for the trainings the papers report, 12 for the short ones; they are different trainings.
-        partial: leave out architectures that the source lacks, instead of refusing it.
+        epochs: 200 for the trainings that papers report, 12 for the short ones; they are different trainings.
+        partial: import a source that lacks architectures instead of refusing it.
     """
 
     epochs: int = 200
@@ -54,7 +54,7 @@ class RunImporter(Importer):
             raise ConfigurationError(f"importer.epochs={self.epochs}; the benchmark was trained for 200 or 12 epochs")
 
     def metadata(self) -> dict[str, str]:
-        """Epochs and the rule by which seeds become one number."""
+        """The table's metadata: epochs, and the rule that turns seeds into one number."""
         return {
             "epochs": str(self.epochs),
             "seeds": "mean over all seeds of the source; n_seeds is the smallest number of any data set",
@@ -65,7 +65,7 @@ class Runs:
     """Rows of architectures, filled in any order.
 
     Args:
-        epochs: which training.
+        epochs: number of epochs of the trainings.
     """
 
     def __init__(self, epochs: int) -> None:
@@ -75,20 +75,20 @@ class Runs:
         self._filled = np.zeros(len(self._names), dtype=bool)
 
     def __len__(self) -> int:
-        """How many architectures the benchmark has."""
+        """Number of architectures of the benchmark."""
         return len(self._names)
 
     def add(self, index: int, runs: Any, where: str, remedy: str) -> None:
-        """Take one architecture's runs.
+        """Add one architecture's runs.
 
         Args:
             index: the benchmark's id.
-            runs: the dictionary of the module's docstring.
-            where: file, for errors.
-            remedy: what the user can do.
+            runs: the dictionary that the module's docstring describes.
+            where: name of the file, for errors.
+            remedy: advice for the user, for errors.
 
         Raises:
-            TableError: for another architecture than the id's, a missing entry, or values that are no accuracies.
+            TableError: for another architecture than the id's, a missing entry, or values that are not accuracies.
         """
         name = entry(runs, "arch_str", where, remedy)
         if not 0 <= index < len(self) or name != self._names[index]:
@@ -97,10 +97,10 @@ class Runs:
         self._filled[index] = True
 
     def table(self, where: str, *, partial: bool) -> pa.Table:
-        """All rows that were filled, in the order of ids.
+        """All filled rows, in the order of ids.
 
         Raises:
-            TableError: if there are none, or fewer than all without ``partial``.
+            TableError: if no row is filled, or if any is missing without ``partial``.
         """
         missing = np.flatnonzero(~self._filled)
         if len(missing) == len(self):
@@ -155,7 +155,7 @@ def _results(runs: Any, name: str, epochs: int, where: str, remedy: str) -> list
 
 
 def _train_time(result: Any, where: str, remedy: str) -> float:
-    """Seconds over all epochs, NaN where they were not recorded."""
+    """Total seconds of all epochs; NaN if they were not recorded."""
     times = entry(result, "train_times", where, remedy)
     if times is None:
         return float("nan")

@@ -1,1 +1,1 @@
-"""Objectives that are neither tables nor live evaluations: models that benchmarks were made of."""
+"""Objectives that are neither tables nor live evaluations: the surrogate models of benchmarks."""

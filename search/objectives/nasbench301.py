@@ -1,7 +1,8 @@
 """NAS-Bench-301: accuracy and training time of DARTS cells, predicted by a surrogate that was fitted to real trainings.
 
-Source: Zela et al., 2022, https://arxiv.org/abs/2008.09777; the surrogate in ONNX format is that of YAHPO Gym
-(https://github.com/slds-lmu/yahpo_gym, Apache-2.0): categories of edges and inputs, and the epoch of the training.
+Source: Zela et al., 2022, https://arxiv.org/abs/2008.09777. The surrogate in ONNX format is that of YAHPO Gym
+(https://github.com/slds-lmu/yahpo_gym, Apache-2.0). Its inputs are categories of edges and inputs, and the epoch of the
+training.
 """
 
 import json
@@ -30,15 +31,15 @@ _STORED_PREFIX = PREFIX.replace(":", "_COLON_")
 
 
 class NASBench301Surrogate:
-    """The surrogate, deterministic: two questions about one pair of cells have one answer.
+    """The surrogate; it is deterministic, so every call gives the same prediction for a pair of cells.
 
     Args:
-        model: the ONNX file.
-        encoding: JSON file of the codes of every category.
-        epoch: of the training that is predicted, 1 to 98.
+        model: path of the ONNX file.
+        encoding: path of the JSON file with the codes of every category.
+        epoch: epoch of the training that is predicted, 1 to 98.
 
     Raises:
-        ConfigurationError: if a file is missing or another one, or ``onnxruntime`` is not installed.
+        ConfigurationError: if a file is missing or of another kind, or ``onnxruntime`` is not installed.
     """
 
     def __init__(self, model: str | Path, encoding: str | Path, epoch: int = EPOCHS[1]) -> None:
@@ -69,14 +70,14 @@ class NASBench301Surrogate:
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         try:
             return onnxruntime.InferenceSession(str(self.model), options)
-        except Exception as error:  # its errors share no class of their own
+        except Exception as error:  # onnxruntime's errors have no common class
             raise ConfigurationError(f"objective.model={self.model} cannot be read: {error}") from error
 
     def __call__(self, architectures: Sequence[str]) -> list[Mapping[str, float]]:
         """:data:`COLUMNS` of pairs of cells.
 
         Raises:
-            InvalidArchitecture: naming the first that is none.
+            InvalidArchitecture: if a string is not a pair of cells; the message names the first.
         """
         for architecture in architectures:
             if architecture not in self._known:

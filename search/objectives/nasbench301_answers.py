@@ -1,8 +1,8 @@
-"""Answers for NAS-Bench-301's own package, run by the Python that has it, perhaps an old one.
+"""Answers from NAS-Bench-301's own package, run by the Python that has it, which may be an old one.
 
-``PYTHON nasbench301_answers.py '{"cifar10_valid": FOLDER, ...}' true|false``: after a line ``"ready"`` every line of
-input, a seed and two cells as lists of [operation, source], has a line of output, the models' predictions by column.
-Nothing of this project is imported.
+``PYTHON nasbench301_answers.py '{"cifar10_valid": FOLDER, ...}' true|false`` first prints a line ``"ready"``. Every
+line of input is a seed and two cells as lists of [operation, source]; every line of output holds the models'
+predictions by column. Nothing of this project is imported.
 """
 
 import importlib
@@ -16,7 +16,7 @@ Genotype = namedtuple("Genotype", ["normal", "normal_concat", "reduce", "reduce_
 
 def main():
     """Load the models, then answer until the input ends."""
-    answers = os.fdopen(os.dup(1), "w")  # what the package prints goes elsewhere
+    answers = os.fdopen(os.dup(1), "w")  # the package's own output goes to stderr
     os.dup2(2, 1)
     folders, noise = json.loads(sys.argv[1]), json.loads(sys.argv[2])
     del sys.path[0]  # this folder, which has a module of the package's name

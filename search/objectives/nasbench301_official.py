@@ -1,7 +1,7 @@
-"""NAS-Bench-301's official ensembles, asked through its own package in a Python of its own.
+"""NAS-Bench-301's official ensembles, queried through their own package in a separate Python.
 
-The package and its files (pickled models of old libraries) need versions that this project does not run with, so that
-another process answers: whoever has the files has a Python that loads them. Files are loaded there, never here.
+The package and its files (pickled models of old libraries) need versions that this project does not run with, so
+another process answers. It uses the user's Python that can load the files; they are loaded there, never here.
 """
 
 import json
@@ -21,13 +21,13 @@ _SCRIPT = Path(__file__).with_name("nasbench301_answers.py")
 
 
 class Ensembles:
-    """Predictions of the official models; two questions about one pair of cells have one answer.
+    """Predictions of the official models; every call gives the same prediction for a pair of cells.
 
     Args:
         python: interpreter whose environment has ``nasbench301``.
-        folders: by column the folder of a model.
-        noise: whether normal noise of the spread among an ensemble's members is added: the benchmark's default.
-        seed: of the noise, which belongs to the seed and the pair of cells.
+        folders: folder of the model for each column.
+        noise: whether to add normal noise with the spread among an ensemble's members, the benchmark's default.
+        seed: seed of the noise, which depends on the seed and the pair of cells only.
 
     Raises:
         ConfigurationError: if the interpreter or a folder does not exist.
@@ -57,7 +57,7 @@ class Ensembles:
         """Predictions of pairs of cells by column.
 
         Raises:
-            InvalidArchitecture: naming the first that is none.
+            InvalidArchitecture: if a string is not a pair of cells; the message names the first.
             TaskError: if the other process ends.
         """
         for architecture in architectures:
@@ -74,11 +74,11 @@ class Ensembles:
             process.stdin.write(json.dumps([seed, *cells]) + "\n")
             process.stdin.flush()
         except OSError:
-            pass  # it has ended: there will be no answer
+            pass  # the process has ended, so reading its answer will fail
         return self._answer(process)
 
     def _running(self) -> "subprocess.Popen[str]":
-        """The process, which is started for the first question."""
+        """The process, which is started on first use."""
         if self._process is None:
             self._process = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
             weakref.finalize(self, _end, self._process)
@@ -96,7 +96,7 @@ class Ensembles:
 
 
 def _end(process: "subprocess.Popen[str]") -> None:
-    """Let a process end by itself: its input does."""
+    """Close the input of a process, which then ends by itself."""
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
             pipe.close()
@@ -115,7 +115,7 @@ def nasbench301_official_objective(
     :func:`~agnet.tables.objective.measured_objective`.
 
     Raises:
-        ConfigurationError: if interpreter or model are not given.
+        ConfigurationError: if the interpreter or the model is not given.
     """
     if python is None or performance is None:
         raise ConfigurationError(

@@ -1,15 +1,16 @@
 """NAS-Bench-NLP: losses of recurrent cells, predicted by trees that are fitted here to real trainings.
 
-The benchmark's own surrogate, NAS-Bench-NLP11, needs its authors' files; this one needs a table of losses, or the
+The benchmark's own surrogate, NAS-Bench-NLP11, needs its authors' files. This one needs a table of losses, or the
 extract of 4,322 recipes that :mod:`search.importers.nasbench_nlp` reads, and is fitted in seconds whenever a search
-begins. Over five folds of the extract's cells (none with equal features in two folds), Spearman's rho of predicted and
-measured losses is .89, Kendall's tau .73, R2 .82, and rho over the better half of the cells .66; divergence orders 98 %
-of the pairs of a diverged and another cell: ``python -m benchmarks.recurrent_surrogate`` repeats that.
+begins. We cross-validated it over five folds of the extract's cells, with cells of equal features in the same fold.
+Spearman's rho of predicted and measured losses is .89, Kendall's tau .73, R2 .82, and rho over the better half of the
+cells .66. Divergence orders 98 % of the pairs of a diverged and another cell. ``python -m
+benchmarks.recurrent_surrogate`` repeats the measurement.
 
-A fifth of the cells diverged in every training. The losses are fitted to the others, so a predicted loss is the loss of
-a training that does not diverge. How likely it is to diverge is another column, and the expected score takes both
-together: a training that diverges counts as one that has learned nothing. A search for the score alone would be free to
-find cells that cannot be trained.
+A fifth of the cells diverged in every training. The losses are fitted to the others, so a predicted loss is that of a
+training that does not diverge. The probability of divergence is another column. The expected score combines both: a
+diverging training counts as one that has learned nothing. A search for the score alone could find cells that cannot be
+trained.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,7 +30,7 @@ from search.importers.nasbench_nlp import SCORE, NASBenchNLPRuns
 from search.objectives.recurrent_features import recurrent_features
 
 ROUNDS = 800
-"""Trees of a model."""
+"""Number of trees of a model."""
 
 TREES = {
     "max_depth": 6,
@@ -42,10 +43,10 @@ TREES = {
 }
 
 MARGIN = 0.2
-"""Nats below the lowest loss that is known: the logarithm of the distance from there is fitted."""
+"""Distance of a floor below the lowest known loss, in nats; the logarithm of a loss minus the floor is fitted."""
 
 NOTHING = 0.99
-"""Quantile of the losses that are known at which trainings have learned nothing."""
+"""Quantile of the known losses at which a training counts as having learned nothing."""
 
 _LOSS, _DIVERGENCE = "_loss", "_divergence"
 _KINDS = ("loss", "perplexity", "score", "expected_score")
@@ -53,11 +54,11 @@ _KINDS = ("loss", "perplexity", "score", "expected_score")
 
 @dataclass(frozen=True)
 class Trainings:
-    """What the surrogate is fitted to.
+    """Trainings that the surrogate is fitted to.
 
     Attributes:
-        architectures: cells.
-        losses: last losses in nats per word by column, NaN where every training diverged.
+        architectures: strings of the cells.
+        losses: last losses in nats per word by column, NaN if every training diverged.
     """
 
     architectures: Sequence[str]
@@ -65,11 +66,11 @@ class Trainings:
 
     @classmethod
     def read(cls, source: str | Path) -> "Trainings":
-        """From a table, or from a folder or file that the importer reads; cells that are not the space's are left out.
+        """Read a table, or a folder or file of the importer; cells outside the space are left out.
 
         Raises:
-            ConfigurationError: if there is none, or it has no losses of two cells at least.
-            TableError: if it is damaged.
+            ConfigurationError: if the source does not exist, or has losses of fewer than two cells.
+            TableError: if the source is damaged.
         """
         path = Path(source)
         if not path.exists():
@@ -98,8 +99,8 @@ class NASBenchNLPSurrogate:
     """Trees on features of cells: one ensemble for every loss, one for divergence; the same seed fits the same trees.
 
     Args:
-        trainings: what it is fitted to.
-        seed: of the rows and columns that trees see.
+        trainings: trainings that the trees are fitted to.
+        seed: seed of the rows and columns that trees see.
     """
 
     def __init__(self, trainings: Trainings, seed: int = 0) -> None:
@@ -122,9 +123,11 @@ class NASBenchNLPSurrogate:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Of every loss it was fitted to ``_loss`` in nats per word, ``_perplexity``, its exponential, ``_score``, 100
-        minus the loss, and ``_expected_score``, which counts a training that diverges as one that has learned nothing;
-        and ``_divergence``, the probability in percent.
+        """Names of the predicted columns.
+
+        Every fitted loss gives ``_loss`` in nats per word, ``_perplexity``, its exponential, ``_score``, 100 minus the
+        loss, and ``_expected_score``, which counts a diverging training as one that has learned nothing. The last
+        column is ``_divergence``, the probability in percent.
         """
         stems = [name.removesuffix(_LOSS) for name in self._floors]
         return (*(f"{stem}_{kind}" for stem in stems for kind in _KINDS), self._divergence)
@@ -133,7 +136,7 @@ class NASBenchNLPSurrogate:
         """:attr:`columns` of cells.
 
         Raises:
-            InvalidArchitecture: naming the first that is none.
+            InvalidArchitecture: if a string is not a cell; the message names the first.
         """
         new = [architecture for architecture in dict.fromkeys(architectures) if architecture not in self._known]
         if new:
@@ -159,13 +162,13 @@ def held_out(
     """Predictions of every cell by a surrogate that has seen neither it nor one with equal features.
 
     Args:
-        trainings: of all cells.
-        column: the loss.
-        folds: parts, of which each is predicted from the others.
-        seed: of parts and trees.
+        trainings: trainings of all cells.
+        column: name of the loss.
+        folds: number of parts, each of which is predicted from the others.
+        seed: seed of parts and trees.
 
     Returns:
-        By the surrogate's columns.
+        Predictions by the surrogate's columns.
     """
     features = recurrent_features(NASBenchNLP(), trainings.architectures)
     groups = np.unique(features, axis=0, return_inverse=True)[1].reshape(-1)
@@ -199,7 +202,7 @@ def nasbench_nlp_objective(
     :func:`~agnet.tables.objective.measured_objective`.
 
     Raises:
-        ConfigurationError: if the seed is none, or see :meth:`Trainings.read`.
+        ConfigurationError: if the seed is invalid, or if :meth:`Trainings.read` refuses the source.
     """
     if type(seed) is not int or seed < 0:
         raise ConfigurationError(f"objective.seed={seed}; it is a whole number from 0")

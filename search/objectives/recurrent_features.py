@@ -1,4 +1,4 @@
-"""Numbers that describe a recurrent cell: what it is made of, and how states and input pass through it."""
+"""Numeric features of a recurrent cell: its composition, and the paths of states and input through it."""
 
 from collections.abc import Iterator, Sequence
 
@@ -10,23 +10,26 @@ from agnet.spaces.nasbench_nlp import OPERATIONS
 from agnet.spaces.nasbench_nlp.cells import FIRST, MARKED, TYPES, Cells
 from agnet.spaces.nasbench_nlp.notation import INPUTS, STATES
 
-_FAR = 99.0  # length of a path where there is none
+_FAR = 99.0  # path length if there is no path
 _BOUNDED = (TYPES["sigm"], TYPES["tanh"])
 _LENGTHS = (_BOUNDED, (TYPES["linear"],), tuple(TYPES.values()))
-"""Operations that count along a path: those that saturate, those with weights, all."""
+"""Operations that are counted along a path: those that saturate, those with weights, all."""
 
 
 def recurrent_features(space: NASBenchNLP, architectures: Sequence[str]) -> Float32[np.ndarray, "cells features"]:
     """Features of cells.
 
-    In this order: numbers of operations of every kind, of hidden states, of edges, of linear operations by their number
-    of sources; how often each kind of node reads each other one; the kind of ``h_new_0`` and of what it reads; whether
-    activations keep the new states bounded, whatever the weights; and for paths from the input and from the previous
-    states to ``h_new_0``, and from every state to its own next value: log(1 + number), the fewest saturating, linear
-    and all operations on one, and the most operations.
+    The features are, in this order:
+
+    * numbers of operations of every kind, of hidden states, of edges, and of linear operations by number of sources;
+    * how often each kind of node reads each other kind;
+    * the kind of ``h_new_0`` and of its sources;
+    * whether activations keep the new states bounded for any weights;
+    * for paths from the input and from the previous states to ``h_new_0``, and from every state to its own next value:
+      log(1 + number of paths), the fewest saturating, linear and all operations on a path, and the most operations.
 
     Raises:
-        InvalidArchitecture: naming the first string that is no cell.
+        InvalidArchitecture: if a string is not a cell; the message names the first.
     """
     cells = Cells.of(space.encode(architectures))
     return np.concatenate([*_composition(cells), *_bounds(cells), *_paths(cells)], axis=1).astype(np.float32)
@@ -49,7 +52,7 @@ def _composition(cells: Cells) -> Iterator[np.ndarray]:
 
 
 def _new_states(cells: Cells) -> np.ndarray:
-    """Nodes ``[1 + states, batch]``: ``h_new_0``, then the new state of node 1, 2, 3; node 0 where there is none."""
+    """Nodes ``[1 + states, batch]``: ``h_new_0``, then the new states of nodes 1, 2, 3; node 0 if there is none."""
     rows = np.arange(len(cells.size))
     read = cells.edges[rows, :, cells.size - 1]
     place = read.cumsum(axis=1)
@@ -59,7 +62,7 @@ def _new_states(cells: Cells) -> np.ndarray:
 
 
 def _bounds(cells: Cells) -> Iterator[np.ndarray]:
-    """Whether new states are bounded: as far as activations and other bounded states make them so."""
+    """Whether new states are bounded by activations or by other bounded states."""
     rows, new = np.arange(len(cells.size)), _new_states(cells)
     states = np.zeros((len(rows), STATES), dtype=bool)
     for _ in range(STATES + 1):
@@ -70,7 +73,7 @@ def _bounds(cells: Cells) -> Iterator[np.ndarray]:
 
 
 def _bounded(cells: Cells, states: Bool[np.ndarray, "cells states"]) -> Bool[np.ndarray, "cells nodes"]:
-    """Nodes whose values are bounded where some previous states are."""
+    """Nodes whose values are bounded if the given previous states are."""
     found = np.ones(cells.types.shape, dtype=bool)
     found[:, 1:INPUTS] = states
     for node in range(INPUTS, len(cells.types[0])):
@@ -92,11 +95,11 @@ def _paths(cells: Cells) -> Iterator[np.ndarray]:
         yield np.stack([shortest[start, kinds][rows, end] for kinds in _LENGTHS], axis=1)
         yield longest[start][rows, end][:, None]
     own = [np.stack([shortest[j, kinds][rows, new[0]] for j in starts]) for kinds in _LENGTHS]
-    yield np.stack([length[marked, rows] for length in own], axis=1)  # of h_prev_0, wherever it is
+    yield np.stack([length[marked, rows] for length in own], axis=1)  # paths from h_prev_0, whatever its node
 
 
 def _numbers(cells: Cells, start: int) -> Float64[np.ndarray, "cells nodes"]:
-    """Paths from a node to every other."""
+    """Number of paths from a node to every other."""
     found = np.zeros(cells.types.shape)
     found[:, start] = 1
     for node in range(INPUTS, len(cells.types[0])):
@@ -105,7 +108,7 @@ def _numbers(cells: Cells, start: int) -> Float64[np.ndarray, "cells nodes"]:
 
 
 def _lengths(cells: Cells, start: int, kinds: Sequence[int], *, longest: bool) -> Float64[np.ndarray, "cells nodes"]:
-    """Operations of some kinds on the shortest or longest path from a node to every other."""
+    """Number of operations of given kinds on the shortest or longest path from a node to every other."""
     nowhere = -_FAR if longest else _FAR
     found = np.full(cells.types.shape, nowhere)
     found[:, start] = 0

@@ -1,9 +1,9 @@
-"""Whether it is worth a query to evaluate a cell that is isomorphic to a known one.
+"""Decide whether a cell that is isomorphic to a known one is worth a query.
 
-In a table that was measured class by class (the robustness dataset) isomorphic cells have equal values, and asking for
-a second member is a query lost; in one where every string was trained by itself (NAS-Bench-201's accuracies, any
-latency) the best string of the best class has to be found. A search cannot know which, but it can see, column by
-column: of robust accuracy against latency, say, one is known of a known class and the other is not.
+Some tables were measured class by class (the robustness dataset): isomorphic cells have equal values, and a query of a
+second member is wasted. In others every string was trained by itself (NAS-Bench-201's accuracies, any latency), and
+the search has to find the best string of the best class. A search cannot know which kind it has, but it can observe
+this column by column. With robust accuracy and latency, for instance, a known class fixes the first but not the second.
 """
 
 from collections.abc import Sequence
@@ -18,20 +18,20 @@ from agnet.spaces.base import AbstractSpace
 from agnet.surrogates import Posterior
 
 SETTLED = 1e-4
-"""Standard deviation of what is known."""
+"""Standard deviation of a value that is known."""
 
 
 class Isomorphs:
-    """What an archive says about isomorphic cells.
+    """Evidence from an archive about isomorphic cells.
 
     Args:
-        space: whose :meth:`~agnet.spaces.base.AbstractSpace.canonical` names the classes.
-        archive: what is known.
+        space: space whose :meth:`~agnet.spaces.base.AbstractSpace.canonical` names the classes.
+        archive: everything observed so far.
 
     Attributes:
-        columns: for every objective, then every limit: True where members of a class were seen to have equal outcomes,
-            False where they were seen to differ, None where no two were seen. The better half of a column decides: at
-            the bottom cells are equal because nothing works.
+        columns: one entry per objective, then one per limit: True if observed members of a class have equal outcomes,
+            False if they differ, None if no two were observed. Only the better half of a column counts, since cells at
+            the bottom are equal because they all fail.
     """
 
     def __init__(self, space: AbstractSpace, archive: Archive) -> None:
@@ -55,7 +55,7 @@ class Isomorphs:
 
     @property
     def equal(self) -> bool | None:
-        """True where all columns are known to be equal, False where one is known to differ, else None."""
+        """True if all columns are known to be equal, False if one is known to differ, else None."""
         if False in self.columns:
             return False
         return None if None in self.columns else True
@@ -69,8 +69,8 @@ class Isomorphs:
     def distinct(self, architectures: Sequence[str]) -> list[str]:
         """The architectures worth a query.
 
-        All of them where members of a class were seen to differ. Otherwise one member of every class that is not known;
-        and, where nothing was seen, one of the best of the known classes, whose query will tell.
+        If members of a class were observed to differ, all of them are. Otherwise one member of every unknown class is.
+        If no two members were observed, so is one member of the best known class, whose query will decide.
         """
         if self.equal is False:
             return list(architectures)
@@ -85,12 +85,12 @@ class Isomorphs:
     def settle(
         self, posterior: Posterior, architectures: Sequence[str], transformed: Float[Tensor, "known outputs"]
     ) -> Posterior:
-        """Tell a posterior what it need not guess: members of a known class, in the columns that are seen to be equal.
+        """Set a posterior to the known values of known classes, in the columns observed to be equal.
 
         Args:
-            posterior: of the candidates; changed.
-            architectures: the candidates.
-            transformed: what is known, on the scale of the posterior.
+            posterior: posterior of the candidates; changed in place.
+            architectures: strings of the candidates.
+            transformed: observed outcomes on the scale of the posterior.
         """
         equal = [i for i, column in enumerate(self.columns) if column]
         if equal:

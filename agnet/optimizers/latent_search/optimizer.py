@@ -1,16 +1,17 @@
-"""AG-Net's search with latent vectors that mean something.
+"""AG-Net's search with informative latent vectors: follow the surrogate's gradient through the generator.
 
 Source: the idea of Lukasik, Jung & Keuper, 2022, https://arxiv.org/abs/2203.08734: optimise the latent space of a graph
 generator with a differentiable surrogate, and retrain the generator by rank weights (Tripp et al., 2020). Every round
+has four steps:
 
-1. the generator is retrained: latent vectors near good cells shall decode to good cells;
-2. a model with calibrated uncertainty is fitted to all that is known;
-3. latent vectors from the prior and around the best cells are decoded; the most promising follow the gradient of the
-   acquisition function through model and generator, and are decoded again at every step; then, round by round, so are
-   latent vectors around the most promising of all that was found;
-4. of all these cells the acquisition function picks a batch, each pick in the knowledge of those before.
+1. The generator is retrained, so that latent vectors near good cells decode to good cells.
+2. A model with calibrated uncertainty is fitted to everything observed so far.
+3. Latent vectors from the prior and around the best cells are decoded. The most promising ones follow the gradient of
+   the acquisition function through model and generator and are decoded again at every step. In several refinements,
+   latent vectors around the most promising cells found so far are decoded too.
+4. From all these cells the acquisition function picks a batch; each pick takes the earlier ones into account.
 
-Only what was decoded is ever scored, and with ``proposal.neighbors`` what lies beside it: no step enumerates the space.
+Only decoded cells are ever scored, and with ``proposal.neighbors`` cells beside them: no step enumerates the space.
 :mod:`agnet.optimizers.weighted_retraining.optimizer` is the published algorithm; ``docs/method.md`` compares the two.
 """
 
@@ -41,25 +42,25 @@ from agnet.surrogates.features import FeatureMap
 from agnet.surrogates.outcome_transform import OutcomeTransform
 
 DIRECTIONS = 4
-"""Criteria that ascents are spread over: weightings of several objectives, optimisms of the acquisition function."""
+"""Number of criteria among which ascents are divided: weightings of the objectives, betas of the acquisition."""
 
 NEAR = 10
-"""Steps of the search for a latent vector from the one of a cell that differs in one change."""
+"""Adam steps that search a latent vector of a cell, starting from that of a cell one change away."""
 
 MAX_SEED = 2**31 - 1
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """Cells that were never evaluated, and what a model expects of them.
+    """Cells that were never evaluated, and a model's expectations for them.
 
     Attributes:
-        architectures: the cells.
+        architectures: strings of the cells.
         values: expected objectives, all to be maximised.
-        deviations: half the distance between what one standard deviation more and one less would give.
+        deviations: half the distance between the values one standard deviation above and below the mean.
         slacks: expected slacks of the limits.
-        slack_deviations: of the slacks.
-        probability: that all limits are kept, as far as the model knows.
+        slack_deviations: the same deviations for the slacks.
+        probability: the model's probability that all limits are satisfied.
     """
 
     architectures: list[str]
@@ -74,21 +75,21 @@ class Predictions:
 
 
 class LatentSearch(AbstractGenerativeOptimizer):
-    """Generate, follow the gradient, query.
+    """Generates cells, follows the gradient, and queries the most promising cells.
 
     Args:
         space: the space searched.
-        generator: gives a pretrained generator for the space, and its manifest entry. Its latent vectors must say
-            something (``search.pretrain`` with any pairing but ``noise``).
+        generator: gives a pretrained generator for the space, and its manifest entry. Its latent vectors must carry
+            information about cells (``search.pretrain`` with any pairing but ``noise``).
         model: predicts objectives and slacks with uncertainty.
-        acquisition: chooses by the predictions.
-        proposal: where and how candidates are sought.
-        retraining: how the generator is retrained.
+        acquisition: chooses candidates by the predictions.
+        proposal: settings of the search for candidates.
+        retraining: settings of the generator's retraining.
         seed: seed of everything drawn.
         initial: architectures sampled uniformly before the first proposal.
-        repeat_isomorphs: ask for cells that are isomorphic to known ones as for any other. By default a batch
-            holds one of a class (except under limits), and none of a known class once two such cells were seen to have
-            equal outcomes; see :mod:`agnet.optimizers.latent_search.isomorphism`.
+        repeat_isomorphs: treat cells that are isomorphic to known ones like any other. By default a batch holds one
+            member per class (except under limits), and no member of a known class once two such cells were observed to
+            have equal outcomes; see :mod:`agnet.optimizers.latent_search.isomorphism`.
 
     Raises:
         ConfigurationError: if there are too few initial architectures.
@@ -126,7 +127,7 @@ class LatentSearch(AbstractGenerativeOptimizer):
         self._pool, groups = list(decoded), None
         if isomorphs is not None:
             self._pool = isomorphs.distinct(self._pool)
-            if not transform.limited:  # limits leave few classes, and what keeps them has to be told from its twins
+            if not transform.limited:  # limits leave few classes, and isomorphic cells may differ in satisfying them
                 groups = isomorphs.classes(self._pool)
         self._diagnostics = {"pool_size": float(len(self._pool)), "decoded": float(len(decoded)), **loss}
         if not self._pool:
@@ -141,17 +142,17 @@ class LatentSearch(AbstractGenerativeOptimizer):
         return chosen
 
     def suggest(self, n: int, outcomes: Outcomes | None = None) -> Predictions:
-        """New cells of which the model expects most, the best first: likely to keep the limits, then valuable.
+        """New cells with the best predictions, best first: by probability of satisfying the limits, then by value.
 
-        The search itself is not moved by it, except for its random state.
+        The call does not affect the search, except for its random state.
 
         Args:
-            n: how many at most.
-            outcomes: of what was told, in that order, with other objectives or limits than the search had; None for
-                its own.
+            n: largest number of cells.
+            outcomes: outcomes of the observed architectures, in order, for other objectives or limits than those of the
+                search; None for its own.
 
         Raises:
-            ConfigurationError: if fewer than two architectures were told.
+            ConfigurationError: if fewer than two architectures were observed.
         """
         if len(self.archive) < 2:
             raise ConfigurationError("nothing is known yet: at least 2 evaluated architectures are needed")
@@ -176,7 +177,7 @@ class LatentSearch(AbstractGenerativeOptimizer):
         )
 
     def _locate(self) -> None:
-        """Find latent vectors of what is known but was not generated."""
+        """Find latent vectors of observed cells that were not generated."""
         missing = [architecture for architecture in self.archive if architecture not in self._latents]
         graphs = self.space.encode(missing)
         self._latents |= zip(missing, invert(self.generator, graphs, rng=self.rng), strict=True)
@@ -184,8 +185,10 @@ class LatentSearch(AbstractGenerativeOptimizer):
     def _latents_of(
         self, chosen: Sequence[str], found: Mapping[str, Float[Tensor, " latent"]]
     ) -> Sequence[Float[Tensor, " latent"]]:
-        """Latent vectors of chosen cells. Where neighbours may be among them, which were not decoded, they are sought
-        from those that were found: of a neighbour, of the cell beside it.
+        """Latent vectors of chosen cells.
+
+        Neighbours were not decoded, so if the proposal has any, the vectors are refined by gradient: a neighbour's
+        search starts at the vector of the cell beside it.
         """
         latents = [found[architecture] for architecture in chosen]
         if not chosen or not self.proposal.neighbors:
@@ -194,7 +197,7 @@ class LatentSearch(AbstractGenerativeOptimizer):
         return list(invert(self.generator, graphs, rng=self.rng, start=start, steps=NEAR))
 
     def _retrain(self) -> dict[str, float]:
-        """Move the generator toward what is good; the losses of the last step."""
+        """Retrain the generator toward good cells; returns the losses of the last step."""
         known = self.archive.architectures
         return self.retraining(
             self.generator,
@@ -216,24 +219,29 @@ class LatentSearch(AbstractGenerativeOptimizer):
     def _decode_candidates(
         self, transform: OutcomeTransform, isomorphs: Isomorphs | None = None
     ) -> dict[str, Float[Tensor, " latent"]]:
-        """New cells that latent vectors decode to, each with the first such vector, and neighbours of the best and of
-        the most promising ones, each with the vector of the cell beside it.
+        """New cells, each with a latent vector: the first that decoded to it, or for a neighbour that of the cell
+        beside it. Neighbours are those of the best and of the most promising cells.
         """
+        # exploit: the best cells by contribution to the front, so that elites cover the whole front
         rows = hypervolume_rank(transform.outcomes).argsort(stable=True)[: self.proposal.elites]
         known = self.archive.architectures
         best = {known[i]: self._latents[known[i]] for i in rows.tolist()}
         elites = torch.stack(list(best.values())) if best else torch.zeros(0, self.generator.latent_size)
         found: dict[str, Tensor] = {}
+        # explore: draws from the prior reach cells unlike any that is known
         drawn = self.proposal.draw(self.generator, elites, rng=self.rng)
         self._collect(likeliest_graphs(decode(self.generator, drawn), self.space), drawn, found)
         self._collect_neighbors(best, found)
         if found and self.proposal.steps and self.proposal.ascents:
+            # several criteria, lest all ascents end at the same cell; ceil(ascents / DIRECTIONS) starts for each
             criteria = self._criteria(transform)
             starts = self._most_promising(found, criteria, -(-self.proposal.ascents // DIRECTIONS), isomorphs)
             begin = torch.stack([found[architecture] for architecture in starts])
             for z, passed in self.proposal.ascend(self.generator, begin, self._score(criteria), space=self.space):
                 self._collect(passed, z, found)
+        # refinements go round by round, since a cell found in one round can be the start of the next
         for _ in range(self.proposal.refinements if found else 0):
+            # new criteria every time: other weights of the objectives find other parts of the front
             chosen = self._most_promising(found, self._criteria(transform), self.proposal.promising, isomorphs)
             z = torch.stack([found[architecture] for architecture in chosen]).unique(dim=0)
             near = self.proposal.near(z, rng=self.rng)
@@ -242,7 +250,7 @@ class LatentSearch(AbstractGenerativeOptimizer):
         return found
 
     def _criteria(self, transform: OutcomeTransform) -> list[Criterion]:
-        """What candidates are sought by: members of a batch, each with its weights of the objectives."""
+        """Criteria for candidates: those of members of a batch, each with its own weights of the objectives."""
         weightings = draw_weights(DIRECTIONS, transform.num_objectives, rng=self.rng)
         return [Criterion(transform, weights, member) for member, weights in enumerate(weightings)]
 
@@ -253,7 +261,7 @@ class LatentSearch(AbstractGenerativeOptimizer):
         each: int,
         isomorphs: Isomorphs | None,
     ) -> list[str]:
-        """Cells that the acquisition function prefers, as many by every criterion in turn."""
+        """Cells that the acquisition function prefers: the best ``each`` by every criterion in turn."""
         cells = list(found)
         posterior = self.model.predict(self.features(cells))
         if isomorphs is not None:
@@ -262,13 +270,13 @@ class LatentSearch(AbstractGenerativeOptimizer):
         return [cells[row] for row in scores.topk(min(each, len(cells)), dim=1).indices.flatten().tolist()]
 
     def _collect(self, graphs: Graphs, z: Float[Tensor, "batch latent"], found: dict[str, Tensor]) -> None:
-        """Note new cells with their latent vectors."""
+        """Add new cells with their latent vectors to ``found``."""
         for row, architecture in enumerate(self.space.decode(graphs)):
             if architecture is not None and architecture not in self.archive and architecture not in found:
                 found[architecture] = z[row]
 
     def _collect_neighbors(self, around: Mapping[str, Float[Tensor, " latent"]], found: dict[str, Tensor]) -> None:
-        """Note new neighbours of cells, drawn by chance, with the cells' latent vectors."""
+        """Add new random neighbours of cells, with the cells' latent vectors, to ``found``."""
         for architecture, z in around.items() if self.proposal.neighbors else ():
             beside = self.space.neighbors(architecture)
             order = torch.randperm(len(beside), generator=self.rng)[: self.proposal.neighbors]
@@ -277,7 +285,7 @@ class LatentSearch(AbstractGenerativeOptimizer):
                     found.setdefault(beside[row], z)
 
     def _score(self, criteria: Sequence[Criterion]) -> Score:
-        """The acquisition function of decoded graphs, an equal part of a batch by each criterion."""
+        """The acquisition function of decoded graphs; each criterion scores an equal part of a batch."""
 
         def score(graphs: RelaxedGraphs) -> Float[Tensor, " batch"]:
             posterior = self.model.predict(self.features.relaxed(graphs))
@@ -296,7 +304,7 @@ class LatentSearch(AbstractGenerativeOptimizer):
         return {**super().state_dict(), "adam": self._adam.state_dict(), "latents": dict(self._latents)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from :meth:`state_dict`."""
+        """Restore a :meth:`state_dict`."""
         super().load_state_dict(state)
         self._adam.load_state_dict(state["adam"])
         self._latents = dict(state["latents"])

@@ -1,4 +1,4 @@
-"""Candidates from latent space: decode, look at what the model thinks, follow its gradient or go near, decode again."""
+"""Candidates from latent space: decode latent vectors, follow the model's gradient or add noise, decode again."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,31 +13,31 @@ from agnet.spaces.base import AbstractSpace
 from agnet.spaces.graphs import Graphs, RelaxedGraphs
 
 Score = Callable[[RelaxedGraphs], Float[Tensor, " batch"]]
-"""How much a query of each graph is wanted; differentiable."""
+"""Score of each graph, higher for a more desirable query; differentiable."""
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """Where and how candidates are sought.
+    """Settings of the search for candidates.
 
     Attributes:
-        prior: latent vectors drawn from the prior.
-        elites: number of the best cells around whose latent vectors candidates are sought.
-        copies: latent vectors around each of them, and around each cell that a round goes on from.
+        prior: number of latent vectors drawn from the prior.
+        elites: number of best cells around whose latent vectors candidates are sought.
+        copies: noisy copies of each elite's latent vector, and of each promising cell's in a refinement.
         min_noise: smallest share of noise in such a copy, in [0, 1].
         max_noise: largest share of noise.
-        ascents: latent vectors, those with the most promising graphs, from which the gradient is followed.
+        ascents: number of latent vectors, those with the most promising graphs, that follow the gradient.
         steps: steps along the gradient of the acquisition function; 0 decodes only.
         step_size: length of a step in latent space.
-        temperature: that scores are divided by where the gradient passes from graph to latent vector. Scores of a
-            decisive generator are so large that the softmax passes nothing.
-        refinements: how often, after the ascents, the search goes on around the most promising graphs found so far.
-        promising: such graphs per criterion and round.
-        neighbors: of each of the best cells, and of each cell that a round goes on from, so many that lie one change
-            away in the space, drawn by chance, join what is decoded; for generators that cannot copy a cell.
+        temperature: divisor of the scores in the gradient from graph to latent vector. A decisive generator's scores
+            are so large that without it the softmax passes no gradient.
+        refinements: number of rounds after the ascents that search around the most promising graphs found so far.
+        promising: number of such graphs per criterion and refinement.
+        neighbors: number of random neighbours, one change away in the space, that join the candidates for each elite
+            and each promising cell; for generators that cannot copy a cell.
 
     Raises:
-        ConfigurationError: if nothing is drawn, or a number is out of range.
+        ConfigurationError: if there is nothing to start from, or a number is out of range.
     """
 
     prior: int = 1024
@@ -69,7 +69,7 @@ class Proposal:
         """Draws from the prior, then copies of the elites' latent vectors with noise.
 
         Args:
-            model: the generator.
+            model: generator whose prior is drawn from.
             elites: latent vectors of the best cells.
             rng: source of the draws.
         """
@@ -79,7 +79,7 @@ class Proposal:
         """Copies of latent vectors with noise.
 
         Args:
-            z: what is copied.
+            z: latent vectors to copy.
             rng: source of the noise.
         """
         return blur(z.repeat(self.copies, 1), self.min_noise, self.max_noise, rng=rng)
@@ -87,18 +87,18 @@ class Proposal:
     def ascend(
         self, model: AbstractGenerator, z: Float[Tensor, "batch latent"], score: Score, *, space: AbstractSpace
     ) -> list[tuple[Float[Tensor, "batch latent"], Graphs]]:
-        """Follow the gradient of a score; every point on the way with the graph it decodes to.
+        """Follow the gradient of a score; give every point on the way and the graph that it decodes to.
 
         The score is that of the decoded graph itself, whose zeros and ones pass the gradient on as if they were the
-        generator's probabilities (straight-through: Bengio et al., 2013, https://arxiv.org/abs/1308.3432). Steps have
-        one length for all, since gradients differ by orders of magnitude between decided and undecided nodes; a latent
-        vector that grows longer than draws from the prior are is shortened.
+        generator's probabilities (straight-through: Bengio et al., 2013, https://arxiv.org/abs/1308.3432). All steps
+        have the same length, since gradients differ by orders of magnitude between decided and undecided nodes. A
+        latent vector that grows longer than draws from the prior is shortened.
 
         Args:
-            model: the generator.
-            z: where to begin.
-            score: what to increase.
-            space: repairs what is decoded.
+            model: generator that decodes the latent vectors.
+            z: latent vectors to begin at.
+            score: function of the graphs to increase.
+            space: space that repairs the decoded graphs.
         """
         longest = z.shape[1] ** 0.5 * 1.25
         way = []
@@ -123,13 +123,13 @@ class Proposal:
 def blur(
     z: Float[Tensor, "batch latent"], min_noise: float, max_noise: float, *, rng: torch.Generator
 ) -> Float[Tensor, "batch latent"]:
-    """Latent vectors with shares of noise drawn uniformly from a range: 0 leaves them, 1 draws from the prior."""
+    """Latent vectors with a share of noise drawn uniformly from a range: 0 keeps them, 1 draws from the prior."""
     share = min_noise + (max_noise - min_noise) * torch.rand(len(z), 1, generator=rng)
     return (1 - share.square()).sqrt() * z + share * torch.randn(z.shape, generator=rng)
 
 
 def straight_through(decoded: Decoded, graphs: Graphs, temperature: float) -> RelaxedGraphs:
-    """Graphs as zeros and ones whose gradient is that of the probabilities they were decoded from."""
+    """Graphs as zeros and ones with the gradient of the probabilities that they were decoded from."""
     hard = graphs.relaxed(decoded.nodes.shape[2])
     soft = Decoded(decoded.nodes / temperature, decoded.edges / temperature).relaxed()
     return RelaxedGraphs(

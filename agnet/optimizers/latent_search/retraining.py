@@ -1,8 +1,8 @@
-"""Weighted retraining of a generator whose latent vectors mean something.
+"""Weighted retraining of a generator with informative latent vectors.
 
-Near good cells it comes to decode good cells. Source: Tripp et al., 2020, https://arxiv.org/abs/2006.09191, for the
-rank weights. Here known cells are fitted at latent vectors near their own, and the rest of a batch repeats what the
-generator decoded before the search.
+Latent vectors near good cells learn to decode to good cells. Source of the rank weights: Tripp et al., 2020,
+https://arxiv.org/abs/2006.09191. Here observed cells are fitted at latent vectors near their own, and the rest of a
+batch repeats the graphs that the generator decoded before the search.
 """
 
 from dataclasses import dataclass
@@ -22,16 +22,16 @@ from agnet.spaces.graphs import Graphs, concatenate
 
 @dataclass(frozen=True)
 class GeneratorRetraining:
-    """How the generator is retrained before each proposal.
+    """Settings of the retraining before each proposal.
 
     Attributes:
-        steps: of Adam per round, from the weights of the round before; 0 leaves the generator as it is.
+        steps: Adam steps per round, from the weights of the previous round; 0 does not retrain the generator.
         batch_size: graphs per step.
-        learning_rate: of Adam.
-        share: of the batch that is drawn from what is known, by rank weights; the rest repeats what latent vectors
-            decoded to after pretraining, so that the generator does not forget the space.
-        k: of the rank weights.
-        min_noise: smallest share of noise in the latent vector of a known cell, in [0, 1].
+        learning_rate: learning rate of Adam.
+        share: share of the batch that is drawn from observed cells, by rank weights. The rest repeats the graphs that
+            latent vectors decoded to after pretraining, so that the generator does not forget the space.
+        k: parameter of the rank weights.
+        min_noise: smallest share of noise in the latent vector of an observed cell, in [0, 1].
         max_noise: largest share of noise.
 
     Raises:
@@ -57,7 +57,7 @@ class GeneratorRetraining:
             )
 
     def optimiser(self, model: AbstractGenerator) -> Adam:
-        """Adam, whose moments last over a search."""
+        """Adam for a whole search, over which its moments persist."""
         return Adam(model.parameters(), self.learning_rate, (0.5, 0.999), fused=True)
 
     def __call__(
@@ -72,16 +72,16 @@ class GeneratorRetraining:
         space: AbstractSpace,
         rng: torch.Generator,
     ) -> dict[str, float]:
-        """Retrain a generator in place; the losses of the last step, in nats per slot.
+        """Retrain a generator in place; returns the losses of the last step, in nats per slot.
 
         Args:
-            model: the generator.
-            adam: of :meth:`optimiser`.
-            pretrained: as it was before the search.
-            graphs: of what is known.
-            latents: of what is known.
-            ranks: of what is known; see :func:`agnet.multiobjective.pareto.pareto_rank`.
-            space: repairs what was decoded.
+            model: the generator to retrain.
+            adam: optimiser from :meth:`optimiser`.
+            pretrained: the generator before the search.
+            graphs: graphs of the observed cells.
+            latents: latent vectors of the observed cells.
+            ranks: ranks of the observed cells by :func:`agnet.multiobjective.pareto.pareto_rank`.
+            space: space that repairs decoded graphs.
             rng: source of the draws.
         """
         weights = rank_weights(ranks, k=self.k)

@@ -1,7 +1,7 @@
 """The paper's surrogate: a plain perceptron on the flattened graph.
 
 Source: Lukasik et al., 2022, section 3.2. Difference: it reads probabilities, not raw scores, so that real and decoded
-graphs lie on one scale.
+graphs are on the same scale.
 """
 
 from jaxtyping import Float
@@ -11,11 +11,11 @@ from agnet.optimizers.weighted_retraining.surrogate import DifferentiableSurroga
 
 
 class MLPSurrogate(DifferentiableSurrogate):
-    """Four hidden layers as wide as the input, ReLU between.
+    """A perceptron with hidden layers as wide as the input and ReLU activations.
 
     Args:
         num_features: length of a flattened graph.
-        num_outputs: columns predicted.
+        num_outputs: number of predicted columns.
         hidden_layers: number of hidden layers.
     """
 

@@ -1,7 +1,7 @@
-"""AG-Net's search: a pretrained generator, retrained on what was found, weighted by rank, together with a surrogate.
+"""AG-Net's search as published: retrain a pretrained generator, weighted by rank, together with a surrogate.
 
 Source: Lukasik, Jung & Keuper, 2022, https://arxiv.org/abs/2203.08734, Algorithm 1; weights from Tripp et al., 2020.
-This is the faithful algorithm without the defects of its 2022 code; ``docs/deviations.md`` lists what differs.
+This is the faithful algorithm without the defects of its 2022 code; ``docs/deviations.md`` lists the differences.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -29,20 +29,20 @@ from agnet.spaces.graphs import Graphs
 
 @dataclass(frozen=True)
 class PublishedRetraining:
-    """How generator and surrogate are retrained before each proposal.
+    """Settings of the retraining of generator and surrogate before each proposal.
 
-    ``docs/deviations.md`` says where the defaults are not the paper's, and why.
+    ``docs/deviations.md`` says where the defaults differ from the paper's, and why.
 
     Attributes:
         epochs: passes over the queried data; the paper has 30 on NAS-Bench-201.
         batch_size: graphs per step; the paper has 16.
-        learning_rate: of Adam; the paper has 1e-3.
-        betas: of Adam.
-        k: of the rank weights.
-        alpha: share of the surrogate's loss in what the generator minimises, beside ``1 - alpha`` of the
-            reconstruction; the paper has 0.9.
+        learning_rate: learning rate of Adam; the paper has 1e-3.
+        betas: decay rates of Adam's moments.
+        k: parameter of the rank weights.
+        alpha: weight of the surrogate's loss in the generator's loss, beside ``1 - alpha`` for the reconstruction; the
+            paper has 0.9.
         weight_losses: multiply the losses by the rank weights too, although the data are already drawn by them. The
-            2022 code does so, for an emphasis of weight squared; the default counts weights once.
+            2022 code does so, which squares the weights' effect; the default applies weights once.
     """
 
     epochs: int = 10
@@ -61,7 +61,7 @@ class PublishedRetraining:
 
 
 class Learner(NamedTuple):
-    """What retraining trains beside the generator."""
+    """The surrogate that is trained beside the generator, and the optimiser of both."""
 
     surrogate: AbstractSurrogate
     adam: Adam
@@ -72,15 +72,15 @@ class WeightedRetraining(AbstractGenerativeOptimizer):
 
     Args:
         space: the space searched.
-        generator: gives a pretrained generator for the space, to be retrained, and its manifest entry.
-        surrogate: builds an untrained predictor from the number of features and of outputs: objectives, then limits.
-        selection: picks from the pool by predicted outcomes.
-        retraining: schedule of the retraining.
+        generator: gives a pretrained generator for the space, which the search retrains, and its manifest entry.
+        surrogate: builds an untrained predictor from the numbers of features and of outputs (objectives, then limits).
+        selection: picks candidates from the pool by predicted outcomes.
+        retraining: settings of the retraining.
         seed: seed of everything drawn, the surrogate's initial weights included.
         initial: architectures sampled uniformly before the first retraining.
         pool_size: distinct new candidates generated per proposal.
-        max_draws: graphs generated at most per proposal; a converged generator repeats itself, so that a pool may stay
-            below ``pool_size``. What a pool lacks to fill a batch is sampled uniformly from the space.
+        max_draws: largest number of graphs generated per proposal. A converged generator repeats itself, so a pool may
+            stay below ``pool_size``. If the pool cannot fill a batch, the rest is sampled uniformly from the space.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class WeightedRetraining(AbstractGenerativeOptimizer):
         self._learner: Learner | None = None
 
     def _ready(self, num_outputs: int) -> Learner:
-        """Surrogate and optimiser moments; built when the number of outputs is known."""
+        """Surrogate and optimiser, built once the number of outputs is known."""
         if self._learner is None:
             features = self.space.max_nodes * self.space.num_types + self.space.num_slots
             with torch.random.fork_rng(devices=[]):
@@ -133,7 +133,7 @@ class WeightedRetraining(AbstractGenerativeOptimizer):
         return [pool[i] for i in picks.tolist()]
 
     def _retrain(self, known: Outcomes, learner: Learner) -> dict[str, float]:
-        """Weighted epochs over all queried architectures; the losses of the last one."""
+        """Run weighted epochs over all queried architectures; returns the losses of the last one."""
         settings, (surrogate, adam) = self.retraining, learner
         graphs = self.space.encode(self.archive.architectures)
         weights = rank_weights(pareto_rank(known), k=settings.k)
@@ -170,11 +170,11 @@ class WeightedRetraining(AbstractGenerativeOptimizer):
         features: Float[Tensor, "batch features"],
         targets: Float[Tensor, "batch outputs"],
     ) -> dict[str, Float[Tensor, " batch"]]:
-        """Joint loss of a batch: what the generator minimises and what the surrogate minimises.
+        """Losses of a batch, one for the generator and one for the surrogate.
 
         The surrogate learns from the graphs whose values are known. The generator learns to explain these graphs and,
-        through the surrogate, to decode graphs of their (high) value: that gradient does not reach the surrogate, which
-        could otherwise meet it by predicting a constant.
+        through the surrogate, to decode graphs of their (high) value. The gradient of this second term does not reach
+        the surrogate, which could otherwise reduce the loss by predicting a constant.
         """
         alpha = self.retraining.alpha
         generating = (1 - alpha) * reconstruction
@@ -186,7 +186,7 @@ class WeightedRetraining(AbstractGenerativeOptimizer):
         return {"generator_loss": generating, "surrogate_loss": predicting}
 
     def _generate_pool(self) -> tuple[list[str], Graphs]:
-        """Distinct valid architectures that were not queried yet, and their graphs."""
+        """Distinct valid architectures that have not been queried, and their graphs."""
         pool: dict[str, None] = {}
         drawn = 0
         while len(pool) < self.pool_size and drawn < self.max_draws:
@@ -210,7 +210,7 @@ class WeightedRetraining(AbstractGenerativeOptimizer):
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from :meth:`state_dict`."""
+        """Restore a :meth:`state_dict`."""
         super().load_state_dict(state)
         if state["surrogate"] is not None:
             known = self.archive.outcomes
@@ -220,6 +220,6 @@ class WeightedRetraining(AbstractGenerativeOptimizer):
 
 
 def _outcomes(outputs: Float[Tensor, "n outputs"], known: Outcomes) -> Outcomes:
-    """A surrogate's outputs as outcomes with the columns of those known."""
+    """A surrogate's outputs as outcomes with the columns of the observed ones."""
     objectives = known.values.shape[1]
     return Outcomes(outputs[:, :objectives], outputs[:, objectives:])

@@ -1,4 +1,4 @@
-"""Which candidates of a pool are worth a query."""
+"""Select the candidates of a pool that are worth a query."""
 
 import abc
 
@@ -18,22 +18,22 @@ class AbstractSelection(ShortRepr, abc.ABC):
 
     @abc.abstractmethod
     def __call__(self, predicted: Outcomes, n: int, *, known: Outcomes, rng: torch.Generator) -> Int[Tensor, " n"]:
-        """Indices of ``n`` candidates, the most wanted first.
+        """Indices of ``n`` candidates, the most promising first.
 
         Args:
-            predicted: outcomes of the pool.
-            n: at most the size of the pool.
-            known: outcomes that were told; they set the scale.
+            predicted: predicted outcomes of the pool.
+            n: number of candidates, at most the size of the pool.
+            known: observed outcomes, which set the scale.
             rng: source of the draws.
         """
 
 
 class TopSelection(AbstractSelection):
-    """The best predictions; ties are broken by chance.
+    """Selects the best predictions; ties are broken at random.
 
-    With one objective, the paper's rule: the ``n`` best of those predicted to keep all limits, then those that miss
-    them by the least. With several objectives every pick has weights of its own, drawn uniformly, and takes the best
-    augmented Chebyshev value (ParEGO): picks spread along the front, however its objectives are scaled.
+    One objective follows the paper's rule: the ``n`` best of those predicted to satisfy all limits, then those with the
+    smallest violations. With several objectives every pick draws its own weights uniformly and takes the best augmented
+    Chebyshev value (ParEGO). Picks thus spread along the front, whatever the scales of its objectives.
     """
 
     def __call__(self, predicted: Outcomes, n: int, *, known: Outcomes, rng: torch.Generator) -> Int[Tensor, " n"]:
@@ -45,7 +45,7 @@ class TopSelection(AbstractSelection):
         low, high = known.values.min(dim=0).values, known.values.max(dim=0).values
         weights = draw_weights(n, objectives, rng=rng)
         scores = chebyshev(predicted.values, weights, low=low, high=high)[shuffled]
-        # whatever keeps the limits comes before whatever does not
+        # rows that satisfy the limits come before all others
         scores = scores - (scores.max() - scores.min() + 1) * predicted.violations[shuffled, None].sign()
         scores = scores - predicted.violations[shuffled, None]
         picks: list[int] = []
@@ -56,15 +56,15 @@ class TopSelection(AbstractSelection):
 
 
 class RandomSelection(AbstractSelection):
-    """A uniform draw from the pool: the ablation that a surrogate has to beat."""
+    """Selects uniformly from the pool: the ablation that a surrogate has to beat."""
 
     def __call__(self, predicted: Outcomes, n: int, *, known: Outcomes, rng: torch.Generator) -> Int[Tensor, " n"]:
-        """``n`` candidates by chance."""
+        """``n`` random candidates."""
         return torch.randperm(len(predicted), generator=rng)[:n]
 
 
 class MixedSelection(AbstractSelection):
-    """The best predictions for one share of the batch, chance for the rest: ranking with exploration.
+    """Selects the best predictions for one share of the batch and random candidates for the rest.
 
     Args:
         share: fraction of the batch that is taken from the top, in [0, 1].
@@ -79,7 +79,7 @@ class MixedSelection(AbstractSelection):
         self.share = share
 
     def __call__(self, predicted: Outcomes, n: int, *, known: Outcomes, rng: torch.Generator) -> Int[Tensor, " n"]:
-        """``ceil(share n)`` from the top, the others from what is left of the pool."""
+        """``ceil(share n)`` candidates from the top, the others from the rest of the pool."""
         top = TopSelection()(predicted, -int(-self.share * n // 1), known=known, rng=rng)
         left = torch.ones(len(predicted), dtype=torch.bool)
         left[top] = False

@@ -1,4 +1,4 @@
-"""What weighted retraining needs of a surrogate."""
+"""Surrogates of weighted retraining: the interface and its two kinds."""
 
 import abc
 
@@ -10,12 +10,12 @@ from torch import Tensor, nn
 class AbstractSurrogate(nn.Module, abc.ABC):
     """Predicts outputs of graphs: the objectives' values, then the limits' slacks.
 
-    It reads a graph as numbers: type probabilities of every node followed by presence of every edge slot. For a real
-    graph these are zeros and ones (:meth:`agnet.spaces.graphs.Graphs.relaxed`), for a decoded one soft values.
+    A graph is read as numbers: the type probabilities of every node, then the presence of every edge slot. These are
+    zeros and ones for a real graph (:meth:`agnet.spaces.graphs.Graphs.relaxed`) and soft values for a decoded one.
 
     Args:
-        num_features: ``N K + N (N - 1) / 2``.
-        num_outputs: columns predicted.
+        num_features: length of a flattened graph, ``N K + N (N - 1) / 2``.
+        num_outputs: number of predicted columns.
     """
 
     def __init__(self, num_features: int, num_outputs: int) -> None:
@@ -43,7 +43,7 @@ class DifferentiableSurrogate(AbstractSurrogate):
         """Standardised predictions."""
 
     def calibrate(self, outputs: Float[Tensor, "n outputs"]) -> None:
-        """Set the scale of the targets to that of all outputs seen."""
+        """Set the scale of the targets to that of all observed outputs."""
         self.mean = outputs.mean(dim=0).to(self.mean)
         self.std = outputs.std(dim=0, correction=0).clamp(min=1e-9).to(self.std)
 
@@ -58,8 +58,8 @@ class DifferentiableSurrogate(AbstractSurrogate):
 
 
 class FittedSurrogate(AbstractSurrogate):
-    """A model that is fitted anew to all that is known whenever the generator was retrained; it guides nothing."""
+    """A model that is refitted to all data after every retraining of the generator, without guiding it."""
 
     @abc.abstractmethod
     def fit(self, features: Float[Tensor, "n features"], outputs: Float[Tensor, "n outputs"], *, seed: int) -> None:
-        """Learn all columns from scratch: what is predicted next depends on these arguments only."""
+        """Learn all columns from scratch; later predictions depend on these arguments only."""

@@ -1,4 +1,4 @@
-"""AG-Net's XGBoost variants: gradient-boosted trees on the flattened graph, by value or by rank.
+"""AG-Net's XGBoost variants: gradient-boosted trees on the flattened graph, fitted to values or to ranks.
 
 Source: Lukasik et al., 2022, section 4; parameters from their code.
 """
@@ -20,11 +20,11 @@ class XGBoostSurrogate(FittedSurrogate):
 
     Args:
         num_features: length of a flattened graph.
-        num_outputs: columns predicted.
-        objective: ``reg:squarederror`` fits standardised outputs; ``rank:pairwise`` fits their order (LambdaMART), and
-            its scores are brought back to the outputs' scale by the mean and spread of the outputs it was fitted to.
-        boosting_rounds: trees per output.
-        max_depth: of a tree.
+        num_outputs: number of predicted columns.
+        objective: ``reg:squarederror`` fits standardised outputs. ``rank:pairwise`` fits their order (LambdaMART); its
+            scores are rescaled to the mean and spread of the outputs that it was fitted to.
+        boosting_rounds: number of trees per output.
+        max_depth: largest depth of a tree.
         learning_rate: shrinkage of a tree.
     """
 
@@ -58,7 +58,7 @@ class XGBoostSurrogate(FittedSurrogate):
         for column in outputs.double().numpy().T:
             mean, scale = float(column.mean()), float(column.std()) or 1.0
             ranked = self.parameters_["objective"] == "rank:pairwise"
-            # ranks as labels: LambdaMART's gains grow exponentially with labels, so it is told to take them as they are
+            # labels are ranks: LambdaMART's gains grow exponentially with labels by default, so use them unchanged
             labels = np.unique(column, return_inverse=True)[1] if ranked else (column - mean) / scale
             data = xgboost.DMatrix(rows, label=labels)
             extra = {"ndcg_exp_gain": False} if ranked else {}

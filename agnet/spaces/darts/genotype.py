@@ -2,8 +2,8 @@
 
 * DARTS: ``Genotype(normal=[('sep_conv_3x3', 0), ...], normal_concat=[2, 3, 4, 5], reduce=[...], reduce_concat=[...])``.
 * NAS-Bench-301's configuration: ``NetworkSelectorDatasetInfo:darts:edge_normal_0: sep_conv_3x3`` for every edge that is
-  there, numbered by target, then source; and ``...:inputs_node_normal_3: 0_1`` for all nodes but the first.
-* Compact, as its authors list architectures: for both cells eight pairs of source and operation, the operation as a
+  present, numbered by target, then source; and ``...:inputs_node_normal_3: 0_1`` for all nodes but the first.
+* Compact, as its authors list architectures: eight pairs of source and operation for each cell, the operation as a
   position in :data:`~agnet.spaces.darts.OPERATIONS`.
 """
 
@@ -22,10 +22,10 @@ def from_genotype(text: str) -> str:
     """The string of a genotype as DARTS prints it.
 
     Args:
-        text: the call of ``Genotype``, with lists or tuples, and ``range`` where they are concatenated.
+        text: the call of ``Genotype``, with lists, tuples, or ``range`` for the concatenated nodes.
 
     Raises:
-        InvalidArchitecture: if it is none, or concatenates other nodes than 2 to 5.
+        InvalidArchitecture: if the text is not such a call, or concatenates other nodes than 2 to 5.
 
     Example:
         >>> cell = [("sep_conv_3x3", 1), ("skip_connect", 0), *[("sep_conv_3x3", 0), ("sep_conv_5x5", 1)] * 3]
@@ -52,17 +52,17 @@ def from_genotype(text: str) -> str:
 
 
 def _literal(node: ast.expr) -> list:
-    """A list, tuple or range that is written down."""
+    """The value of a literal list or tuple, or of a call of ``range``."""
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "range" and not node.keywords:
         return list(range(*(ast.literal_eval(arg) for arg in node.args)))
     return list(ast.literal_eval(node))
 
 
 def from_pairs(pairs: Sequence[tuple[str, int]]) -> Cell:
-    """A cell of eight operations and what they read, two for each node, in either order.
+    """A cell from eight pairs of operation and source, two for each node, in either order.
 
     Raises:
-        ValueError: naming what does not fit.
+        ValueError: if a pair does not fit; the message names it.
     """
     if len(pairs) != 2 * STEPS:
         raise ValueError(f"{len(pairs)} operations")
@@ -103,7 +103,7 @@ def edge_number(source: int, target: int) -> int:
 
 
 def to_configuration(architecture: str) -> dict[str, str]:
-    """NAS-Bench-301's configuration of a pair of cells: what is active."""
+    """NAS-Bench-301's configuration of a pair of cells; only active hyperparameters are listed."""
     found = {}
     for name, cell in parse(architecture).items():
         for target, ((a, u), (b, v)) in enumerate(cell, start=2):

@@ -1,8 +1,8 @@
-"""DARTS cells as graphs: where their nodes lie, and how graphs are built, read and repaired.
+"""DARTS cells as graphs: the positions of their nodes, and how graphs are built, read and repaired.
 
-Cells are one graph: the inputs, the eight operations of every cell, the output. An operation has an edge from the
-input that it reads, or from both operations of the node that it reads, and one to the output. The second input has an
-edge from the first, which means nothing: a generator's second node always reads its first.
+All cells form one graph: the inputs, the eight operations of every cell, the output. An operation has an edge from the
+input that it reads, or from both operations of the node that it reads, and one to the output. The edge from the first
+input to the second has no meaning: it exists because a generator's second node always reads its first.
 """
 
 import itertools
@@ -23,17 +23,17 @@ FIRST = 3
 """Node type of the first operation."""
 
 _PREVIOUS = 2  # node type of the second input; the first is INPUT
-_EVIDENCE = 1.0  # log-odds that a drawn edge adds to its score, and a missing one takes from it
+_EVIDENCE = 1.0  # log-odds that a drawn edge adds to its score and a missing one subtracts
 _TYPES = {name: k for k, name in enumerate(OPERATIONS, start=FIRST)}
 _PAIRS = tuple({pair: row for row, pair in enumerate(pairs)} for pairs in SOURCES)
 
 
 class Choices(NamedTuple):
-    """What there is to choose in cells, one after the other.
+    """The choices that define cells, which follow one another in a row.
 
     Attributes:
         types: node types of the operations.
-        pairs: of every intermediate node the row of its two sources in :data:`~agnet.spaces.darts.SOURCES`.
+        pairs: row of every intermediate node's two sources in :data:`~agnet.spaces.darts.SOURCES`.
     """
 
     types: Int[Tensor, "batch operations"]
@@ -56,12 +56,12 @@ _NODE_TEXTS = [
 
 
 class _Slots(NamedTuple):
-    """Where an intermediate node lies in a graph.
+    """Position of an intermediate node in a graph.
 
     Attributes:
         nodes: graph nodes of its two operations.
-        slots: edge slots into them.
-        patterns: for every pair of sources, which of the slots are present.
+        slots: edge slots into these nodes.
+        patterns: presence of these slots for every pair of sources.
     """
 
     nodes: tuple[int, int]
@@ -70,13 +70,13 @@ class _Slots(NamedTuple):
 
 
 class Layout:
-    """Graphs of so many cells.
+    """Layout of graphs of one or two cells.
 
     Args:
-        num_cells: 1 or 2.
+        num_cells: number of cells, 1 or 2.
 
     Attributes:
-        nodes: of a graph.
+        nodes: number of nodes of a graph.
         parts: nodes of every cell, with the inputs and the output.
     """
 
@@ -92,7 +92,7 @@ class Layout:
         self._present = (target[self._fixed] == 1) | from_operation  # from input to input, from operations to output
 
     def _step(self, begin: int, step: int) -> _Slots:
-        """An intermediate node of the cell whose operations begin at a graph node."""
+        """Slots of an intermediate node of the cell whose operations start at graph node ``begin``."""
         source, target = slot_index(self.nodes)
         nodes = (begin + 2 * step, begin + 2 * step + 1)
         slots = ((target == nodes[0]) | (target == nodes[1])).nonzero()[:, 0]
@@ -105,7 +105,7 @@ class Layout:
         return _Slots(nodes, slots, patterns)
 
     def choices(self, cells: Sequence[Sequence[Cell]]) -> Choices:
-        """What is chosen in cells, those of a graph in a row."""
+        """Choices of cells; each row holds the cells of one graph."""
         nodes = [[node for cell in row for node in cell] for row in cells]
         types = [[_TYPES[name] for node in row for name, _ in node] for row in nodes]
         pairs = [[_PAIRS[i % STEPS][a[1], b[1]] for i, (a, b) in enumerate(row)] for row in nodes]
@@ -123,7 +123,7 @@ class Layout:
         return Choices(types, (uniform * counts).long())
 
     def graphs(self, chosen: Choices) -> Graphs:
-        """Graphs of what is chosen."""
+        """Graphs of choices."""
         types = torch.full((len(chosen.types), self.nodes), OUTPUT)
         types[:, 0], types[:, 1], types[:, 2:-1] = INPUT, _PREVIOUS, chosen.types
         edges = torch.zeros(len(types), self.nodes * (self.nodes - 1) // 2, dtype=torch.bool)
@@ -133,7 +133,7 @@ class Layout:
         return Graphs(types, edges)
 
     def read(self, graphs: Graphs) -> tuple[Choices, Bool[Tensor, " batch"]]:
-        """What is chosen in graphs, and which of them are as :meth:`graphs` makes them: of others, anything."""
+        """Choices of graphs, and whether :meth:`graphs` makes each of them; choices of other graphs are arbitrary."""
         pairs, fitting = self._pairs(graphs.edges)
         types = graphs.node_types
         ends = (types[:, 0] == INPUT) & (types[:, 1] == _PREVIOUS) & (types[:, -1] == OUTPUT)
@@ -144,10 +144,11 @@ class Layout:
     def repair(
         self, graphs: Graphs, *, nodes: Float[Tensor, "batch nodes types"], edges: Float[Tensor, "batch slots"]
     ) -> Graphs:
-        """See :class:`~agnet.spaces.base.AbstractSpace`.
+        """Turn graphs into cells; see :class:`~agnet.spaces.base.AbstractSpace`.
 
-        Nodes that are no operations become the likeliest; an intermediate node whose edges are no pair of sources gets
-        the likeliest, the graph being further evidence of :data:`_EVIDENCE`; what is fixed is set.
+        Nodes that are not operations become the likeliest one. An intermediate node whose edges match no pair of
+        sources gets the likeliest pair; the drawn edges add evidence of :data:`_EVIDENCE` to the scores. Fixed nodes
+        and edges are set.
         """
         types = graphs.node_types[:, 2:-1]
         likeliest = nodes[:, 2:-1, FIRST:].argmax(dim=2) + FIRST
@@ -161,7 +162,7 @@ class Layout:
     def _pairs(
         self, edges: Bool[Tensor, "batch slots"]
     ) -> tuple[Int[Tensor, "batch steps"], Bool[Tensor, "batch steps"]]:
-        """Pairs of sources, and where there is one."""
+        """Pair of sources of every step, and whether its edges match one."""
         pairs, fitting = [], []
         for where in self._steps:
             equal = (edges[:, None, where.slots] == where.patterns).all(dim=2)

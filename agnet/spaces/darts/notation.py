@@ -1,7 +1,7 @@
 """Pairs of DARTS cells as text.
 
-The two operations of a node stand in the order of what they read, so that a pair of cells has one string:
-``|sep_conv_3x3~0|skip_connect~1|+|...|+|...|+|...|/|...``, the normal cell first.
+The two operations of a node are ordered by their sources, so that a pair of cells has one string:
+``|sep_conv_3x3~0|skip_connect~1|+|...|+|...|+|...|/|...``, with the normal cell first.
 """
 
 import itertools
@@ -23,15 +23,15 @@ OPERATIONS = (
 """Operations in node-type order: operation ``k`` is node type ``k + 3``."""
 
 STEPS = 4
-"""Intermediate nodes of a cell."""
+"""Number of intermediate nodes of a cell."""
 
 CELLS = ("normal", "reduce")
 
 SOURCES = tuple(tuple(itertools.combinations(range(2 + step), 2)) for step in range(STEPS))
-"""For every intermediate node the pairs of nodes that it can read."""
+"""Pairs of nodes that each intermediate node can read."""
 
 Node = tuple[tuple[str, int], tuple[str, int]]
-"""Two operations and what they read, the lower source first."""
+"""Two operations with their sources, the lower source first."""
 
 Cell = tuple[Node, ...]
 
@@ -43,7 +43,7 @@ def parse(architecture: str) -> dict[str, Cell]:
     """Normal and reduction cell of a string.
 
     Raises:
-        InvalidArchitecture: if the text is no pair of cells, or not in this space's order.
+        InvalidArchitecture: if the text is not a pair of cells, or not in this space's order.
     """
     texts = architecture.split("/") if isinstance(architecture, str) else []
     try:
@@ -58,10 +58,10 @@ def parse(architecture: str) -> dict[str, Cell]:
 
 
 def parse_cell(text: str) -> Cell:
-    """One cell, as it stands on either side of the ``/`` of a pair.
+    """One cell, as written on either side of the ``/`` of a pair.
 
     Raises:
-        InvalidArchitecture: if the text is none.
+        InvalidArchitecture: if the text is not a cell.
     """
     try:
         return _cell(text)

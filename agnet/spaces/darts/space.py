@@ -1,4 +1,4 @@
-"""Pairs of DARTS cells, searched together or one beside the other."""
+"""Pairs of DARTS cells, searched together or one beside a fixed other."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -18,12 +18,12 @@ class DARTS(AbstractSpace):
     """Pairs of DARTS cells.
 
     Args:
-        fixed: a cell that all pairs have, ``{"reduce": "|...|+..."}``; the space is then that of the other cell, whose
-            graph alone the generator and the surrogate see. A generator of such a space serves for either cell.
+        fixed: a cell that all pairs share, ``{"reduce": "|...|+..."}``. The space then consists of the other cells, and
+            the generator and the surrogate see only their graphs. A generator of such a space serves for either cell.
 
     Raises:
         ConfigurationError: if both cells are fixed, or others than ``normal`` and ``reduce``.
-        InvalidArchitecture: if what is fixed is no cell.
+        InvalidArchitecture: if the fixed text is not a cell.
 
     Example:
         >>> space = DARTS()
@@ -44,19 +44,19 @@ class DARTS(AbstractSpace):
             raise ConfigurationError(f"fixed={self.fixed}; give one cell, {' or '.join(CELLS)}, or none")
         self._fixed_cells = {name: parse_cell(text) for name, text in self.fixed.items()}
         self.searched = tuple(name for name in CELLS if name not in self.fixed)
-        """Names of the cells that are searched."""
+        """Names of the searched cells."""
         self.name = "darts_cell" if self.fixed else "darts"
         self._layout = Layout(len(self.searched))
         self.max_nodes = self._layout.nodes
 
     @property
     def parts(self) -> tuple[tuple[int, ...], ...]:
-        """Nodes of either cell that is searched, with the inputs and the output."""
+        """Nodes of each searched cell, with the inputs and the output."""
         return self._layout.parts
 
     @property
     def generated_as(self) -> str:
-        """One cell: a generator of them makes both."""
+        """The space of single cells: its generator makes both."""
         return "darts_cell"
 
     def encode(self, architectures: Sequence[str]) -> Graphs:
@@ -69,26 +69,26 @@ class DARTS(AbstractSpace):
         return self._layout.graphs(self._layout.choices([[cells[name] for name in self.searched] for cells in pairs]))
 
     def decode(self, graphs: Graphs) -> list[str | None]:
-        """Strings of graphs, None where an edge or a node is not as in cells."""
+        """Strings of graphs; None if an edge or a node does not belong to a cell."""
         chosen, valid = self._layout.read(graphs)
         return [text if fits else None for text, fits in zip(self._pairs(chosen.cells()), valid.tolist(), strict=True)]
 
     def is_valid(self, graphs: Graphs) -> Bool[Tensor, " batch"]:
-        """Which graphs are the cells of a pair."""
+        """Whether each graph consists of the cells of a pair."""
         return self._layout.read(graphs)[1]
 
     def repair(
         self, graphs: Graphs, *, nodes: Float[Tensor, "batch nodes types"], edges: Float[Tensor, "batch slots"]
     ) -> Graphs:
-        """See :meth:`agnet.spaces.darts.layout.Layout.repair`."""
+        """Turn graphs into cells; see :meth:`agnet.spaces.darts.layout.Layout.repair`."""
         return self._layout.repair(graphs, nodes=nodes, edges=edges)
 
     def sample(self, n: int, *, rng: torch.Generator | None = None) -> list[str]:
-        """Uniform pairs of cells."""
+        """Uniform pairs of cells, with repeats."""
         return self._pairs(self._layout.drawn(n, rng=rng).cells())
 
     def _pairs(self, cells: Sequence[str]) -> list[str]:
-        """Strings of the pairs whose searched cells stand in a row."""
+        """Strings of pairs from the list of all their searched cells."""
         width = len(self.searched)
         rows = [
             dict(zip(self.searched, cells[i : i + width], strict=True)) | self.fixed
@@ -97,7 +97,7 @@ class DARTS(AbstractSpace):
         return ["/".join(row[name] for name in CELLS) for row in rows]
 
     def neighbors(self, architecture: str) -> list[str]:
-        """The pairs with one operation or one source changed, 60 for each cell that is searched."""
+        """Pairs with one operation or one source changed, 60 for each searched cell."""
         cells = parse(architecture)
         found = []
         for name, step in itertools.product(self.searched, range(STEPS)):
@@ -114,7 +114,7 @@ class DARTS(AbstractSpace):
         return found
 
     def recombine(self, mother: str, father: str, *, rng: torch.Generator) -> str:
-        """A pair of cells that takes every intermediate node, with what it reads, from either parent."""
+        """A pair of cells that takes every intermediate node, with its sources, from a random parent."""
         both = parse(mother), parse(father)
         turns = iter((torch.rand(STEPS * len(CELLS), generator=rng) < 0.5).tolist())
         return to_string({name: tuple(both[next(turns)][name][step] for step in range(STEPS)) for name in CELLS})
@@ -123,7 +123,7 @@ class DARTS(AbstractSpace):
         """Not possible.
 
         Raises:
-            ConfigurationError: always.
+            ConfigurationError: on every call.
         """
         raise ConfigurationError(
             f"space={self.name} has more than 10^9 members and cannot be enumerated; choose an optimizer that does not "

@@ -1,4 +1,4 @@
-"""The first of all topological numberings: keys of cells, their texts, and all cells there are."""
+"""Canonical numberings: the smallest keys of cells over all topological numberings, texts of keys, and all cells."""
 
 import itertools
 from functools import cache
@@ -13,7 +13,7 @@ MAX_VERTICES, MAX_EDGES = 7, 9
 
 SLOTS = MAX_VERTICES * (MAX_VERTICES - 1) // 2
 
-_CODES = 4  # codes of an interior vertex in a key: three operations, none
+_CODES = 4  # number of codes of an interior vertex in a key: three operations, or none
 _OPERATION_KEYS = _CODES ** (MAX_VERTICES - 2)
 
 
@@ -24,17 +24,17 @@ def slot(source: int, target: int) -> int:
 
 @cache
 def _numberings(vertices: int) -> Int64[np.ndarray, "permutations vertices"]:
-    """New number of every vertex under every order of the interior ones; the order as it is comes first."""
+    """New number of every vertex under every order of the interior ones; the identity comes first."""
     inner = itertools.permutations(range(1, vertices - 1))
     return np.array([(0, *order, vertices - 1) for order in inner], dtype=np.int64)
 
 
 @cache
 def _key_weights(vertices: int) -> np.ndarray:
-    """``[slots + interior, permutations]``: a cell's edges and operation codes times this are its keys.
+    """Matrix ``[slots + interior, permutations]``: a cell's edges and operation codes times this matrix are its keys.
 
-    The key of a numbering is its edge slots as bits, above its operations; it exceeds every proper one where an edge
-    would run backwards.
+    The key of a numbering has the edge slots as high bits and the operations as low digits. If an edge would run
+    backwards, the key exceeds every proper one.
     """
     numberings = _numberings(vertices)
     weights = np.zeros((SLOTS + MAX_VERTICES - 2, len(numberings)))
@@ -51,7 +51,7 @@ def _key_weights(vertices: int) -> np.ndarray:
 def canonical_keys(
     edges: Bool[np.ndarray, "cells slots"], codes: Int64[np.ndarray, "cells 5"], vertices: int
 ) -> Int64[np.ndarray, " cells"]:
-    """The least key of every cell of so many vertices over all its topological numberings."""
+    """The smallest key of every cell with a given number of vertices, over all its topological numberings."""
     features = np.concatenate([edges, codes], axis=1, dtype=np.float64)
     keys = [(part @ _key_weights(vertices)).min(axis=1) for part in np.array_split(features, len(features) // 8192 + 1)]
     return np.concatenate(keys).astype(np.int64)
@@ -59,15 +59,20 @@ def canonical_keys(
 
 @cache
 def all_keys() -> dict[int, Int64[np.ndarray, " cells"]]:
-    """Canonical keys of all cells by their number of vertices, ascending: made once per process, in a second."""
+    """Canonical keys of all cells by their number of vertices, ascending; cached for the process, made in a second.
+
+    Trying every shape with every labelling would take long, so shapes are reduced to one per isomorphism class first.
+    """
     found = {}
     for vertices in range(2, MAX_VERTICES + 1):
         bits = np.arange(2 ** (vertices * (vertices - 1) // 2))
         into = [sum(1 << slot(u, v) for u in range(v)) for v in range(1, vertices)]
         out = [sum(1 << slot(u, v) for v in range(u + 1, vertices)) for u in range(vertices - 1)]
-        for mask in (*into, *out):  # whatever reads and is read lies on a path
+        # if every vertex reads and is read, all lie on a path from input to output, since numbers are topological
+        for mask in (*into, *out):
             bits = bits[bits & mask != 0]
         bits = bits[np.bitwise_count(bits) <= MAX_EDGES]
+        # shapes: keep the one numbering per isomorphism class that has the smallest key without any operations
         edges = (bits[:, None] >> np.arange(SLOTS) & 1).astype(bool)
         blank = np.zeros((len(bits), MAX_VERTICES - 2), dtype=np.int64)
         least = canonical_keys(edges, blank, vertices) // _OPERATION_KEYS
@@ -75,11 +80,13 @@ def all_keys() -> dict[int, Int64[np.ndarray, " cells"]]:
         codes = np.array([*itertools.product(range(3), repeat=vertices - 2)], dtype=np.int64)
         codes = np.pad(codes.reshape(3 ** (vertices - 2), vertices - 2), ((0, 0), (0, MAX_VERTICES - vertices)))
         keys = []
-        for shape in edges:  # operations that come first among those that the shape's symmetries turn into each other
+        # labels: the high bits of a shape's key are now fixed, so only renumberings that keep them, its symmetries, can
+        # map one labelling to another; of each such orbit the smallest labelling is the canonical cell
+        for shape in edges:
             own = (np.concatenate([shape, blank[0]]) @ _key_weights(vertices)).astype(np.int64)
             symmetries = np.flatnonzero(own == own.min())
             labels = (codes @ _key_weights(vertices)[SLOTS:, symmetries]).astype(np.int64)
-            first = labels[:, 0] == labels.min(axis=1)
+            first = labels[:, 0] == labels.min(axis=1)  # column 0 is the identity
             keys.append(own.min() + labels[first, 0])
         found[vertices] = np.sort(np.concatenate(keys))
     return found
@@ -88,11 +95,11 @@ def all_keys() -> dict[int, Int64[np.ndarray, " cells"]]:
 _SOURCES = tuple(
     ",".join(str(u) for u in range(MAX_VERTICES - 1) if mask >> u & 1) for mask in range(2 ** (MAX_VERTICES - 1))
 )
-"""Vertices of a mask, as text."""
+"""Text of the vertices of every mask."""
 
 
 def strings(keys: Int64[np.ndarray, " cells"], vertices: int) -> list[str]:
-    """Texts of canonical cells of so many vertices."""
+    """Texts of canonical cells with a given number of vertices."""
     codes = keys[:, None] // _CODES ** np.arange(MAX_VERTICES - 3, -1, -1) % _CODES
     bits = keys // _OPERATION_KEYS
     columns: list[list[str]] = []

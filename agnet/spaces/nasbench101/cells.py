@@ -1,4 +1,4 @@
-"""Graphs as arrays: which of their nodes live, what cell they are, and graphs of cells."""
+"""Graphs as arrays: their live nodes, the cells that they are, and graphs of cells."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -19,10 +19,10 @@ class Cells(NamedTuple):
     """Graphs as arrays, cut at their first output.
 
     Attributes:
-        types: node types.
+        types: type of every node.
         edges: slots between nodes of the graph.
-        size: nodes up to the output.
-        proper: whether input, operations and output are where they belong.
+        size: number of nodes up to the output.
+        proper: whether input, operations and output are in their places.
     """
 
     types: Int64[np.ndarray, "batch nodes"]
@@ -32,7 +32,7 @@ class Cells(NamedTuple):
 
     @classmethod
     def of(cls, graphs: Graphs) -> "Cells":
-        """Of graphs."""
+        """Arrays of graphs."""
         types, size = graphs.node_types.numpy(), graphs.num_nodes.numpy()
         inner = (_POSITIONS > 0) & (size[:, None] - 1 > _POSITIONS)
         proper = (types[:, 0] == INPUT) & (types[np.arange(len(types)), size - 1] == OUTPUT)
@@ -50,13 +50,13 @@ class Cells(NamedTuple):
         return reached & needed
 
     def pruned(self) -> tuple["Cells", Bool[np.ndarray, "batch nodes"]]:
-        """Without the edges off all paths; and the nodes that are on one."""
+        """Graphs without the edges that lie on no path, and the nodes that lie on one."""
         live = self.live()
         return self._replace(edges=self.edges & live[:, SOURCE] & live[:, TARGET]), live
 
 
 def decode(graphs: Graphs) -> list[str | None]:
-    """Strings of graphs: cut at the first output, pruned, renumbered; None where no cell is left."""
+    """Strings of graphs after cutting at the first output, pruning and renumbering; None if no cell is left."""
     cells, live = Cells.of(graphs).pruned()
     valid = cells.proper & live[:, 0] & (cells.edges.sum(axis=1) <= MAX_EDGES)
     # live vertices move up to the front, keeping their order
@@ -82,7 +82,7 @@ def graphs(rows: Sequence[tuple[Sequence[int], Iterable[tuple[int, int]]]]) -> G
     """Graphs of cells that are numbered topologically.
 
     Args:
-        rows: for every cell the node types of its interior vertices 1, 2, ..., and its edges.
+        rows: node types of the interior vertices 1, 2, ..., and edges of every cell.
     """
     types = np.full((len(rows), MAX_VERTICES), OUTPUT)
     types[:, 0] = INPUT

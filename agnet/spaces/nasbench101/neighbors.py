@@ -1,4 +1,4 @@
-"""Cells one change away, each change with its reverse."""
+"""Cells one change away; every change has its reverse."""
 
 import itertools
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -9,7 +9,7 @@ from agnet.spaces.nasbench101.cells import decode, graphs
 from agnet.spaces.nasbench101.notation import TYPES, vertices_of
 
 _Cell = tuple[tuple[int, ...], frozenset[tuple[int, int]]]
-"""Node types of the interior vertices 1, 2, ..., and edges; vertex 0 is the input, -1 the output; in any order."""
+"""Node types of the interior vertices 1, 2, ... in any order, and edges; vertex 0 is the input, -1 the output."""
 
 
 def _cell(architecture: str) -> _Cell:
@@ -52,7 +52,7 @@ def _changes(operations: tuple[int, ...], edges: frozenset[tuple[int, int]]) -> 
 
 
 def _descendants(readers: Mapping[int, set[int]]) -> dict[int, set[int]]:
-    """What can be reached from every vertex."""
+    """Vertices that can be reached from every vertex."""
 
     def reached(vertex: int) -> set[int]:
         return set().union(*({v} | reached(v) for v in readers.get(vertex, ())))
@@ -61,7 +61,7 @@ def _descendants(readers: Mapping[int, set[int]]) -> dict[int, set[int]]:
 
 
 def _renumbered(edges: Collection[tuple[int, int]], gone: int) -> frozenset[tuple[int, int]]:
-    """Edges after a vertex has left, which closes the gap."""
+    """Edges after a vertex is removed and the numbers above it close the gap."""
     return frozenset((u - (u > gone), v - (v > gone)) for u, v in edges)
 
 
@@ -78,6 +78,6 @@ def _numbered(cell: _Cell) -> tuple[Sequence[int], list[tuple[int, int]]]:
 
 
 def neighbors(architecture: str) -> list[str]:
-    """Cells that a changed operation, an edge or a vertex more or less make of one; sorted."""
+    """Cells that differ by one operation, one edge more or less, or one vertex more or less; sorted."""
     found = decode(graphs([_numbered(cell) for cell in _changes(*_cell(architecture))]))
     return sorted({text for text in found if text is not None} - {architecture})

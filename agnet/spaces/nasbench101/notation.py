@@ -15,7 +15,7 @@ BENCHMARK_OPERATIONS = ("conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3")
 TYPES = {name: k for k, name in enumerate(OPERATIONS, start=2)}
 """Node types of the operations."""
 
-_LABELS = (1, 0, 2)  # of OPERATIONS in BENCHMARK_OPERATIONS
+_LABELS = (1, 0, 2)  # positions of OPERATIONS in BENCHMARK_OPERATIONS
 _BENCHMARK_TYPES = {word: 2 + _LABELS.index(label) for label, word in enumerate(BENCHMARK_OPERATIONS)}
 _PATTERN = re.compile(r"(\w+)\((\d(?:,\d)*)\)", flags=re.ASCII)
 
@@ -28,7 +28,7 @@ def parse(architecture: str) -> tuple[list[list[int]], list[str]]:
         benchmark's words, ``input`` first, ``output`` last.
 
     Raises:
-        InvalidArchitecture: if the text is not a cell's.
+        InvalidArchitecture: if the text is not that of a cell.
 
     Example:
         >>> parse("conv3x3(0)|output(0,1)")
@@ -45,12 +45,12 @@ def parse(architecture: str) -> tuple[list[list[int]], list[str]]:
 
 
 Spec = tuple[int, Sequence[tuple[int, int]], Sequence[str]]
-"""A cell as the benchmark describes it: number of vertices, edges (source below target), and the benchmark's words for
-the operations of all vertices but the first, which is the input, and the last, the output."""
+"""A cell as the benchmark describes it: the number of vertices, the edges (source below target), and the benchmark's
+words for the operations of all vertices but the first (the input) and the last (the output)."""
 
 
 def to_strings(specs: Sequence[Spec]) -> list[str | None]:
-    """Strings of cells: pruned and renumbered; None for what is no cell of the space.
+    """Strings of cells, pruned and renumbered; None for a description that is not a cell of the space.
 
     Example:
         >>> to_strings([(4, [(0, 1), (0, 2), (1, 3)], ["maxpool3x3"] * 2), (3, [(0, 1)], ["maxpool3x3"])])
@@ -72,8 +72,8 @@ def to_strings(specs: Sequence[Spec]) -> list[str | None]:
 def module_hash(architecture: str) -> str:
     """The benchmark's name of a cell: equal for isomorphic cells, different for all others of the space.
 
-    Starting from degrees and labels, every vertex is named by the sorted names of its neighbours, as often as there are
-    vertices; names are MD5 sums.
+    Vertices are first named by degree and label. Then, as many times as there are vertices, every vertex is renamed by
+    the sorted names of its neighbours. Names are MD5 sums.
     """
     matrix, operations = parse(architecture)
     vertices = range(len(operations))

@@ -1,4 +1,4 @@
-"""Cells near graphs that are none: a path where there is none, fewer edges where there are too many."""
+"""Repair graphs that are not cells: add a path if there is none, remove edges if there are too many."""
 
 import numpy as np
 from jaxtyping import Bool, Float64
@@ -8,10 +8,10 @@ from agnet.spaces.nasbench101.cells import SOURCE, TARGET, Cells
 
 
 def repaired(cells: Cells, scores: Float64[np.ndarray, "batch slots"]) -> Bool[np.ndarray, "batch slots"]:
-    """Edges with a path from input to output and, pruned, at most nine.
+    """Edges with a path from input to output and, after pruning, at most nine edges.
 
-    Where there is no path, the one that is likeliest to be added is added; then, where there are too many edges, those
-    that are least likely go one by one, but for the likeliest path.
+    If there is no path, the likeliest one is added. Then, while there are too many edges, the least likely one is
+    removed, except on the likeliest path.
     """
     path = _likeliest_path(cells, np.where(cells.edges, 0.0, np.maximum(-scores, 0.0)))
     broken = ~cells.live()[:, 0]

@@ -1,4 +1,4 @@
-"""The space itself."""
+"""The space of NAS-Bench-101."""
 
 from collections.abc import Sequence
 
@@ -22,8 +22,8 @@ NUM_CELLS = 423_624
 class NASBench101(AbstractSpace):
     """The NAS-Bench-101 cells, one string for each isomorphism class.
 
-    Graphs have a node for every vertex; what follows the first output is not part of a graph, and vertices off every
-    path from input to output are pruned when a graph is decoded.
+    A graph has a node for every vertex and ends at its first output. Vertices on no path from input to output are
+    pruned when a graph is decoded.
 
     Example:
         >>> space = NASBench101()
@@ -54,17 +54,17 @@ class NASBench101(AbstractSpace):
         return found
 
     def decode(self, graphs: Graphs) -> list[str | None]:
-        """Strings of graphs, None where what is left after pruning is no cell."""
+        """Strings of graphs; None if the pruned graph is not a cell."""
         return decode(graphs)
 
     def is_valid(self, graphs: Graphs) -> Bool[Tensor, " batch"]:
-        """Which graphs have a path from input to output and, pruned, at most nine edges."""
+        """Whether each graph has a path from input to output and, after pruning, at most nine edges."""
         return torch.tensor([text is not None for text in decode(graphs)], dtype=torch.bool)
 
     def repair(
         self, graphs: Graphs, *, nodes: Float[Tensor, "batch nodes types"], edges: Float[Tensor, "batch slots"]
     ) -> Graphs:
-        """See :class:`AbstractSpace`: a path where there is none, fewer edges where there are too many."""
+        """Add a path if there is none, remove edges if there are too many; see :class:`AbstractSpace`."""
         del nodes
         cells = Cells.of(graphs)
         pruned, live = cells.pruned()
@@ -75,7 +75,7 @@ class NASBench101(AbstractSpace):
         return Graphs(graphs.node_types, changed)
 
     def sample(self, n: int, *, rng: torch.Generator | None = None) -> list[str]:
-        """Uniform over the isomorphism classes."""
+        """Uniform draws from the isomorphism classes, with repeats."""
         drawn = torch.randint(NUM_CELLS, (n,), generator=rng).numpy()
         found: list[str] = [""] * n
         begin = 0
@@ -87,13 +87,13 @@ class NASBench101(AbstractSpace):
         return found
 
     def neighbors(self, architecture: str) -> list[str]:
-        """Cells one change away, each change with its reverse.
+        """Cells one change away; every change has its reverse.
 
-        An operation is another one; an edge is added or left out; a vertex that one vertex reads and that reads one is
-        added beside or within an edge, or left out with its edges or for one edge.
+        A change replaces an operation, adds or removes an edge, or adds or removes a vertex with one source and one
+        reader. Such a vertex is added beside or within an edge; it is removed with its edges or replaced by one edge.
         """
         return neighbors(architecture)
 
     def enumerate(self) -> Sequence[str]:
-        """All 423,624 strings: fewer vertices first."""
+        """All 423,624 strings, those with fewer vertices first."""
         return all_cells()

@@ -1,4 +1,4 @@
-"""Graphs as arrays: which of them are cells, and their strings."""
+"""Graphs as arrays: the test for cells, and conversion from and to strings."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -11,24 +11,24 @@ from agnet.spaces.graphs import INPUT, OUTPUT, Graphs, slot_index
 from agnet.spaces.nasbench_nlp.notation import INPUTS, LEAST, MOST, OPERATIONS, STATES, Part, to_text
 
 MARKED, STATE, FIRST = 2, 3, 4
-"""Node types: the previous hidden state 0, another one, the first of the operations."""
+"""Node types: the previous hidden state 0, any other previous state, and the first operation."""
 
 TYPES = {name: k for k, name in enumerate(OPERATIONS, start=FIRST)}
 
 FEWEST = np.array([0] * FIRST + list(LEAST))
-"""By node type, fewest sources."""
+"""Fewest sources, by node type."""
 
 MANIEST = np.array([0] * FIRST + list(MOST))
-"""By node type, most sources."""
+"""Most sources, by node type."""
 
 
 class Cells(NamedTuple):
     """Graphs as arrays, cut at their first output.
 
     Attributes:
-        types: node types.
+        types: type of every node.
         edges: whether the second node reads the first.
-        size: nodes up to the output.
+        size: number of nodes up to the output.
     """
 
     types: Int64[np.ndarray, "batch nodes"]
@@ -37,7 +37,7 @@ class Cells(NamedTuple):
 
     @classmethod
     def of(cls, graphs: Graphs) -> "Cells":
-        """Of graphs."""
+        """Arrays of graphs."""
         types, size = graphs.node_types.numpy(), graphs.num_nodes.numpy()
         edges = dense(graphs.edges.numpy())
         inside = np.arange(types.shape[1]) < size[:, None]
@@ -49,7 +49,7 @@ class Cells(NamedTuple):
         return Graphs(torch.from_numpy(self.types), torch.from_numpy(self.edges[:, source, target]))
 
     def take(self, rows: Int64[np.ndarray, " chosen"]) -> "Cells":
-        """Some of them."""
+        """The graphs in given rows."""
         return Cells(self.types[rows], self.edges[rows], self.size[rows])
 
     @property
@@ -60,11 +60,11 @@ class Cells(NamedTuple):
 
     @property
     def states(self) -> Int64[np.ndarray, " batch"]:
-        """Nodes that the output reads."""
+        """Number of nodes that the output reads."""
         return self.edges[np.arange(len(self.size)), :, self.size - 1].sum(axis=1)
 
     def valid(self) -> Bool[np.ndarray, " batch"]:
-        """Which are cells."""
+        """Whether each graph is a cell."""
         rows, nodes = np.arange(len(self.size)), np.arange(self.types.shape[1])
         operations, states = self.operations, self.states
         sources, readers = self.edges.sum(axis=1), self.edges.sum(axis=2)
@@ -77,12 +77,12 @@ class Cells(NamedTuple):
         fits &= (~operations | enough).all(axis=1) & (sources[:, :INPUTS] == 0).all(axis=1)
         fits &= (states >= 1) & (states <= STATES) & ~self.edges[rows, :INPUTS, self.size - 1].any(axis=1)
         present = (nodes < INPUTS) & (nodes <= states[:, None])
-        # readers come later: what is read by an operation that is read reaches the output
+        # readers come later, so if every operation is read, every operation reaches the output
         return fits & ((readers > 0) == (operations | present)).all(axis=1)
 
 
 def dense(slots: np.ndarray) -> np.ndarray:
-    """Edge slots ``[batch, slots]`` as matrices ``[batch, source, target]``, zero where there is no slot."""
+    """Edge slots ``[batch, slots]`` as matrices ``[batch, source, target]``, zero outside the slots."""
     nodes = int((1 + (1 + 8 * slots.shape[1]) ** 0.5) / 2)
     source, target = (ends.numpy() for ends in slot_index(nodes))
     found = np.zeros((len(slots), nodes, nodes), dtype=slots.dtype)
@@ -91,7 +91,7 @@ def dense(slots: np.ndarray) -> np.ndarray:
 
 
 def build(rows: Sequence[Sequence[Part]], max_nodes: int) -> Cells:
-    """Cells of parts, which may have too many or too few sources; none may have more nodes than there are."""
+    """Cells of parts, which may have too many or too few sources; no cell may exceed ``max_nodes`` nodes."""
     types = np.full((len(rows), max_nodes), OUTPUT)
     types[:, 0], types[:, 1:INPUTS] = INPUT, STATE
     edges = np.zeros((len(rows), max_nodes, max_nodes), dtype=bool)
@@ -104,7 +104,7 @@ def build(rows: Sequence[Sequence[Part]], max_nodes: int) -> Cells:
 
 
 def decode(cells: Cells) -> list[str | None]:
-    """Strings, None for what is no cell."""
+    """Strings of graphs; None for a graph that is not a cell."""
     valid = cells.valid()
     found: list[str | None] = [None] * len(valid)
     rows = np.flatnonzero(valid)
@@ -114,7 +114,7 @@ def decode(cells: Cells) -> list[str | None]:
 
 
 def parts_of(cells: Cells) -> list[list[Part]]:
-    """Operations and output of cells that are valid."""
+    """Operations and output of valid cells."""
     names = ("output", "", "", "", *OPERATIONS)
     sources: list[list[tuple[int, ...]]] = []
     for matrix, size in zip(cells.edges, cells.size.tolist(), strict=True):

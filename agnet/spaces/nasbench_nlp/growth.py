@@ -8,27 +8,27 @@ from agnet.spaces.nasbench_nlp.cells import FEWEST, FIRST, MANIEST, MARKED, STAT
 from agnet.spaces.nasbench_nlp.notation import INPUTS
 
 SIZES = {2: 13, 3: 17, 4: 122, 5: 101, 6: 180, 7: 118, 8: 161, 9: 89, 10: 95, 11: 52, 12: 31, 13: 13, 14: 7, 15: 1}
-"""Of 1,000 recipes, those with so many operations."""
+"""Number of operations -> recipes with that number, of 1,000."""
 
 HIDDEN = (37, 46, 17)
-"""Of 100 recipes, those with one, two, three hidden states."""
+"""Recipes with one, two and three hidden states, of 100."""
 
 KINDS = (135, 135, 137, 47, 47, 459, 40)
-"""Of 1,000 operations of the recipes, those of every kind."""
+"""Operations of every kind, of 1,000 in the recipes."""
 
 TWO = 0.8
-"""Share of the linear operations that have two sources; the others have three."""
+"""Share of linear operations with two sources; the others have three."""
 
 EAGER = 3.0
 """Log-odds by which an operation prefers sources that nothing reads yet."""
 
 
 def grown(n: int, max_nodes: int, *, rng: torch.Generator | None) -> Cells:
-    """Candidates, of which some are no cells.
+    """Random candidates, some of which are not cells.
 
-    Numbers of operations and of hidden states, and operations, are drawn as often as the benchmark's recipes have them.
-    Every operation reads earlier nodes at random, those that nothing reads yet :data:`EAGER`-ly; what nothing reads in
-    the end becomes a hidden state, and more nodes do at random where there are too few.
+    The number of operations, the number of hidden states and the operations are drawn with their frequencies in the
+    benchmark's recipes. Every operation reads random earlier nodes and prefers those that nothing reads yet by
+    :data:`EAGER`. Operations that nothing reads in the end become hidden states; if they are too few, random ones join.
     """
     rows, position = np.arange(n), np.arange(max_nodes)
     sizes = {size: often for size, often in SIZES.items() if size <= max_nodes - INPUTS - 1}
@@ -61,7 +61,7 @@ def grown(n: int, max_nodes: int, *, rng: torch.Generator | None) -> Cells:
 
 
 def _choice(weights: dict[int, int], shape: int | tuple[int, ...], rng: torch.Generator | None) -> np.ndarray:
-    """Keys, as often as they weigh."""
+    """Keys drawn in proportion to their weights."""
     bounds = np.cumsum(list(weights.values()))
     drawn = torch.rand(shape, generator=rng, dtype=torch.float64).numpy() * bounds[-1]
     return np.array(list(weights))[np.searchsorted(bounds, drawn, side="right")]

@@ -1,4 +1,4 @@
-"""Cells one change away, each change with its reverse."""
+"""Cells one change away; every change has its reverse."""
 
 from collections.abc import Iterator
 
@@ -9,15 +9,15 @@ ONE_SOURCE = tuple(name for name, least in zip(OPERATIONS, LEAST, strict=True) i
 
 
 def neighbors(architecture: str, max_nodes: int) -> list[str]:
-    """Cells that one change makes of one; sorted."""
+    """Cells one change away from a cell; sorted."""
     parts = parse(architecture)
     candidates = (changed for changed in _changes(parts) if INPUTS + len(changed) <= max_nodes)
     return sorted({to_text(changed) for changed in candidates if _all_read(changed)} - {architecture})
 
 
 def _all_read(parts: list[Part]) -> bool:
-    """Whether the output reads operations alone, and something reads the input, every operation, and as many hidden
-    states as there are new ones, no others.
+    """Whether the output reads only operations, and the nodes that are read are exactly the input, every operation, and
+    as many hidden states as there are new ones.
     """
     if parts[-1].sources[0] < INPUTS:
         return False
@@ -26,7 +26,7 @@ def _all_read(parts: list[Part]) -> bool:
 
 
 def _changes(parts: list[Part]) -> Iterator[list[Part]]:
-    """Changed cells, of which some are none."""
+    """Changed parts, some of which are not cells."""
     output = parts[-1]
     for i, part in enumerate(parts):
         names = ("output",) if part is output else OPERATIONS
@@ -46,7 +46,7 @@ def _bounds(name: str) -> tuple[int, int]:
 
 
 def _reading(parts: list[Part], place: int, name: str, every: list[tuple[int, ...]]) -> Iterator[list[Part]]:
-    """With another name and other sources of one part; of the output, with every choice of h_new_0."""
+    """Parts with one of them renamed and given other sources; for the output, with every choice of h_new_0."""
     fewest, most = _bounds(name)
     for sources in every:
         if fewest <= len(sources) <= most:
@@ -55,7 +55,7 @@ def _reading(parts: list[Part], place: int, name: str, every: list[tuple[int, ..
 
 
 def _longer(parts: list[Part]) -> Iterator[list[Part]]:
-    """With an operation of one source within an edge, just before the node that reads it."""
+    """Parts with an operation of one source inserted into an edge, just before the edge's reader."""
     for i, part in enumerate(parts):
         moved = [_renumbered(other, INPUTS + i, 1) for other in parts[i + 1 :]]
         for read in part.sources:
@@ -68,7 +68,7 @@ def _longer(parts: list[Part]) -> Iterator[list[Part]]:
 
 
 def _shorter(parts: list[Part]) -> Iterator[list[Part]]:
-    """Without an operation of one source whose only reader is the next node, which reads the source instead."""
+    """Parts without an operation of one source whose only reader is the next node, which then reads the source."""
     for i, part in enumerate(parts[:-1]):
         node = INPUTS + i
         reader = parts[i + 1]
@@ -81,5 +81,5 @@ def _shorter(parts: list[Part]) -> Iterator[list[Part]]:
 
 
 def _renumbered(part: Part, begin: int, by: int) -> Part:
-    """With other numbers from a node on."""
+    """The part with sources from node ``begin`` on shifted by ``by``."""
     return part._replace(sources=tuple(u + by * (u >= begin) for u in part.sources))

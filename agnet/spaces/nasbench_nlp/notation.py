@@ -1,4 +1,4 @@
-"""Texts of cells."""
+"""Cells as text."""
 
 import re
 from collections.abc import Sequence
@@ -14,10 +14,10 @@ LEAST, MOST = (1, 1, 1, 2, 2, 2, 3), (1, 1, 1, 2, 2, 3, 3)
 """Fewest and most sources of the operations."""
 
 INPUTS = 4
-"""Input ``x`` and hidden states: the first nodes of every graph."""
+"""Number of first nodes that are the input ``x`` and the hidden states, in every graph."""
 
 STATES = 3
-"""Most hidden states of a cell."""
+"""Largest number of hidden states of a cell."""
 
 _PATTERN = re.compile(r"([a-z_]+)\((\*?\d+(?:,\*?\d+)*)\)", flags=re.ASCII)
 
@@ -26,9 +26,9 @@ class Part(NamedTuple):
     """An operation or the output.
 
     Attributes:
-        name: of :data:`OPERATIONS`, or ``output``.
+        name: one of :data:`OPERATIONS`, or ``output``.
         sources: nodes that it reads, ascending.
-        marked: place among the sources of the one that is ``h_new_0``; of the output only.
+        marked: position of ``h_new_0`` among the sources; for the output only.
     """
 
     name: str
@@ -37,10 +37,10 @@ class Part(NamedTuple):
 
 
 def parse(architecture: str) -> list[Part]:
-    """Operations, node 4 first, and the output of a string; that they make a cell is checked when it is encoded.
+    """Operations, from node 4 on, and output of a string; encoding checks whether they make a cell.
 
     Raises:
-        InvalidArchitecture: if the text is not one of this notation.
+        InvalidArchitecture: if the text does not follow this notation.
 
     Example:
         >>> parse("linear(0,1)|output(*4)")
@@ -58,7 +58,7 @@ def parse(architecture: str) -> list[Part]:
 
 
 def invalid(architecture: object, reason: str) -> InvalidArchitecture:
-    """The error of a text that is no cell."""
+    """The error for a text that is not a cell."""
     return InvalidArchitecture(
         f"not a NAS-Bench-NLP cell: {architecture!r} ({reason}); expected 'linear(0,1)|tanh(4)|output(*5)': operations "
         f"from node {INPUTS} on, each one of {', '.join(OPERATIONS)} with the nodes it reads (0 is the input, 1 to "
@@ -77,7 +77,7 @@ def _text(part: Part) -> str:
 
 
 def text(name: str, sources: tuple[int, ...], marked: int | None = None) -> str:
-    """An operation, or the output with a mark."""
+    """Text of an operation, or of the output with a mark."""
     return f"{name}({','.join('*' * (i == marked) + str(node) for i, node in enumerate(sources))})"
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from agnet.spaces.nasbench_nlp.notation import OPERATIONS, STATES, Part, invalid, parse, text
 
 Recipe = Mapping[str, Mapping[str, Any]]
-"""Name of a node -> ``{"op": ..., "input": [names]}``; ``x``, ``h_prev_i`` are given, ``h_new_i`` asked for."""
+"""Name of a node -> ``{"op": ..., "input": [names]}``; ``x`` and ``h_prev_i`` are given, ``h_new_i`` are results."""
 
 _PREFIXES = ("activation_", "activation_", "activation_", "elementwise_", "elementwise_", "", "")
 _WORDS: dict[str, str] = {name: prefix + name for prefix, name in zip(_PREFIXES, OPERATIONS, strict=True)}
@@ -14,11 +14,11 @@ _NAMES = {word: name for name, word in _WORDS.items()}
 
 
 def from_recipe(recipe: Recipe) -> str:
-    """String of a recipe: nodes in the order of the recipe, but for what they read and the order of blends.
+    """String of a recipe: nodes in the recipe's order, except that sources and blends may need another one.
 
     Raises:
-        InvalidArchitecture: if the recipe is not one of the benchmark's form. Whether it is a cell of the space is
-            checked when it is encoded.
+        InvalidArchitecture: if the recipe does not have the benchmark's form. Encoding checks whether it is a cell of
+            the space.
 
     Example:
         >>> from_recipe({"f": {"op": "linear", "input": ["x", "h_prev_0"]},
@@ -38,10 +38,10 @@ def from_recipe(recipe: Recipe) -> str:
 
 
 def to_recipe(architecture: str) -> dict[str, dict[str, Any]]:
-    """Recipe of a string: the inverse of :func:`from_recipe`, but for the names.
+    """Recipe of a string: the inverse of :func:`from_recipe`, except for the names.
 
     Raises:
-        InvalidArchitecture: if the text is not one of this notation.
+        InvalidArchitecture: if the text does not follow this notation.
 
     Example:
         >>> to_recipe("linear(0,1)|tanh(4)|output(*5)")["h_new_0"]
@@ -60,7 +60,7 @@ def to_recipe(architecture: str) -> dict[str, dict[str, Any]]:
 
 
 def lost_blends(recipe: Recipe) -> int:
-    """Blends of a recipe that read their sources in another order once it is a string."""
+    """Number of a recipe's blends that read their sources in another order once the recipe is a string."""
     order = _order(recipe)
     back = to_recipe(from_recipe(recipe))
     name = dict(zip(back, order, strict=True))
@@ -99,7 +99,7 @@ def _ascending(names: list[str], number: Mapping[str, int]) -> tuple[int, ...]:
 
 
 def _order(recipe: Recipe) -> list[str]:
-    """Nodes, after what they read, and gates of blends after what they blend, where that can be."""
+    """Nodes after their sources, and gates of blends after the blended nodes if possible."""
     before = {name: {u for u in node["input"] if u in recipe} for name, node in recipe.items()}
     for node in recipe.values():
         if node["op"] == "blend" and len(node["input"]) == 3:

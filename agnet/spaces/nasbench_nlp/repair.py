@@ -1,4 +1,4 @@
-"""Cells near graphs that are none."""
+"""Repair graphs that are not cells."""
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
@@ -13,20 +13,24 @@ _LINEAR = TYPES["linear"]
 def repaired(
     cells: Cells, nodes: Float64[np.ndarray, "batch nodes types"], edges: Float64[np.ndarray, "batch nodes nodes"]
 ) -> Cells:
-    """Cells by likely changes.
+    """Turn graphs into cells by likely changes.
 
-    In this order: nodes that are no operations become the likeliest; of the nodes that the output reads the likeliest
-    are kept, three at most, or one is added; every operation keeps its likeliest sources or gets them, as many as it
-    takes; operations that nothing reads go; an input that nothing reads takes a free place of a linear, else the place
-    of a source with other readers.
+    The steps are, in this order:
+
+    1. Nodes that are not operations become the likeliest one.
+    2. The output keeps at most three of the nodes that it reads, the likeliest, or gets one.
+    3. Every operation keeps or gets its likeliest sources, as many as it takes.
+    4. Operations that nothing reads are removed.
+    5. An input that nothing reads becomes a further source of a linear operation, or else replaces a source that has
+       other readers.
 
     Args:
-        cells: to be repaired.
-        nodes: log-probabilities of types.
+        cells: graphs to repair.
+        nodes: log-probabilities of node types.
         edges: log-odds of edges.
 
     Returns:
-        Cells, but for those that could not be repaired.
+        The repaired graphs; those that could not be repaired are not cells.
     """
     types, size = _types(cells, nodes)
     cells = _sources(Cells(types, cells.edges, size), nodes, edges)
@@ -42,7 +46,7 @@ def repaired(
 
 
 def _types(cells: Cells, nodes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Types with inputs, at least one operation, and an output; and sizes."""
+    """Node types with inputs, at least one operation, and an output; and numbers of nodes."""
     last = cells.types.shape[1] - 1
     size = np.clip(cells.size, INPUTS + 2, None)
     position = np.arange(last + 1)
@@ -54,7 +58,7 @@ def _types(cells: Cells, nodes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _sources(cells: Cells, nodes: np.ndarray, scores: np.ndarray) -> Cells:
-    """What the output and the operations read: as many nodes as they can, those that are drawn first."""
+    """Sources of the output and the operations: the drawn ones first, as many as each may have."""
     batch, width = cells.types.shape
     rows, position = np.arange(batch), np.arange(width)
     wish = np.where(cells.edges, 1e6, 0.0) + scores
@@ -77,7 +81,7 @@ def _sources(cells: Cells, nodes: np.ndarray, scores: np.ndarray) -> Cells:
 
 
 def _best(wish: Float64[np.ndarray, "batch nodes"], count: Int64[np.ndarray, " batch"]) -> Bool[np.ndarray, "..."]:
-    """The highest ones, so many."""
+    """Mask of the ``count`` highest values of every row."""
     order = np.argsort(-wish, axis=1, kind="stable")
     found = np.zeros(wish.shape, dtype=bool)
     np.put_along_axis(found, order, np.arange(wish.shape[1]) < count[:, None], axis=1)
@@ -85,7 +89,7 @@ def _best(wish: Float64[np.ndarray, "batch nodes"], count: Int64[np.ndarray, " b
 
 
 def _pruned(cells: Cells, scores: np.ndarray) -> tuple[Cells, np.ndarray]:
-    """Without the operations from which no path leads to the output; scores move along."""
+    """Cells without operations from which no path leads to the output, and scores in the new order of nodes."""
     batch, width = cells.types.shape
     live = np.arange(width) == cells.size[:, None] - 1
     for node in range(width - 1, INPUTS - 1, -1):
@@ -101,13 +105,17 @@ def _pruned(cells: Cells, scores: np.ndarray) -> tuple[Cells, np.ndarray]:
 
 
 def _read(cells: Cells, node: int, scores: np.ndarray) -> Cells:
-    """With a reader of an input or hidden state that the cells have."""
+    """Cells in which some operation reads a given input or hidden state, if the cell has it."""
+    # only cells that have the node but do not read it need a change
     missing = np.flatnonzero((node <= cells.states) & ~cells.edges[:, node].any(axis=1))
     part, score = cells.take(missing), scores[missing]
+    # a linear with a free place costs no other edge, so it is preferred
     free = part.operations & (part.types == _LINEAR) & (part.edges.sum(axis=1) < MANIEST[_LINEAR])
     best = np.where(free, score[:, node], -np.inf).argmax(axis=1)
+    # an edge is spare if its source has other readers: giving it up leaves no node unread
     spare = part.edges & (part.edges.sum(axis=2) > 1)[:, :, None] & part.operations[:, None, :]
     width = part.types.shape[1]
+    # otherwise swap where the scores lose least: reader v reads the node instead of its spare source u
     gain = np.where(spare, score[:, node, None, :] - score, -np.inf).reshape(len(missing), width * width)
     given, taker = np.divmod(gain.argmax(axis=1), width)
     adds, swaps = free.any(axis=1), np.isfinite(gain).any(axis=1)

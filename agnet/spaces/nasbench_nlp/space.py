@@ -1,4 +1,4 @@
-"""The space itself."""
+"""The space of NAS-Bench-NLP."""
 
 from collections.abc import Sequence
 
@@ -24,8 +24,8 @@ class NASBenchNLP(AbstractSpace):
     """Recurrent cells; see :mod:`agnet.spaces.nasbench_nlp`.
 
     Args:
-        max_nodes: inputs, hidden states and output included. The largest of the 4,322 recipes at hand have 21, and all
-            but 51 have 17 at most.
+        max_nodes: largest number of nodes, with inputs, hidden states and output. The largest of the 4,322 recipes at
+            hand have 21, and all but 51 have 17 at most.
 
     Raises:
         ConfigurationError: if there is no room for an operation.
@@ -57,17 +57,17 @@ class NASBenchNLP(AbstractSpace):
         return cells.graphs()
 
     def decode(self, graphs: Graphs) -> list[str | None]:
-        """Strings of graphs, None where an operation has the wrong number of sources or something is not read."""
+        """Strings of graphs; None if an operation has a wrong number of sources or a node is not read."""
         return decode(Cells.of(graphs))
 
     def is_valid(self, graphs: Graphs) -> Bool[Tensor, " batch"]:
-        """Which graphs are cells."""
+        """Whether each graph is a cell."""
         return torch.from_numpy(Cells.of(graphs).valid())
 
     def repair(
         self, graphs: Graphs, *, nodes: Float[Tensor, "batch nodes types"], edges: Float[Tensor, "batch slots"]
     ) -> Graphs:
-        """See :class:`AbstractSpace` and :func:`~agnet.spaces.nasbench_nlp.repair.repaired`."""
+        """Turn graphs into cells by :func:`~agnet.spaces.nasbench_nlp.repair.repaired`; see :class:`AbstractSpace`."""
         cells = Cells.of(graphs)
         wrong = np.flatnonzero(~cells.valid())
         tried = repaired(cells.take(wrong), nodes.double().numpy()[wrong], dense(edges.double().numpy()[wrong]))
@@ -78,7 +78,7 @@ class NASBenchNLP(AbstractSpace):
         return Graphs(types, slots)
 
     def sample(self, n: int, *, rng: torch.Generator | None = None) -> list[str]:
-        """Random growth, see :func:`~agnet.spaces.nasbench_nlp.growth.grown`; not uniform: cells cannot be counted."""
+        """Cells grown at random by :func:`~agnet.spaces.nasbench_nlp.growth.grown`; not uniform, as no count exists."""
         found: list[str] = []
         while len(found) < n:
             tried = grown(2 * (n - len(found)) + 8, self.max_nodes, rng=rng)
@@ -86,20 +86,21 @@ class NASBenchNLP(AbstractSpace):
         return found[:n]
 
     def neighbors(self, architecture: str) -> list[str]:
-        """Cells one change away, each change with its reverse.
+        """Cells one change away; every change has its reverse.
 
-        An operation is another one, of as many sources or of one more or less; a source is another one; the output
-        reads another node, one more or less, or another one is ``h_new_0``; an operation of one source is put into or
-        taken out of an edge, just before the node that reads it.
+        There are four kinds of changes. An operation becomes another one with as many sources or one more or less. A
+        source becomes another one. The output reads another node, one more or one less, or another of its nodes becomes
+        ``h_new_0``. An operation with one source is inserted into or removed from an edge, just before its reader.
         """
         self.encode([architecture])
         return neighbors(architecture, self.max_nodes)
 
     def recombine(self, mother: str, father: str, *, rng: torch.Generator) -> str:
-        """A cell that takes every node, with what it reads, from either parent, repaired.
+        """A cell that takes every node, with its sources, from a random parent and is then repaired.
 
         Returns:
-            The mother where :data:`~agnet.spaces.base.RECOMBINATIONS` draws give none, or one with other operations.
+            The child, or the mother if no draw of :data:`~agnet.spaces.base.RECOMBINATIONS` gives a cell that has only
+            the parents' node types.
         """
         cells = Cells.of(self.encode([mother, father]))
         both = {int(kind) for kind in cells.types.flatten()}
@@ -125,7 +126,7 @@ class NASBenchNLP(AbstractSpace):
         """Not possible.
 
         Raises:
-            ConfigurationError: always.
+            ConfigurationError: on every call.
         """
         raise ConfigurationError(
             "space=nasbench_nlp has more cells than can be enumerated; choose an optimizer that does not look at all "

@@ -20,11 +20,11 @@ class NetworkEnsemble(AbstractModel):
 
     Args:
         members: number of networks.
-        width: of the hidden layers.
+        width: size of the hidden layers.
         layers: number of hidden layers.
-        steps: of Adam.
-        learning_rate: at the start; it falls to zero along a cosine.
-        weight_decay: of AdamW.
+        steps: number of AdamW steps.
+        learning_rate: initial learning rate, which falls to zero along a cosine.
+        weight_decay: weight decay of AdamW.
     """
 
     def __init__(

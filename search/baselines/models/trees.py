@@ -1,4 +1,4 @@
-"""Gradient-boosted trees, several times over.
+"""Several ensembles of gradient-boosted trees.
 
 Source: Chen & Guestrin, 2016, XGBoost, https://arxiv.org/abs/1603.02754.
 """
@@ -16,8 +16,8 @@ class BoostedTrees(AbstractModel):
 
     Args:
         members: number of ensembles.
-        boosting_rounds: trees of each.
-        max_depth: of a tree.
+        boosting_rounds: number of trees per ensemble.
+        max_depth: largest depth of a tree.
         learning_rate: shrinkage of a tree.
         subsample: share of the rows that a tree sees.
         colsample: share of the columns that a tree sees.
@@ -38,8 +38,8 @@ class BoostedTrees(AbstractModel):
             "learning_rate": learning_rate,
             "subsample": subsample,
             "colsample_bytree": colsample,
-            "max_bin": 64,  # most features count something
-            "base_score": 0.0,  # of standardised targets
+            "max_bin": 64,  # most features are counts with few values
+            "base_score": 0.0,  # targets are standardised
             "nthread": 1,
             "verbosity": 0,
         }
