@@ -65,7 +65,7 @@ class AbstractGenerator(nn.Module, abc.ABC):
         return next(self.parameters()).device
 
     def prior(self, n: int, *, rng: torch.Generator | None = None) -> Float[Tensor, "n latent"]:
-        """Latent vectors drawn from the pretraining's standard normal prior; ``rng=None`` uses torch's global source."""
+        """Latent vectors drawn from the standard normal prior; ``rng=None`` uses torch's global source."""
         return torch.randn(n, self.latent_size, generator=rng).to(self.device)
 
     @abc.abstractmethod

@@ -1,0 +1,45 @@
+"""The packages' public names: complete, importable one by one, cheap to list, and what configurations name."""
+
+import re
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from agnet.runtime.paths import CONF_DIR, ROOT
+
+PACKAGES = ("agnet", "search", "evaluation")
+HEAVY = ("torch_geometric", "matplotlib", "xgboost", "sklearn", "wandb", "scipy.stats")
+"""Packages that take long to import and that most commands do without."""
+
+COMMANDS = ("search.run", "search.compare", "search.import_table", "evaluation.attack", "evaluation.run")
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_public_name_is_there(package: str) -> None:
+    door = import_module(package)
+    assert set(door.__all__) <= set(dir(door))
+    for name in dir(door):
+        assert getattr(door, name).__name__ == name
+
+
+@pytest.mark.parametrize("path", sorted(CONF_DIR.rglob("*.yaml")), ids=lambda path: str(path.relative_to(CONF_DIR)))
+def test_configurations_name_public_names(path: Path) -> None:
+    for package, name in re.findall(r"_target_: (\w+)\.([\w.]+)", path.read_text()):
+        assert name in dir(import_module(package)), f"{package}.{name}"
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_front_door_imports_nothing_by_itself(package: str) -> None:
+    """Listing the names of a package costs no import of torch."""
+    code = f"import sys, {package}; dir({package}); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_imports_what_it_uses_later(command: str) -> None:
+    code = f"import sys, {command}; print([name for name in {HEAVY} if name in sys.modules])"
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True)
+    assert run.stdout.strip() == "[]"
