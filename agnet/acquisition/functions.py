@@ -9,6 +9,7 @@ conditioned on it, so that the next member of the batch is chosen elsewhere.
 import abc
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Float, Int
@@ -55,7 +56,7 @@ class Criterion:
         flat = chebyshev(values.flatten(0, -2), self.weights[None], low=low, high=high)
         return flat[:, 0].reshape(values.shape[:-1])
 
-    @property
+    @cached_property
     def best(self) -> float | None:
         """Highest value among observed rows that satisfy all limits; None if no row does."""
         feasible = self.transform.feasible

@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from agnet.generator.adam import Adam
 from agnet.generator.loss import log_likelihood, reconstruction_loss
 from agnet.generator.model import AbstractGenerator
 from agnet.generator.sampling import decode
@@ -43,7 +44,7 @@ def invert(
         z = model.prior(draws, rng=rng)
         start = z[log_likelihood(decode(model, z), graphs).argmax(dim=0)]
     z = start.clone().requires_grad_()
-    adam = torch.optim.Adam([z], step_size)
+    adam = Adam([z], step_size, fused=False)
     for _ in range(steps):
         loss = reconstruction_loss(model(z), graphs).sum() + PRIOR_SHARE * z.square().mean(dim=1).sum()
         [z.grad] = torch.autograd.grad(loss, [z])

@@ -13,9 +13,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch.optim import Adam
 
 from agnet.errors import ConfigurationError
+from agnet.generator.adam import Adam
 from agnet.generator.loss import reconstruction_loss
 from agnet.generator.model import AbstractGenerator
 from agnet.generator.pairing import AbstractPairing
@@ -72,24 +72,21 @@ def pretrain(
     Returns:
         The loss of every step, in nats per slot.
     """
-    optimizer = Adam(
-        model.parameters(), lr=schedule.learning_rate, betas=(schedule.betas[0], schedule.betas[1]), fused=True
-    )
+    adam = Adam(model.parameters(), schedule.learning_rate, schedule.betas)
     pairing.prepare(space, model.latent_size, rng=rng)
     losses = []
     own = round(schedule.own * schedule.batch_size)
     for step in range(schedule.steps):
         graphs = space.encode(space.sample(schedule.batch_size - own, rng=rng))
-        for group in optimizer.param_groups:
-            group["lr"] = schedule.learning_rate * 0.5 * (1 + math.cos(math.pi * step / schedule.steps))
+        adam.learning_rate = schedule.learning_rate * 0.5 * (1 + math.cos(math.pi * step / schedule.steps))
         z = pairing(model, graphs, rng=rng)
         if own:
             drawn = model.prior(own, rng=rng)
             z, graphs = torch.cat([z, drawn]), concatenate([graphs, likeliest_graphs(decode(model, drawn), space)])
         loss = reconstruction_loss(model(z), graphs).mean()
-        optimizer.zero_grad()
+        adam.zero_grad()
         loss.backward()
-        optimizer.step()
+        adam.step()
         losses.append(loss.item())
         on_step(step, losses[-1])
     return losses

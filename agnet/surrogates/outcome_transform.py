@@ -5,6 +5,7 @@ values a Gaussian process would spend its flexibility on these tails.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Bool, Float
@@ -47,13 +48,15 @@ class Warp:
         transformed = _standardised(scores, inverse) + _standardised(compressed, inverse)
         return cls(knots, _standardised(transformed, inverse))
 
-    def forward(self, values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-        """Transformed values."""
-        return _piecewise(values, self.values, self.transformed)
+    @cached_property
+    def forward(self) -> "_PiecewiseLinear":
+        """The map from values to transformed ones."""
+        return _PiecewiseLinear(self.values, self.transformed)
 
-    def backward(self, transformed: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-        """Values with given transformed values."""
-        return _piecewise(transformed, self.transformed, self.values)
+    @cached_property
+    def backward(self) -> "_PiecewiseLinear":
+        """The map from transformed values to values."""
+        return _PiecewiseLinear(self.transformed, self.values)
 
 
 class OutcomeTransform:
@@ -81,12 +84,12 @@ class OutcomeTransform:
         """Whether there are limits."""
         return len(self.thresholds) > 0
 
-    @property
+    @cached_property
     def feasible(self) -> Bool[Tensor, " n"]:
         """Whether each outcome satisfies all limits."""
         return self.outcomes.feasible
 
-    @property
+    @cached_property
     def span(self) -> tuple[Float[Tensor, " objectives"], Float[Tensor, " objectives"]]:
         """Lowest and highest values of the objectives.
 
@@ -120,17 +123,20 @@ def _standardised(knots: Float[Tensor, " knots"], inverse: Tensor) -> Float[Tens
     return (knots - rows.mean()) / rows.std(correction=0)
 
 
-def _piecewise(
-    at: Float[Tensor, "*shape"], knots: Float[Tensor, " knots"], images: Float[Tensor, " knots"]
-) -> Float[Tensor, "*shape"]:
-    """Linear interpolation; beyond the ends, extrapolation with the mean slope of the outer :data:`TAIL` of knots."""
-    outer = max(1, int(TAIL * (len(knots) - 1)))
-    upper = (images[-1] - images[-1 - outer]) / (knots[-1] - knots[-1 - outer])
-    lower = (images[outer] - images[0]) / (knots[outer] - knots[0])
-    at = at.to(knots)
-    right = torch.searchsorted(knots, at.contiguous()).clamp(1, len(knots) - 1)
-    left = right - 1
-    slope = (images[right] - images[left]) / (knots[right] - knots[left])
-    inside = images[left] + slope * (at - knots[left])
-    result = torch.where(at > knots[-1], images[-1] + upper * (at - knots[-1]), inside)
-    return torch.where(at < knots[0], images[0] + lower * (at - knots[0]), result)
+class _PiecewiseLinear:
+    """Linear interpolation between knots; beyond the ends the mean slope of the outer :data:`TAIL` of the knots."""
+
+    def __init__(self, knots: Float[Tensor, " knots"], images: Float[Tensor, " knots"]) -> None:
+        outer = max(1, int(TAIL * (len(knots) - 1)))
+        self.knots, self.images = knots, images
+        self.slopes = (images[1:] - images[:-1]) / (knots[1:] - knots[:-1])
+        self.lower = (images[outer] - images[0]) / (knots[outer] - knots[0])
+        self.upper = (images[-1] - images[-1 - outer]) / (knots[-1] - knots[-1 - outer])
+
+    def __call__(self, at: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        knots, images = self.knots, self.images
+        at = at.to(knots)
+        left = torch.searchsorted(knots, at.contiguous()).clamp(1, len(knots) - 1) - 1
+        inside = images[left] + self.slopes[left] * (at - knots[left])
+        result = torch.where(at > knots[-1], images[-1] + self.upper * (at - knots[-1]), inside)
+        return torch.where(at < knots[0], images[0] + self.lower * (at - knots[0]), result)

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.optim import Adam
 
 from agnet.errors import ConfigurationError
 from agnet.generator import AbstractGenerator, decode, likeliest_graphs, reconstruction_loss
+from agnet.generator.adam import Adam
 from agnet.optimizers.latent_search.proposal import blur
 from agnet.optimizers.rank_weights import rank_weights
 from agnet.spaces.base import AbstractSpace
@@ -58,7 +58,7 @@ class GeneratorRetraining:
 
     def optimiser(self, model: AbstractGenerator) -> Adam:
         """Adam for a whole search, over which its moments persist."""
-        return Adam(model.parameters(), self.learning_rate, (0.5, 0.999), fused=True)
+        return Adam(model.parameters(), self.learning_rate, (0.5, 0.999))
 
     def __call__(
         self,

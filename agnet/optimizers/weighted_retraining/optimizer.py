@@ -13,10 +13,10 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.func import functional_call
 from torch.nn import functional as F
-from torch.optim import Adam
 
 from agnet.errors import ConfigurationError
 from agnet.generator import Decoded, generate, reconstruction_loss
+from agnet.generator.adam import Adam
 from agnet.multiobjective.outcomes import Outcomes
 from agnet.multiobjective.pareto import pareto_rank
 from agnet.optimizers.generative import AbstractGenerativeOptimizer, GeneratorLoader
@@ -112,9 +112,7 @@ class WeightedRetraining(AbstractGenerativeOptimizer):
                 surrogate = self._build_surrogate(features, num_outputs)
             settings = self.retraining
             parameters = [*self.generator.parameters(), *surrogate.parameters()]
-            self._learner = Learner(
-                surrogate, Adam(parameters, settings.learning_rate, (settings.betas[0], settings.betas[1]), fused=True)
-            )
+            self._learner = Learner(surrogate, Adam(parameters, settings.learning_rate, settings.betas))
         return self._learner
 
     def propose(self, n: int) -> list[str]:
