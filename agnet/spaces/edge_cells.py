@@ -12,7 +12,7 @@ from functools import cache
 from typing import ClassVar
 
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool
 from torch import Tensor
 
 from agnet.spaces.base import AbstractSpace
@@ -228,10 +228,6 @@ class EdgeCells(AbstractSpace):
             identity=self.identity,
             weightless=self.weightless,
         )
-
-    def operation_indices(self, graphs: Graphs) -> Int[Tensor, "batch edges"]:
-        """Index into ``operations`` of the edges of each (valid) graph."""
-        return graphs.node_types[:, 1:-1] - 2
 
 
 @cache

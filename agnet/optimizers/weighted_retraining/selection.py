@@ -55,14 +55,6 @@ class TopSelection(AbstractSelection):
         return shuffled[picks]
 
 
-class RandomSelection(AbstractSelection):
-    """Selects uniformly from the pool: the ablation that a surrogate has to beat."""
-
-    def __call__(self, predicted: Outcomes, n: int, *, known: Outcomes, rng: torch.Generator) -> Int[Tensor, " n"]:
-        """``n`` random candidates."""
-        return torch.randperm(len(predicted), generator=rng)[:n]
-
-
 class MixedSelection(AbstractSelection):
     """Selects the best predictions for one share of the batch and random candidates for the rest.
 

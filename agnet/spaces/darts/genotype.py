@@ -3,12 +3,10 @@
 * DARTS: ``Genotype(normal=[('sep_conv_3x3', 0), ...], normal_concat=[2, 3, 4, 5], reduce=[...], reduce_concat=[...])``.
 * NAS-Bench-301's configuration: ``NetworkSelectorDatasetInfo:darts:edge_normal_0: sep_conv_3x3`` for every edge that is
   present, numbered by target, then source; and ``...:inputs_node_normal_3: 0_1`` for all nodes but the first.
-* Compact, as its authors list architectures: eight pairs of source and operation for each cell, the operation as a
-  position in :data:`~agnet.spaces.darts.OPERATIONS`.
 """
 
 import ast
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from agnet.errors import InvalidArchitecture
 from agnet.spaces.darts.notation import CELLS, OPERATIONS, SOURCES, STEPS, Cell, parse, to_string
@@ -112,36 +110,3 @@ def to_configuration(architecture: str) -> dict[str, str]:
             if target > 2:
                 found[f"{PREFIX}inputs_node_{name}_{target}"] = f"{u}_{v}"
     return found
-
-
-def from_configuration(configuration: Mapping[str, str]) -> str:
-    """The string of a configuration of NAS-Bench-301.
-
-    Raises:
-        InvalidArchitecture: if an edge that is read has no operation, or a node no inputs.
-    """
-    try:
-        cells: dict[str, Cell] = {}
-        for name in CELLS:
-            pairs: list[tuple[str, int]] = []
-            for target in range(2, 2 + STEPS):
-                text = "0_1" if target == 2 else configuration[f"{PREFIX}inputs_node_{name}_{target}"]
-                sources = [int(source) for source in text.split("_")]
-                pairs += [(configuration[f"{PREFIX}edge_{name}_{edge_number(u, target)}"], u) for u in sources]
-            cells[name] = from_pairs(pairs)
-    except (KeyError, ValueError) as error:
-        raise InvalidArchitecture(f"not a configuration of NAS-Bench-301: {error} is missing or wrong") from None
-    return to_string(cells)
-
-
-def from_compact(cells: Sequence[Sequence[tuple[int, int]]]) -> str:
-    """The string of the compact notation.
-
-    Raises:
-        InvalidArchitecture: if a source or an operation does not exist.
-    """
-    try:
-        named = [[(OPERATIONS[operation], source) for source, operation in cell] for cell in cells]
-        return to_string({name: from_pairs(pairs) for name, pairs in zip(CELLS, named, strict=True)})
-    except (IndexError, ValueError, TypeError) as error:
-        raise InvalidArchitecture(f"not two cells in compact notation: {error}") from None

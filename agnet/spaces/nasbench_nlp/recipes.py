@@ -59,16 +59,6 @@ def to_recipe(architecture: str) -> dict[str, dict[str, Any]]:
         raise invalid(architecture, f"it reads hidden state {error}, which it does not compute") from None
 
 
-def lost_blends(recipe: Recipe) -> int:
-    """Number of a recipe's blends that read their sources in another order once the recipe is a string."""
-    order = _order(recipe)
-    back = to_recipe(from_recipe(recipe))
-    name = dict(zip(back, order, strict=True))
-    states = {new.replace("new", "prev"): old.replace("new", "prev") for new, old in name.items()}
-    blends = [(new, node["input"]) for new, node in back.items() if node["op"] == "blend"]
-    return sum([(name | states).get(s, s) for s in read] != list(recipe[name[new]]["input"]) for new, read in blends)
-
-
 def _entry(part: Part, name: Mapping[int, str]) -> dict[str, Any]:
     sources = [name[node] for node in part.sources]
     if part.name == "blend" and len(sources) == 3:

@@ -10,8 +10,6 @@ from agnet.spaces import DARTS
 from agnet.spaces.darts import OPERATIONS, SOURCES, parse, to_string
 from agnet.spaces.darts.genotype import (
     edge_number,
-    from_compact,
-    from_configuration,
     from_genotype,
     to_configuration,
     to_genotype,
@@ -158,12 +156,6 @@ def test_notations_and_back(many: list[str]) -> None:
     for text in many[:500]:
         assert to_string(parse(text)) == text
         assert from_genotype(to_genotype(text)) == text
-        assert from_configuration(to_configuration(text)) == text
-        compact = [
-            [(source, OPERATIONS.index(op)) for node in cell for op, source in reversed(node)]
-            for cell in parse(text).values()
-        ]
-        assert from_compact(compact) == text
 
 
 def test_edges_are_numbered_by_target_then_source() -> None:
@@ -195,15 +187,6 @@ def test_a_configuration_has_what_is_active() -> None:
 def test_other_genotypes_are_refused(text: str, reason: str) -> None:
     with pytest.raises(InvalidArchitecture, match=reason):
         from_genotype(text)
-
-
-def test_incomplete_configurations_are_refused() -> None:
-    whole = to_configuration(V2)
-    for key in whole:
-        with pytest.raises(InvalidArchitecture, match="missing or wrong"):
-            from_configuration({k: v for k, v in whole.items() if k != key})
-    with pytest.raises(InvalidArchitecture, match="compact"):
-        from_compact([[(0, 9)] * 8] * 2)
 
 
 def test_one_cell_beside_another(space: DARTS) -> None:

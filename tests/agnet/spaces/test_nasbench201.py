@@ -152,7 +152,6 @@ def test_nodes_are_input_operations_output(space: NASBench201) -> None:
     graphs = space.encode([QUOTED_IDS[9]])
     names = [space.node_types[t] for t in graphs.node_types[0].tolist()]
     assert names == ["input", *parse(QUOTED_IDS[9]), "output"]
-    assert [OPERATIONS[o] for o in space.operation_indices(graphs)[0].tolist()] == list(parse(QUOTED_IDS[9]))
 
 
 @pytest.mark.parametrize("slot", range(28))

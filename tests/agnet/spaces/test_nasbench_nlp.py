@@ -13,7 +13,7 @@ from agnet.runtime.paths import ROOT
 from agnet.spaces import NASBenchNLP
 from agnet.spaces.graphs import INPUT, Graphs, slot_index
 from agnet.spaces.nasbench_nlp import from_recipe, parse, to_recipe
-from agnet.spaces.nasbench_nlp.recipes import lost_blends
+from agnet.spaces.nasbench_nlp.recipes import Recipe, _order
 
 DATA = ROOT.parent / "shared" / "data" / "nasbenchnlp_recipes.json.gz"
 
@@ -80,6 +80,16 @@ def test_the_graph_of_a_recipe(space: NASBenchNLP) -> None:
     assert {u for u, v in edges if v == 12} == {9, 11}
     assert {u for u, v in edges if v == 8} == {1, 7}
     assert not {e for e in edges if 3 in e}, "a hidden state that the cell does not have"
+
+
+def lost_blends(recipe: Recipe) -> int:
+    """Number of a recipe's blends that read their sources in another order once the recipe is a string."""
+    order = _order(recipe)
+    back = to_recipe(from_recipe(recipe))
+    name = dict(zip(back, order, strict=True))
+    states = {new.replace("new", "prev"): old.replace("new", "prev") for new, old in name.items()}
+    blends = [(new, node["input"]) for new, node in back.items() if node["op"] == "blend"]
+    return sum([(name | states).get(s, s) for s in read] != list(recipe[name[new]]["input"]) for new, read in blends)
 
 
 @pytest.mark.parametrize("recipe", [RNN, LSTM, GATED])

@@ -136,7 +136,8 @@ def test_the_surrogate_at_hand_ranks_as_the_official_one() -> None:
 
     from scipy.stats import kendalltau
 
-    from agnet.spaces.darts.genotype import from_compact
+    from agnet.spaces.darts.genotype import from_pairs
+    from agnet.spaces.darts.notation import CELLS, OPERATIONS, to_string
 
     pytest.importorskip("onnxruntime")
     model = DATA / "nasbench301_surrogate.onnx"
@@ -145,8 +146,9 @@ def test_the_surrogate_at_hand_ranks_as_the_official_one() -> None:
     surrogate = NASBench301Surrogate(model, DATA / "nasbench301_surrogate_encoding.json")
     with gzip.open(DATA / "nasbench301_xgb_predictions.csv.gz", "rt") as file:
         rows = list(csv.DictReader(file))
-    ours = [
-        row["cifar10_valid"] for row in surrogate([from_compact(ast.literal_eval(r["arch_compact"])) for r in rows])
-    ]
+    compact = [ast.literal_eval(row["arch_compact"]) for row in rows]  # of either cell: pairs of source and operation
+    named = [[from_pairs([(OPERATIONS[op], source) for source, op in cell]) for cell in pair] for pair in compact]
+    cells = [to_string(dict(zip(CELLS, pair, strict=True))) for pair in named]
+    ours = [row["cifar10_valid"] for row in surrogate(cells)]
     theirs = [float(row["val_accuracy_xgb_v1.0"]) for row in rows]
     assert kendalltau(ours, theirs).statistic == pytest.approx(0.735, abs=0.01)  # pyright: ignore
