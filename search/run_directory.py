@@ -1,8 +1,8 @@
 """A folder that belongs to one run: claimed by its configuration, locked while a process works in it."""
 
-import difflib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,77 +10,34 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from agnet.errors import ConfigurationError, RunDirectoryError
+from agnet.errors import RunDirectoryError
 from agnet.runtime.files import locked, write_text
+from agnet.runtime.paths import CONF_DIR
 from search.loop import HISTORY_FILE, STATE_FILE
 
 CONFIG_FILE, PLOT_FILE, RESULT_FILE = "config.yaml", "incumbent.png", "result.json"
 FILES = (CONFIG_FILE, HISTORY_FILE, STATE_FILE, PLOT_FILE, RESULT_FILE)
 
-COMPARISON_KEYS = frozenset(
-    {
-        "optimizers",
-        "problems",
-        "only",
-        "seeds",
-        "first_seed",
-        "at",
-        "baseline",
-        "show",
-        "brief",
-        "into",
-        "mark",
-        "out",
-        "executor",
-    }
-)
-"""Keys of ``conf/compare.yaml``; an experiment may hold some of them, a single run has no use for them."""
-
-SEARCH_KEYS = frozenset(
-    {
-        "space",
-        "optimizer",
-        "objective",
-        "logger",
-        "seed",
-        "budget",
-        "initial",
-        "batch",
-        "under",
-        "run_dir",
-        "force",
-        "threads",
-        "progress",
-        "plot",
-        "save_every",
-        "data_root",
-    }
-)
-"""Keys of ``conf/search.yaml``."""
-
-IGNORED = frozenset({"run_dir", "logger", "progress", "force", "data_root", "plot", "save_every"}) | COMPARISON_KEYS
-"""Keys that do not change what a search finds (``data_root`` counts through the paths it is part of)."""
+_IGNORED = frozenset({"run_dir", "logger", "progress", "force", "data_root", "plot", "save_every"})
 
 
-def check_keys(config: Mapping[str, Any]) -> None:
-    """Refuse what nothing would read: a misspelt key of an experiment, or the experiment of another command.
+@cache
+def comparison_keys() -> frozenset[str]:
+    """Keys of ``conf/compare.yaml``; an experiment may hold some of them, a single run has no use for them."""
+    written = OmegaConf.to_container(OmegaConf.load(CONF_DIR / "compare.yaml"))
+    assert isinstance(written, dict)
+    groups = {str(key) for entry in written.pop("defaults") if isinstance(entry, dict) for key in entry}
+    return frozenset({*map(str, written), *groups})
 
-    Raises:
-        ConfigurationError: if a key is neither a search's nor a comparison's.
-    """
-    known = sorted(SEARCH_KEYS | COMPARISON_KEYS)
-    for key in config:
-        if key not in known:
-            similar = difflib.get_close_matches(key, known, 1)
-            remedy = f"did you mean {similar[0]}?" if similar else f"there are {', '.join(known)}"
-            raise ConfigurationError(
-                f"no key {key} ({remedy}); an experiment's first line says which command it belongs to"
-            )
+
+def ignored() -> frozenset[str]:
+    """Keys that do not change what a search finds (``data_root`` counts through the paths it is part of)."""
+    return _IGNORED | comparison_keys()
 
 
 def relevant(config: Mapping[str, Any]) -> dict[str, Any]:
     """The part of a configuration that decides a search."""
-    return {key: value for key, value in config.items() if key not in IGNORED}
+    return {key: value for key, value in config.items() if key not in ignored()}
 
 
 class RunDirectory:

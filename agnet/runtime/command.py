@@ -1,6 +1,9 @@
 """The frame of every command: an error the user can put right becomes one line on stderr and exit status 2.
 
-It knows nothing of the configuration library beyond its name; a command hands in its own decorator.
+The frame knows Hydra 1.3 and OmegaConf 2.3 by their errors, without importing either: names of modules and classes,
+attributes, some of the texts (:func:`in_words`), and the environment variable that makes Hydra raise instead of print.
+A new version of either may change these; then messages become longer, but no error is lost. Whoever makes a command
+hands in ``hydra.main``, so the library itself works where Hydra is not installed.
 """
 
 import difflib
@@ -9,7 +12,7 @@ import functools
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +28,17 @@ _UNUSABLE = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPER
 _CONFIGURATION_LIBRARIES = ("hydra", "omegaconf")
 _RAISE = "HYDRA_FULL_ERROR"
 """Environment variable that makes the library raise what it would print; a user who sets it gets the traceback."""
+
+
+def entry_point(library: Callable[..., Any], root: str, body: Callable[[Any], None]) -> Callable[[], None]:
+    """The ``main`` of a command with a configuration.
+
+    Args:
+        library: ``hydra.main``.
+        root: name of the configuration, ``conf/<root>.yaml``.
+        body: see :func:`command`.
+    """
+    return command(library(version_base="1.3", config_path=str(CONF_DIR), config_name=root), body)
 
 
 def command(
@@ -147,11 +161,24 @@ def in_words(error: BaseException) -> str:
 
 
 def _unknown_key(error: BaseException) -> str:
-    """An unknown key, with the similar one or all there are."""
-    full, key, parent = (getattr(error, name, None) for name in ("full_key", "key", "parent_node"))
+    parent = getattr(error, "parent_node", None)
     known = [str(name) for name in parent or () if name != "hydra" and not str(name).startswith("_")]
-    place = str(full).rpartition(".")[0]
-    if similar := difflib.get_close_matches(str(key), known, 1):
+    return no_key(str(getattr(error, "full_key", None)), known)
+
+
+def no_key(full: str, known: Sequence[str]) -> str:
+    """The refusal of an unknown key, with the similar one or all there are.
+
+    Args:
+        full: the key with its sections, separated by dots.
+        known: keys of its section.
+
+    Example:
+        >>> no_key("dataset.resolutoin", ["path", "resolution"])
+        'no key dataset.resolutoin (did you mean dataset.resolution?)'
+    """
+    place, _, key = full.rpartition(".")
+    if similar := difflib.get_close_matches(key, known, 1):
         return f"no key {full} (did you mean {f'{place}.' if place else ''}{similar[0]}?)"
     if known:
         return f"no key {full}; {f'{place} has' if place else 'there are'} {', '.join(known)}"
