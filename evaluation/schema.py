@@ -6,7 +6,7 @@ Numbers of images and of architectures have no upper limits here: what reads the
 from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import AfterValidator, ConfigDict, Field
+from pydantic import AfterValidator, Field
 
 from agnet.runtime.schema import Count, FilePath, Schema, Section, Seed, TablePath, Text
 
@@ -23,50 +23,54 @@ def _share(share: tuple[int, int]) -> tuple[int, int]:
     return share
 
 
-Device = Annotated[Literal["cpu", "cuda"], AfterValidator(_present)]
 Attacks = Annotated[dict[str, Section], Field(min_length=1, description="at least one attack, e.g. attack=[fgsm,pgd]")]
+Measures = Annotated[
+    dict[str, Section], Field(min_length=1, description="at least one measure, e.g. measure@measures=[ntk]")
+]
+Corruptions = Annotated[list[Text], Field(min_length=1, description="a list of names, e.g. [fog,snow]")]
+Drawing = Annotated[str, Field(pattern=r"\.(png|pdf|svg)$", description="a file that ends in .png, .pdf or .svg")]
+Counts = Annotated[dict[str, Any], Field(description="attacks, each with a number of images, e.g. {square: 100}")]
+Seeds = Annotated[list[Seed], Field(min_length=1, description="a list of whole numbers from 0, e.g. [0,1,2]")]
+Share = Annotated[
+    tuple[Count, Count], AfterValidator(_share), Field(description="[k,n], the k-th of n shares, counted from 1")
+]
 
 
-class AttackConfig(Schema):
+class _OnDevice(Schema):
+    data_root: FilePath
+    device: Annotated[Literal["cpu", "cuda"], AfterValidator(_present)]
+    out: FilePath
+
+
+class AttackConfig(_OnDevice):
     """``conf/attack.yaml``."""
 
     model: Text
     images: FilePath | None
     dataset: Section | None = None
     attack: Attacks
-    data_root: FilePath
     num_images: int | None
     mode: Text
     precision: Text
     seed: Seed
     batch_size: Count | None
-    device: Device
-    out: FilePath
 
 
-class CorruptConfig(Schema):
+class CorruptConfig(_OnDevice):
     """``conf/corrupt.yaml``."""
 
     dataset: Section
-    data_root: FilePath
-    corruptions: Annotated[
-        list[Text] | None, Field(min_length=1, description="a list of names, e.g. [fog,snow], or null for all")
-    ]
+    corruptions: Corruptions | None
     frost: FilePath | None
     num_images: int | None
     seed: Seed
-    device: Device
-    out: FilePath
 
 
 class DrawConfig(Schema):
     """``conf/draw.yaml``."""
 
     architecture: Text
-    out: Annotated[
-        str,
-        Field(pattern=r"\.(png|pdf|svg)$", description="a file that ends in .png, .pdf or .svg"),
-    ]
+    out: Drawing
 
 
 class ExportConfig(Schema):
@@ -84,9 +88,7 @@ class MeasureConfig(Schema):
     """``conf/measure.yaml``."""
 
     space: Section
-    measures: Annotated[
-        dict[str, Section], Field(min_length=1, description="at least one measure, e.g. measure@measures=[ntk]")
-    ]
+    measures: Measures
     dataset: Section
     network: Section
     num_architectures: int | None
@@ -107,76 +109,62 @@ class ReportConfig(Schema):
     out: FilePath
 
 
+class _Network(Schema):
+    channels: Count
+    cells_per_stage: Count
+
+
+class _Recipe(Schema, extra="allow"):  # its other keys are arguments
+    epochs: Count
+
+
+class _Corruption(Schema):
+    names: Literal["all"] | list[Text]
+    num_images: Count | None
+    splits: list[Text]
+    seed: Seed
+    frost: FilePath | None
+    path: FilePath | None
+
+
+class _Sensitivity(Schema):
+    num_images: Annotated[int, Field(ge=0)]
+    projections: Count | None
+
+
 class ProtocolConfig(Schema):
     """``conf/protocol``; :class:`evaluation.production.Protocol` checks how the values go together."""
 
-    class Network(Schema):
-        """Sizes of every network."""
-
-        channels: Count
-        cells_per_stage: Count
-
-    class Recipe(Schema):
-        """Built by its ``_target_``, which accepts 0 epochs: a table of untrained networks is a mistake."""
-
-        model_config = ConfigDict(extra="allow")
-
-        epochs: Count
-
-    class Corruption(Schema):
-        """Corrupted images."""
-
-        names: Literal["all"] | list[Text]
-        num_images: Count | None
-        splits: list[Text]
-        seed: Seed
-        frost: FilePath | None
-        path: FilePath | None
-
-    class Sensitivity(Schema):
-        """Sensitivities of the networks."""
-
-        num_images: Annotated[int, Field(ge=0)]
-        projections: Count | None
-
     dataset: Section
-    recipe: Recipe
+    recipe: _Recipe
     attack: dict[str, Section] | None = None
     name: Text | None
-    network: Network
-    attack_images: Annotated[
-        dict[str, Any] | None, Field(description="attacks, each with a number of images, e.g. {square: 100}, or null")
-    ]
-    corruption: Corruption
-    sensitivity: Sensitivity
+    network: _Network
+    attack_images: Counts | None
+    corruption: _Corruption
+    sensitivity: _Sensitivity
     group_size: Count
     mode: Text
     precision: Text
 
 
-class RunConfig(ProtocolConfig):
+class RunConfig(ProtocolConfig, _OnDevice):
     """``conf/run.yaml``."""
 
     space: Section
     executor: Section
-    seeds: Annotated[list[Seed], Field(min_length=1, description="a list of whole numbers from 0, e.g. [0,1,2]")]
+    seeds: Seeds
     num_architectures: int | None
     draw_seed: Seed | None
     extend: FilePath | None
     retime: bool
-    share: Annotated[
-        Annotated[tuple[Count, Count], AfterValidator(_share)] | None,
-        Field(description="[k,n], the k-th of n shares, counted from 1, or null"),
-    ]
+    share: Share | None
     retry: bool
     progress: bool
-    data_root: FilePath
-    device: Device
-    out: FilePath
     table: TablePath | None
 
 
-class TrainNetworkConfig(Schema):
+class TrainNetworkConfig(_OnDevice):
     """``conf/train_network.yaml``; some streams do without a data set."""
 
     dataset: Section | None = None
@@ -188,6 +176,3 @@ class TrainNetworkConfig(Schema):
     save_every: Count | None
     evaluate_every: Count
     progress: bool
-    data_root: FilePath
-    device: Device
-    out: FilePath

@@ -6,7 +6,14 @@ from pydantic import Field
 
 from agnet.runtime.schema import Count, FilePath, Schema, Section, Seed, TablePath, Text
 
-_Finite = Annotated[float, Field(allow_inf_nan=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Seconds = Annotated[Finite, Field(ge=0, description="a number of seconds from 0")]
+Bounds = Annotated[
+    dict[str, list[Finite]], Field(description="columns, each with a list of numbers, e.g. {latency_ms: [2, 4]}")
+]
+Wishes = Annotated[dict[str, Any], Field(description="columns, each with its bounds, e.g. {latency_ms: {max: 4}}")]
+Queries = Annotated[list[Count], Field(min_length=1, description="a list of numbers of queries, e.g. [96,192]")]
+CSVPath = Annotated[str, Field(pattern=r"\.csv$", description="a .csv file")]
 
 
 class SearchConfig(Schema):
@@ -20,16 +27,13 @@ class SearchConfig(Schema):
     budget: Count
     initial: Count
     batch: Count
-    under: Annotated[
-        dict[str, list[_Finite]] | None,
-        Field(description="columns, each with a list of numbers, e.g. {latency_ms: [2, 4]}, or null"),
-    ]
+    under: Bounds | None
     run_dir: FilePath | None
     force: bool
     threads: Count
     progress: bool
     plot: bool
-    save_every: Annotated[_Finite, Field(ge=0, description="a number of seconds from 0")]
+    save_every: Seconds
     data_root: FilePath
 
 
@@ -42,10 +46,7 @@ class CompareConfig(SearchConfig):
     only: Any
     seeds: Count
     first_seed: Seed
-    at: Annotated[
-        list[Count] | None,
-        Field(min_length=1, description="a list of numbers of queries, e.g. [96,192], or null for the budget"),
-    ]
+    at: Queries | None
     baseline: Text | None
     show: list[Text] | None
     brief: bool
@@ -54,19 +55,18 @@ class CompareConfig(SearchConfig):
     out: FilePath
 
 
+class _Generator(Schema):
+    state: Count
+    latent_size: Count
+    layers: Count
+
+
 class PretrainConfig(Schema):
     """``conf/pretrain.yaml``."""
 
-    class Generator(Schema):
-        """Sizes of the network."""
-
-        state: Count
-        latent_size: Count
-        layers: Count
-
     space: Section
     pairing: Section
-    generator: Generator
+    generator: _Generator
     schedule: Section
     draws: Count
     seed: Seed
@@ -79,11 +79,9 @@ class ProposeConfig(Schema):
     """``conf/propose.yaml``."""
 
     run_dir: FilePath
-    want: Annotated[
-        dict[str, Any] | None, Field(description="columns, each with its bounds, e.g. {latency_ms: {max: 4}}, or null")
-    ]
+    want: Wishes | None
     n: Count
-    out: Annotated[str, Field(pattern=r"\.csv$", description="a .csv file or null")] | None
+    out: CSVPath | None
     seed: Seed
 
 

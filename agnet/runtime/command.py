@@ -167,16 +167,7 @@ def _unknown_key(error: BaseException) -> str:
 
 
 def no_key(full: str, known: Sequence[str]) -> str:
-    """The refusal of an unknown key, with the similar one or all there are.
-
-    Args:
-        full: the key with its sections, separated by dots.
-        known: keys of its section.
-
-    Example:
-        >>> no_key("dataset.resolutoin", ["path", "resolution"])
-        'no key dataset.resolutoin (did you mean dataset.resolution?)'
-    """
+    """The refusal of an unknown key, ``SECTION.KEY``, with the similar one of those in its section, or all of them."""
     place, _, key = full.rpartition(".")
     if similar := difflib.get_close_matches(key, known, 1):
         return f"no key {full} (did you mean {f'{place}.' if place else ''}{similar[0]}?)"

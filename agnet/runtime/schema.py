@@ -24,9 +24,6 @@ from pydantic_core import ErrorDetails
 from agnet.errors import ConfigurationError
 from agnet.runtime.command import no_key
 
-MISSING = "???"
-"""Stands where a value has to be given."""
-
 
 def _no_folder(path: str) -> str:
     if Path(path).is_dir():
@@ -42,7 +39,6 @@ TablePath = Annotated[
     str, Field(pattern=r".\.parquet$", description="a Parquet file, e.g. table.parquet"), AfterValidator(_no_folder)
 ]
 Section = Annotated[dict[str, Any], Field(description="one of the choices that --help lists")]
-"""What is built from a group of the configuration."""
 
 
 class Schema(BaseModel):
@@ -88,7 +84,7 @@ def check_sections(config: Any, place: str = "") -> None:
         for key, value in config.items():
             here = f"{place}.{key}" if place else str(key)
             argument = arguments.get(str(key))
-            if value == MISSING:
+            if value == "???":
                 raise ConfigurationError(f"{here} has no default; give {here}=VALUE")
             if argument and not isinstance(value, Mapping) and not _fits(argument, value):
                 with suppress(PydanticUserError):  # an annotation that is not of plain values
@@ -146,24 +142,23 @@ def _shown(value: Any) -> Any:
     return json.dumps(value) if value is None or isinstance(value, bool) else value
 
 
+_NAMES = {"integer": "a whole number", "number": "a number", "string": "text", "boolean": "true or false"}
+_NAMES |= {"path": "a path", "null": "null"}
+
+
 def _words(schema: Mapping[str, Any]) -> str:
     """What a JSON schema asks for; empty for what is not plain: numbers, text, and choices and lists of these."""
     if "description" in schema and "properties" not in schema:  # of a class it is the docstring
         return schema["description"]
     if "anyOf" in schema:
-        parts = [_words(part) for part in sorted(schema["anyOf"], key=lambda part: part.get("type") == "array")]
+        long = ("items", "description")  # these come last
+        parts = [_words(part) for part in sorted(schema["anyOf"], key=lambda part: any(key in part for key in long))]
         return " or ".join(parts) if all(parts) else ""
     if "const" in schema or "enum" in schema:
         return f"one of {', '.join(map(str, schema.get('enum', [schema.get('const')])))}"
     if schema.get("type") == "array":
         item = _words(schema.get("items", {}))
         return f"a list, each item {item}" if item else ""
-    name = {
-        "integer": "a whole number",
-        "number": "a number",
-        "string": "a path" if schema.get("format") == "path" else "text",
-        "boolean": "true or false",
-        "null": "null",
-    }.get(schema.get("type", ""), "")
+    name = _NAMES.get(schema.get("format", schema.get("type")), "")
     limits = (f" {word} {schema[key]}" for word, key in (("from", "minimum"), ("to", "maximum")) if key in schema)
     return name + "".join(limits)

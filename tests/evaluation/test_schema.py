@@ -52,11 +52,11 @@ GIVEN = {
         (AttackConfig, "model=5", "model=5 should be text"),
         (AttackConfig, "batch_size=x", "batch_size=x should be a whole number from 1 or null"),
         (AttackConfig, "images=", "images= should be a path"),
-        (CorruptConfig, "corruptions=[]", "corruptions=[] should be a list of names, e.g. [fog,snow], or null for all"),
+        (CorruptConfig, "corruptions=[]", "corruptions=[] should be null or a list of names, e.g. [fog,snow]"),
         (
             CorruptConfig,
             "corruptions=fog",
-            "corruptions=fog should be a list of names, e.g. [fog,snow], or null for all",
+            "corruptions=fog should be null or a list of names, e.g. [fog,snow]",
         ),
         (CorruptConfig, "seed=-1", "seed=-1 should be a whole number from 0 to 2147483647"),
         (CorruptConfig, "num_images=2.5", "num_images=2.5 should be a whole number or null"),
@@ -70,7 +70,7 @@ GIVEN = {
         (ReportConfig, "tables=5", "tables=5 should be a list, each item a path"),
         (RunConfig, "draw_seed=-1", "draw_seed=-1 should be a whole number from 0 to 2147483647 or null"),
         (RunConfig, "seeds=[]", "seeds=[] should be a list of whole numbers from 0, e.g. [0,1,2]"),
-        (RunConfig, "share=[0,3]", "share=[0, 3] should be [k,n], the k-th of n shares, counted from 1, or null"),
+        (RunConfig, "share=[0,3]", "share=[0, 3] should be null or [k,n], the k-th of n shares, counted from 1"),
         (RunConfig, "share=[4,3]", "share=[4, 3]: there is no share 4 of 3; give [k,n], the k-th of n shares, from 1"),
         (RunConfig, "network.channels=2.5", "network.channels=2.5 should be a whole number from 1"),
         (
