@@ -17,9 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
 from agnet.errors import ConfigurationError
-from agnet.runtime.arguments import check_arguments
-from agnet.runtime.command import command
-from agnet.runtime.paths import CONF_DIR
+from agnet.runtime.command import entry_point
 from evaluation.attacks.base import AbstractAttack, Model
 from evaluation.attacks.evaluate import evaluate
 from evaluation.attacks.outcome import Evaluation, load_outcomes, save_outcomes
@@ -93,11 +91,11 @@ def load_images(cfg: DictConfig) -> tuple[Tensor, Tensor]:
 
 def run(cfg: DictConfig) -> None:
     """Attack what a configuration describes, one attack after another, keeping each when it is done."""
-    check_arguments(OmegaConf.to_container(cfg, resolve=True))
-    if cfg.device not in ("cpu", "cuda") or (cfg.device == "cuda" and not torch.cuda.is_available()):
-        raise ConfigurationError(f"device={cfg.device}; give cpu, or cuda where there is one")
+    from evaluation.schema import AttackConfig
+
+    AttackConfig.check(OmegaConf.to_container(cfg, resolve=True))
     device, out = torch.device(cfg.device), Path(cfg.out)
-    attacks: list[AbstractAttack] = [instantiate(attack) for attack in (cfg.get("attack") or {}).values()]
+    attacks: list[AbstractAttack] = [instantiate(attack) for attack in cfg.attack.values()]
     model = load_model(cfg.model, device)
     images, labels = load_images(cfg)
     identity = _identity(cfg.model, images, labels)
@@ -142,7 +140,7 @@ def _identity(model: str, images: Tensor, labels: Tensor) -> str:
     return sha.hexdigest()
 
 
-main = command(hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="attack"), run)
+main = entry_point(hydra.main, "attack", run)
 
 if __name__ == "__main__":
     main()

@@ -10,9 +10,8 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from agnet.errors import ConfigurationError
-from agnet.runtime.arguments import check_arguments
-from agnet.runtime.command import command
-from agnet.runtime.paths import CONF_DIR, git_revision
+from agnet.runtime.command import entry_point
+from agnet.runtime.paths import git_revision
 from evaluation.corruptions import CORRUPTIONS, read_frost, write_corrupted
 from evaluation.corruptions.pixels import to_levels
 from evaluation.data import ImageSplits
@@ -20,11 +19,9 @@ from evaluation.data import ImageSplits
 
 def run(cfg: DictConfig) -> None:
     """Write what a configuration describes and say where it lies."""
-    check_arguments(OmegaConf.to_container(cfg, resolve=True))
-    if cfg.device not in ("cpu", "cuda"):
-        raise ConfigurationError(f"device={cfg.device}; give cpu or cuda")
-    if cfg.device == "cuda" and not torch.cuda.is_available():
-        raise ConfigurationError("device=cuda, but CUDA is not available; give device=cpu")
+    from evaluation.schema import CorruptConfig
+
+    CorruptConfig.check(OmegaConf.to_container(cfg, resolve=True))
     splits: ImageSplits = instantiate(cfg.dataset)
     test, count = splits.test, cfg.num_images
     if count is not None:
@@ -45,7 +42,7 @@ def run(cfg: DictConfig) -> None:
     print(f"{out}: {len(names)} corruptions of {len(test)} images, frost: {kind}")
 
 
-main = command(hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="corrupt"), run)
+main = entry_point(hydra.main, "corrupt", run)
 
 if __name__ == "__main__":
     main()

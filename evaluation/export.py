@@ -4,11 +4,10 @@ import json
 from pathlib import Path
 
 import hydra
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
-from agnet.errors import ConfigurationError
-from agnet.runtime.command import command
-from agnet.runtime.paths import CONF_DIR, git_revision
+from agnet.runtime.command import entry_point
+from agnet.runtime.paths import git_revision
 from agnet.spaces import NASBench201
 from agnet.tables.conditions import read_details
 from agnet.tables.table import content_hash, read_metadata
@@ -17,13 +16,12 @@ from evaluation.production.published_json import chosen_rows, measurements, writ
 
 def run(cfg: DictConfig) -> None:
     """Write what a configuration describes and say where it lies."""
-    if type(cfg.seed) not in (int, type(None)):
-        raise ConfigurationError(f"seed={cfg.seed} must be a whole number, or null for the lowest")
-    if type(cfg.force) is not bool:
-        raise ConfigurationError(f"force={cfg.force}; give true or false")
-    path, out, space = Path(str(cfg.details)), Path(str(cfg.out)), NASBench201()
+    from evaluation.schema import ExportConfig
+
+    ExportConfig.check(OmegaConf.to_container(cfg, resolve=True))
+    path, out, space = Path(cfg.details), Path(cfg.out), NASBench201()
     details = read_details(path)
-    rows, seed = chosen_rows(details, str(cfg.split), cfg.seed)
+    rows, seed = chosen_rows(details, cfg.split, cfg.seed)
     metadata = read_metadata(path)
     protocol = json.loads(metadata.get("protocol", "{}"))
     norms = {name: attack["norm"] for name, attack in protocol.get("attacks", {}).items()}
@@ -42,7 +40,7 @@ def run(cfg: DictConfig) -> None:
         print(f"no place in the layout: {'; '.join(left_out)}")
 
 
-main = command(hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="export"), run)
+main = entry_point(hydra.main, "export", run)
 
 if __name__ == "__main__":
     main()

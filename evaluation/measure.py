@@ -13,9 +13,8 @@ from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
 from agnet.errors import ConfigurationError
-from agnet.runtime.arguments import check_arguments
-from agnet.runtime.command import command
-from agnet.runtime.paths import CONF_DIR, git_revision
+from agnet.runtime.command import entry_point
+from agnet.runtime.paths import git_revision
 from agnet.spaces.base import AbstractSpace
 from agnet.tables.table import KEY, write_table
 from evaluation.data import ImageSplits
@@ -52,14 +51,13 @@ def _settings(cfg: DictConfig) -> dict[str, Any]:
 
 def run(cfg: DictConfig) -> None:
     """Measure what a configuration describes and say where it lies."""
-    check_arguments(OmegaConf.to_container(cfg, resolve=True))
-    for key in ("num_architectures", "seed", "repeats"):
-        if type(cfg[key]) is not int and (key != "num_architectures" or cfg[key] is not None):
-            raise ConfigurationError(f"{key}={cfg[key]} must be a whole number")
+    from evaluation.schema import MeasureConfig
+
+    MeasureConfig.check(OmegaConf.to_container(cfg, resolve=True))
     path = Path(cfg.table)
     space: AbstractSpace = instantiate(cfg.space)
     splits: ImageSplits = instantiate(cfg.dataset)
-    measures = {str(name): instantiate(measure, _convert_="all") for name, measure in (cfg.measures or {}).items()}
+    measures = {str(name): instantiate(measure, _convert_="all") for name, measure in cfg.measures.items()}
     untrained = Untrained(measures, splits, instantiate(cfg.network), seed=cfg.seed, repeats=cfg.repeats)
     architectures = drawn(space, cfg.num_architectures, seed=cfg.seed)
     log = RowLog(path.with_name(f"{path.name}.rows.jsonl"), _settings(cfg))
@@ -81,7 +79,7 @@ def run(cfg: DictConfig) -> None:
     print(f"{path}: {len(architectures)} architectures, {', '.join(measures)}")
 
 
-main = command(hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="measure"), run)
+main = entry_point(hydra.main, "measure", run)
 
 if __name__ == "__main__":
     main()

@@ -14,16 +14,13 @@ from omegaconf import DictConfig, OmegaConf
 
 from agnet.errors import AGNetError, ConfigurationError, TaskError
 from agnet.generator.checkpoints import record
-from agnet.runtime.arguments import check_arguments
-from agnet.runtime.command import command
-from agnet.runtime.paths import CONF_DIR, git_revision
+from agnet.runtime.command import entry_point
+from agnet.runtime.paths import git_revision
 from agnet.spaces import NASBench201
 from evaluation.production import Store, merge, produce
 from evaluation.production.configured import FromConfig, build_protocol
 from evaluation.production.extension import read_base
 from evaluation.production.merge import cpu_seconds, representatives, write_manifest
-
-_WHOLE = ("group_size", "network.channels", "network.cells_per_stage", "sensitivity.num_images")
 
 
 def chosen_architectures(cfg: DictConfig, catalogue: Sequence[str]) -> list[str]:
@@ -33,9 +30,6 @@ def chosen_architectures(cfg: DictConfig, catalogue: Sequence[str]) -> list[str]
         ConfigurationError: if there are not so many.
     """
     count, seed = cfg.num_architectures, cfg.draw_seed
-    for key, value in (("num_architectures", count), ("draw_seed", seed)):
-        if value is not None and type(value) is not int:
-            raise ConfigurationError(f"{key}={value} must be a whole number or null")
     if count is not None and not 1 <= count <= len(catalogue):
         raise ConfigurationError(f"num_architectures={count}; give 1..{len(catalogue)} classes, or null for all")
     order = list(range(len(catalogue)))
@@ -44,38 +38,14 @@ def chosen_architectures(cfg: DictConfig, catalogue: Sequence[str]) -> list[str]
     return [catalogue[i] for i in order[:count]]
 
 
-def _share(cfg: DictConfig) -> tuple[int, int] | None:
-    share = cfg.share
-    if share is None:
-        return None
-    values = list(share) if OmegaConf.is_list(share) else []
-    if len(values) != 2 or any(type(v) is not int for v in values) or not 1 <= values[0] <= values[1]:
-        raise ConfigurationError(f"share={share}; give [k,n], the k-th of n shares, counted from 1")
-    return values[0], values[1]
-
-
-def _seeds(cfg: DictConfig) -> list[int]:
-    seeds = list(cfg.seeds) if OmegaConf.is_list(cfg.seeds) else []
-    if not seeds or any(type(seed) is not int or seed < 0 for seed in seeds):
-        raise ConfigurationError(f"seeds={cfg.seeds}; give a list of whole numbers from 0, e.g. [0,1,2]")
-    return seeds
-
-
 def run(cfg: DictConfig) -> None:
     """Produce what a configuration describes, merge it, and say where it lies."""
+    from evaluation.schema import RunConfig
+
     plain = OmegaConf.to_container(cfg, resolve=True)
-    check_arguments(plain)
-    if cfg.device != "cpu" and not (cfg.device == "cuda" and torch.cuda.is_available()):
-        raise ConfigurationError(f"device={cfg.device}; give cpu, or cuda where there is one")
-    for key in _WHOLE:
-        value = OmegaConf.select(cfg, key)
-        if type(value) is not int:
-            raise ConfigurationError(f"{key}={value} must be a whole number")
-    for key in ("retime", "retry", "progress"):
-        if type(cfg[key]) is not bool:
-            raise ConfigurationError(f"{key}={cfg[key]}; it is true or false")
+    RunConfig.check(plain)
     space: NASBench201 = instantiate(cfg.space)
-    seeds, share, out = _seeds(cfg), _share(cfg), Path(cfg.out)
+    seeds, share, out = list(cfg.seeds), None if cfg.share is None else tuple(cfg.share), Path(cfg.out)
     protocol, catalogue = build_protocol(cfg), representatives(space)
     chosen = chosen_architectures(cfg, catalogue)
     base = read_base(Path(cfg.extend), protocol, seeds) if cfg.extend else None
@@ -128,7 +98,7 @@ def run(cfg: DictConfig) -> None:
         raise AGNetError(f"the table lacks architectures: {failed}")
 
 
-main = command(hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="run"), run)
+main = entry_point(hydra.main, "run", run)
 
 if __name__ == "__main__":
     main()

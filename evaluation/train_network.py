@@ -18,11 +18,10 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from safetensors.torch import load_file, save_file
 
-from agnet.errors import CheckpointMismatch, ConfigurationError
-from agnet.runtime.arguments import check_arguments
-from agnet.runtime.command import command
+from agnet.errors import CheckpointMismatch
+from agnet.runtime.command import entry_point
 from agnet.runtime.files import locked, replacing, write_text
-from agnet.runtime.paths import CONF_DIR, git_revision
+from agnet.runtime.paths import git_revision
 from agnet.spaces.darts.genotype import to_genotype
 from evaluation.networks.darts.network import DARTSNetwork, DARTSShape, count_macs, count_parameters
 from evaluation.networks.darts.published import read_architecture
@@ -60,12 +59,10 @@ def load_network(folder: Path) -> DARTSNetwork:
 
 def run(cfg: DictConfig) -> None:
     """Train what a configuration describes, or go on with it."""
-    plain = OmegaConf.to_container(cfg, resolve=True)
-    check_arguments(plain)
-    for key in ("seed", "save_every", "evaluate_every"):
-        if type(cfg[key]) is not int and not (key == "save_every" and cfg[key] is None):
-            raise ConfigurationError(f"{key}={cfg[key]} must be a whole number")
-    architecture, out = read_architecture(str(cfg.architecture)), Path(cfg.out)
+    from evaluation.schema import TrainNetworkConfig
+
+    TrainNetworkConfig.check(OmegaConf.to_container(cfg, resolve=True))
+    architecture, out = read_architecture(cfg.architecture), Path(cfg.out)
     with process_group(cfg.device) as process, locked(out) if process.leads else nullcontext():
         _train(cfg, architecture, out, process)
 
@@ -139,7 +136,7 @@ def _is_finished(out: Path, identity: str) -> bool:
     return isinstance(found, dict) and found.get("identity") == identity and (out / WEIGHTS).exists()
 
 
-main = command(hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="train_network"), run)
+main = entry_point(hydra.main, "train_network", run)
 
 if __name__ == "__main__":
     main()

@@ -14,10 +14,10 @@ from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
 from agnet.errors import ConfigurationError
-from agnet.runtime.command import command
+from agnet.runtime.command import entry_point
 from agnet.runtime.executors import AbstractExecutor
 from agnet.runtime.files import locked, write_text
-from agnet.runtime.paths import CONF_DIR, git_revision
+from agnet.runtime.paths import git_revision
 from search.comparison.overview import overview_table
 from search.comparison.plan import Plan, PlannedRun, make_plan, slug
 from search.comparison.records import Problem, RunRecord, read_records
@@ -25,7 +25,7 @@ from search.comparison.tables import problem_table, query_rows, run_rows, to_csv
 from search.comparison.work import EndedRun, failure, run_cell
 from search.document import insert
 from search.run import build_objective
-from search.run_directory import COMPARISON_KEYS, RunDirectory
+from search.run_directory import RunDirectory, comparison_keys
 
 RUNS_CSV, QUERIES_CSV, REPORT, FAILURES = "runs.csv", "queries.csv", "report.md", "failures.txt"
 
@@ -124,8 +124,6 @@ def _checkpoints(at: Sequence[int] | None, problem: Problem) -> list[int]:
     """Numbers of queries within a problem's budget; the budget if none is given."""
     if at is None:
         return [problem.budget]
-    if isinstance(at, str) or not at or any(type(n) is not int or n < 1 for n in at):
-        raise ConfigurationError(f"at={at} must be a list of numbers of queries, e.g. [96,192]")
     return sorted({n for n in at if n <= problem.budget}) or [problem.budget]
 
 
@@ -177,10 +175,13 @@ def _note_failures(path: Path, failures: Sequence[EndedRun]) -> None:
 
 def run(cfg: DictConfig) -> None:
     """Compare, print the tables, and fail if a run has."""
+    from search.schema import CompareConfig
+
+    CompareConfig.check(OmegaConf.to_container(cfg, resolve=True))
     hydra_config = HydraConfig.get()
     experiment = hydra_config.runtime.choices.get("experiment")
     name = experiment or hydra_config.runtime.choices["space"]
-    keys = OmegaConf.to_container(OmegaConf.create({key: cfg[key] for key in COMPARISON_KEYS if key != "executor"}))
+    keys = OmegaConf.to_container(OmegaConf.create({key: cfg[key] for key in comparison_keys() if key != "executor"}))
     assert isinstance(keys, dict)
     settings = {str(key): value for key, value in keys.items()}
     out = Path(cfg.out)
@@ -208,7 +209,7 @@ def run(cfg: DictConfig) -> None:
         insert(Path(settings["into"]), settings["mark"] or name, tables)
 
 
-main = command(hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="compare"), run)
+main = entry_point(hydra.main, "compare", run)
 
 if __name__ == "__main__":
     main()

@@ -9,23 +9,22 @@ import pyarrow as pa
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from agnet.errors import ConfigurationError, TableError
-from agnet.runtime.arguments import check_arguments
-from agnet.runtime.command import command
-from agnet.runtime.paths import CONF_DIR, git_revision
+from agnet.errors import TableError
+from agnet.runtime.command import entry_point
+from agnet.runtime.paths import git_revision
 from agnet.tables.table import write_table
 from search.importers.base import Importer
 
 
 def run(cfg: DictConfig) -> None:
     """Read the files that a benchmark's authors published, write one table and print its content."""
-    check_arguments(OmegaConf.to_container(cfg, resolve=True))
+    from search.schema import ImportTableConfig
+
+    ImportTableConfig.check(OmegaConf.to_container(cfg, resolve=True))
     importer: Importer = instantiate(cfg.importer)
-    path, out = Path(str(cfg.path)), Path(str(cfg.out))
+    path, out = Path(cfg.path), Path(cfg.out)
     if not path.exists():
         raise TableError(f"path={path} does not exist; docs/import.md says which file or folder it is")
-    if out.suffix != ".parquet" or out.is_dir():  # the table must not replace its source
-        raise ConfigurationError(f"out={out}; tables are Parquet files: name one, such as out=table.parquet")
     try:
         table = importer.read(path, progress=cfg.progress)
     except OSError as error:
@@ -49,7 +48,7 @@ def _described(table: pa.Table) -> str:
     return f"{len(names)} columns: {', '.join(names)}{missing}"
 
 
-main = command(hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="import_table"), run)
+main = entry_point(hydra.main, "import_table", run)
 
 if __name__ == "__main__":
     main()

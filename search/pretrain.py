@@ -17,9 +17,8 @@ from agnet.generator.checkpoints import generator_file, read_manifest, save_gene
 from agnet.generator.pairing import AbstractPairing
 from agnet.generator.pretrain import Schedule, pretrain
 from agnet.generator.quality import assess
-from agnet.runtime.arguments import check_arguments
-from agnet.runtime.command import command
-from agnet.runtime.paths import CONF_DIR, git_revision
+from agnet.runtime.command import entry_point
+from agnet.runtime.paths import git_revision
 from agnet.spaces import AbstractSpace
 
 DEFAULT_PAIRING = "whitened"
@@ -28,10 +27,9 @@ DEFAULT_PAIRING = "whitened"
 
 def run(cfg: DictConfig) -> None:
     """Pretrain, assess and save a generator; the same seed gives the same file."""
-    for key, least in (("seed", 0), ("threads", 1), ("draws", 1)):
-        if type(cfg[key]) is not int or cfg[key] < least:
-            raise ConfigurationError(f"{key}={cfg[key]}; it is a whole number from {least}")
-    check_arguments(OmegaConf.to_container(cfg, resolve=True))
+    from search.schema import PretrainConfig
+
+    PretrainConfig.check(OmegaConf.to_container(cfg, resolve=True))
     space: AbstractSpace = instantiate(cfg.space)
     if len(space.parts) > 1:
         raise ConfigurationError(
@@ -74,7 +72,7 @@ def run(cfg: DictConfig) -> None:
     print(f"{path}: {shown}; {entry['cpu_seconds']} CPU-s")
 
 
-main = command(hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="pretrain"), run)
+main = entry_point(hydra.main, "pretrain", run)
 
 if __name__ == "__main__":
     main()

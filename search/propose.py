@@ -13,27 +13,23 @@ from omegaconf import DictConfig, OmegaConf
 
 from agnet.errors import ConfigurationError, RunDirectoryError
 from agnet.optimizers.latent_search.optimizer import LatentSearch
-from agnet.runtime.command import command
+from agnet.runtime.command import entry_point
 from agnet.runtime.files import write_text
-from agnet.runtime.paths import CONF_DIR
 from agnet.runtime.renamed import current
 from agnet.tables.goal import Goal, parse_limits
 from search.columns import quantity
 from search.history import Query, read_queries
 from search.loop import HISTORY_FILE, STATE_FILE
-from search.run import MAX_SEED, build_objective
+from search.run import build_objective
 from search.run_directory import RunDirectory
 from search.state import load_state
 
 
 def run(cfg: DictConfig) -> None:
     """Print measured cells that have the properties, then cells that are expected to have them."""
-    if type(cfg.n) is not int or cfg.n < 1:
-        raise ConfigurationError(f"n={cfg.n} must be a whole number from 1")
-    if type(cfg.seed) is not int or not 0 <= cfg.seed <= MAX_SEED:
-        raise ConfigurationError(f"seed={cfg.seed} must be a whole number from 0 to {MAX_SEED}")
-    if cfg.out is not None and Path(cfg.out).suffix != ".csv":
-        raise ConfigurationError(f"out={cfg.out} must end in .csv")
+    from search.schema import ProposeConfig
+
+    ProposeConfig.check(OmegaConf.to_container(cfg, resolve=True))
     search, goal, queries = _finished(Path(cfg.run_dir), cfg.seed)
     want = OmegaConf.to_container(cfg.want, resolve=True) if OmegaConf.is_config(cfg.want) else cfg.want
     goal = _wanted(goal, want)
@@ -73,8 +69,6 @@ def _wanted(goal: Goal, want: Any) -> Goal:
     """The search's goal under other limits."""
     if not want:
         return goal
-    if not isinstance(want, dict):
-        raise ConfigurationError(f"want={want} must name columns and bounds, e.g. {{latency_ms: {{max: 4}}}}")
     unknown = [column for column in want if column not in goal.columns]
     if unknown:
         raise ConfigurationError(
@@ -126,7 +120,7 @@ def _csv(rows: Sequence[dict[str, Any]]) -> str:
     return text.getvalue()
 
 
-main = command(hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="propose"), run)
+main = entry_point(hydra.main, "propose", run)
 
 if __name__ == "__main__":
     main()

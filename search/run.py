@@ -18,9 +18,8 @@ from threadpoolctl import threadpool_limits
 
 from agnet.errors import AGNetError, ConfigurationError
 from agnet.optimizers.base import AbstractOptimizer
-from agnet.runtime.arguments import check_arguments
-from agnet.runtime.command import command
-from agnet.runtime.paths import CONF_DIR, ROOT
+from agnet.runtime.command import entry_point
+from agnet.runtime.paths import ROOT
 from agnet.spaces import AbstractSpace
 from agnet.tables.goal import Goal
 from agnet.tables.objective import AbstractObjective
@@ -28,9 +27,7 @@ from search.ground_truth import GroundTruth
 from search.loggers import AbstractLogger, HistoryObserver
 from search.loop import check_schedule, run_search
 from search.result import Reading, make_result, read_result, summary, write_result
-from search.run_directory import IGNORED, RunDirectory, check_keys, relevant
-
-MAX_SEED = 2**31 - 1
+from search.run_directory import RunDirectory, comparison_keys, ignored, relevant
 
 
 def execute(cfg: DictConfig, *, optimizer_name: str, run_directory: Path) -> dict[str, Any]:
@@ -53,12 +50,13 @@ def execute(cfg: DictConfig, *, optimizer_name: str, run_directory: Path) -> dic
         directory.check(config)
         if directory.result.exists():
             return read_result(directory.result)
-    schedule = _checked_schedule(config)
+    schedule = {key: config[key] for key in ("budget", "initial", "batch")}
+    check_schedule(**schedule)
     torch.set_num_threads(config["threads"])
     threadpool_limits(config["threads"])  # of numpy's and SciPy's BLAS: on small matrices threads only wait
     space: AbstractSpace = instantiate(cfg.space)
     objective, report = build_objective(cfg)
-    under, save_every = _under(config, objective.goal), _seconds(config, "save_every")
+    under = _under(config, objective.goal)
     space = objective.restrict(space, schedule["budget"])
     optimizer: AbstractOptimizer = instantiate(
         cfg.optimizer, space=space, seed=config["seed"], initial=config["initial"], _convert_="all"
@@ -76,7 +74,7 @@ def execute(cfg: DictConfig, *, optimizer_name: str, run_directory: Path) -> dic
                 **schedule,
                 run_directory=directory.path,
                 observer=HistoryObserver(logger),
-                save_every=save_every,
+                save_every=float(config["save_every"]),
                 progress=config["progress"],
             )
             if config["plot"]:
@@ -113,30 +111,14 @@ def build_objective(cfg: DictConfig) -> tuple[AbstractObjective, Reading]:
 
 
 def _resolved(cfg: DictConfig) -> dict[str, Any]:
-    """The configuration as plain values."""
+    """The configuration as plain values, checked; an experiment may hold keys of comparisons too."""
+    from search.schema import SearchConfig
+
     config = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     assert isinstance(config, dict)
     named = {str(key): value for key, value in config.items()}
-    check_keys(named)
-    check_arguments(named)
-    for key in ("force", "progress", "plot"):
-        if not isinstance(named.get(key), bool):
-            raise ConfigurationError(f"{key}={named.get(key)}; it is true or false")
+    SearchConfig.check({key: value for key, value in named.items() if key not in comparison_keys()})
     return named
-
-
-def _checked_schedule(config: dict[str, Any]) -> dict[str, int]:
-    """Budget, initial and batch after a check of all whole numbers."""
-    for key in ("seed", "threads", "budget", "initial", "batch"):
-        if type(config.get(key)) is not int:
-            raise ConfigurationError(f"{key}={config.get(key)} must be a whole number")
-    if not 0 <= config["seed"] <= MAX_SEED:
-        raise ConfigurationError(f"seed={config['seed']} must be from 0 to {MAX_SEED}")
-    if config["threads"] < 1:
-        raise ConfigurationError(f"threads={config['threads']} must be at least 1")
-    schedule = {key: config[key] for key in ("budget", "initial", "batch")}
-    check_schedule(**schedule)
-    return schedule
 
 
 def _table_paths(config: dict[str, Any]) -> dict[str, list[str]]:
@@ -144,28 +126,15 @@ def _table_paths(config: dict[str, Any]) -> dict[str, list[str]]:
     if "tables" not in config["objective"]:  # a live evaluation
         return {}
     tables = config["objective"]["tables"]
-    if not isinstance(tables, list):
-        raise ConfigurationError(f"objective.tables={tables} must be a list of files, e.g. [mine.parquet]")
     return {"tables": [str(ROOT / t) if not Path(t).exists() and (ROOT / t).exists() else t for t in tables]}
 
 
-def _seconds(config: dict[str, Any], key: str) -> float:
-    value = config[key]
-    if type(value) not in (int, float) or not value >= 0:
-        raise ConfigurationError(f"{key}={value} must be a number of seconds")
-    return float(value)
-
-
 def _under(config: dict[str, Any], goal: Goal) -> dict[str, list[float]]:
-    """The bounds of the key ``under``, checked."""
+    """The bounds of the key ``under``, on columns that the search sees."""
     under = config["under"] or {}
-    if not isinstance(under, dict):
-        raise ConfigurationError(f"under={under} must name columns and bounds, e.g. {{latency_ms: [2, 4]}}")
-    for column, bounds in under.items():
+    for column in under:
         if column not in goal.columns:
             raise ConfigurationError(f"under: the search does not see {column}; it sees {', '.join(goal.columns)}")
-        if not isinstance(bounds, list) or not all(type(bound) in (int, float) for bound in bounds):
-            raise ConfigurationError(f"under: {column}: {bounds} must be a list of numbers")
     return {column: [float(bound) for bound in bounds] for column, bounds in under.items()}
 
 
@@ -205,7 +174,7 @@ def _told_apart() -> str:
     named = {"experiment", "optimizer", "seed"} | (set() if job.runtime.choices.get("experiment") else {"space"})
     given = {override.split("=")[0].lstrip("+~"): override for override in job.overrides.task}
     root = job.job.config_name
-    candidates = [key for key in sorted(given) if key not in named and key.split(".")[0] not in IGNORED]
+    candidates = [key for key in sorted(given) if key not in named and key.split(".")[0] not in ignored()]
     whole = compose(root, list(given.values())) if candidates else None
 
     def changes(key: str) -> bool:
@@ -222,7 +191,7 @@ def _told_apart() -> str:
     return f"{name[:_LONGEST]}_{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
-main = command(hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="search"), run)
+main = entry_point(hydra.main, "search", run)
 
 if __name__ == "__main__":
     main()

@@ -1,8 +1,8 @@
 """A folder that belongs to one run: identified by its configuration, locked while a process works in it."""
 
-import difflib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,78 +10,35 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from agnet.errors import ConfigurationError, RunDirectoryError
+from agnet.errors import RunDirectoryError
 from agnet.runtime.files import locked, write_text
+from agnet.runtime.paths import CONF_DIR
 from agnet.runtime.renamed import current
 from search.loop import HISTORY_FILE, STATE_FILE
 
 CONFIG_FILE, PLOT_FILE, RESULT_FILE = "config.yaml", "incumbent.png", "result.json"
 FILES = (CONFIG_FILE, HISTORY_FILE, STATE_FILE, PLOT_FILE, RESULT_FILE)
 
-COMPARISON_KEYS = frozenset(
-    {
-        "optimizers",
-        "problems",
-        "only",
-        "seeds",
-        "first_seed",
-        "at",
-        "baseline",
-        "show",
-        "brief",
-        "into",
-        "mark",
-        "out",
-        "executor",
-    }
-)
-"""Keys of ``conf/compare.yaml``; an experiment may set some of them, but a single run ignores them."""
-
-SEARCH_KEYS = frozenset(
-    {
-        "space",
-        "optimizer",
-        "objective",
-        "logger",
-        "seed",
-        "budget",
-        "initial",
-        "batch",
-        "under",
-        "run_dir",
-        "force",
-        "threads",
-        "progress",
-        "plot",
-        "save_every",
-        "data_root",
-    }
-)
-"""Keys of ``conf/search.yaml``."""
-
-IGNORED = frozenset({"run_dir", "logger", "progress", "force", "data_root", "plot", "save_every"}) | COMPARISON_KEYS
-"""Keys that do not change a search's result (``data_root`` counts through the paths that contain it)."""
+_IGNORED = frozenset({"run_dir", "logger", "progress", "force", "data_root", "plot", "save_every"})
 
 
-def check_keys(config: Mapping[str, Any]) -> None:
-    """Refuse keys that nothing would read: misspelt keys of an experiment, or those of another command's experiment.
+@cache
+def comparison_keys() -> frozenset[str]:
+    """Keys of ``conf/compare.yaml``; an experiment may set some of them, but a single run ignores them."""
+    written = OmegaConf.to_container(OmegaConf.load(CONF_DIR / "compare.yaml"))
+    assert isinstance(written, dict)
+    groups = {str(key) for entry in written.pop("defaults") if isinstance(entry, dict) for key in entry}
+    return frozenset({*map(str, written), *groups})
 
-    Raises:
-        ConfigurationError: if a key belongs to neither a search nor a comparison.
-    """
-    known = sorted(SEARCH_KEYS | COMPARISON_KEYS)
-    for key in config:
-        if key not in known:
-            similar = difflib.get_close_matches(key, known, 1)
-            remedy = f"did you mean {similar[0]}?" if similar else f"there are {', '.join(known)}"
-            raise ConfigurationError(
-                f"no key {key} ({remedy}); an experiment's first line says which command it belongs to"
-            )
+
+def ignored() -> frozenset[str]:
+    """Keys that do not change a search's result (``data_root`` counts through the paths that contain it)."""
+    return _IGNORED | comparison_keys()
 
 
 def relevant(config: Mapping[str, Any]) -> dict[str, Any]:
     """The part of a configuration that determines a search's result."""
-    return {key: value for key, value in config.items() if key not in IGNORED}
+    return {key: value for key, value in config.items() if key not in ignored()}
 
 
 class RunDirectory:

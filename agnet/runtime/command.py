@@ -1,7 +1,9 @@
 """The frame of every command: an error that the user can fix becomes one line on stderr and exit status 2.
 
-A command passes in the configuration library's decorator. This module knows that library's environment variable and
-the texts of its errors, which :func:`in_words` rewrites.
+The frame knows Hydra 1.3 and OmegaConf 2.3 by their errors, without importing either: names of modules and classes,
+attributes, some of the texts, which :func:`in_words` rewrites, and the environment variable that makes Hydra raise
+instead of print. A new version of either may change these; then messages become longer, but no error is lost. A
+command passes in ``hydra.main``, so the library itself works where Hydra is not installed.
 """
 
 import difflib
@@ -10,12 +12,13 @@ import functools
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from agnet.errors import AGNetError
 from agnet.runtime.paths import CONF_DIR
+from agnet.runtime.renamed import current_override
 
 BAD_INPUT = 2
 INTERRUPTED = 128 + signal.SIGINT
@@ -26,6 +29,17 @@ _UNUSABLE = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPER
 _CONFIGURATION_LIBRARIES = ("hydra", "omegaconf")
 _RAISE = "HYDRA_FULL_ERROR"
 """Environment variable that makes the library raise what it would print; a user who sets it gets the traceback."""
+
+
+def entry_point(library: Callable[..., Any], root: str, body: Callable[[Any], None]) -> Callable[[], None]:
+    """The ``main`` of a command with a configuration.
+
+    Args:
+        library: ``hydra.main``.
+        root: name of the configuration, ``conf/<root>.yaml``.
+        body: see :func:`command`.
+    """
+    return command(library(version_base="1.3", config_path=str(CONF_DIR), config_name=root), body)
 
 
 def command(
@@ -77,6 +91,7 @@ def command(
             if not defect:
                 library(raises=True)  # there may be further jobs
 
+        _use_current_names()
         library(raises=True)
         try:
             decorate(job)()
@@ -149,14 +164,28 @@ def in_words(error: BaseException) -> str:
 
 def _unknown_key(error: BaseException) -> str:
     """An unknown key, with the most similar known key, or all of them."""
-    full, key, parent = (getattr(error, name, None) for name in ("full_key", "key", "parent_node"))
+    parent = getattr(error, "parent_node", None)
     known = [str(name) for name in parent or () if name != "hydra" and not str(name).startswith("_")]
-    place = str(full).rpartition(".")[0]
-    if similar := difflib.get_close_matches(str(key), known, 1):
+    return no_key(str(getattr(error, "full_key", None)), known)
+
+
+def no_key(full: str, known: Sequence[str]) -> str:
+    """The refusal of an unknown key, ``SECTION.KEY``, with the similar one of those in its section, or all of them."""
+    place, _, key = full.rpartition(".")
+    if similar := difflib.get_close_matches(key, known, 1):
         return f"no key {full} (did you mean {f'{place}.' if place else ''}{similar[0]}?)"
     if known:
         return f"no key {full}; {f'{place} has' if place else 'there are'} {', '.join(known)}"
     return f"no key {full}; give {place}={{{key}: VALUE}}" if place else f"no key {full}"
+
+
+def _use_current_names() -> None:
+    """Replace overrides that bear names of an earlier revision, and say so."""
+    given, current = sys.argv[1:], list(map(current_override, sys.argv[1:]))
+    for old, new in zip(given, current, strict=True):
+        if old != new:
+            _say(f"note: {old} is called {new} now")
+    sys.argv[1:] = current
 
 
 def _say(message: str) -> None:

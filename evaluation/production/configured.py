@@ -32,8 +32,6 @@ def build_protocol(cfg: DictConfig) -> Protocol:
 
 def _corruptions(cfg: DictConfig) -> Corruptions | None:
     names = CORRUPTIONS if cfg.names == "all" else cfg.names
-    if isinstance(names, str):
-        raise ConfigurationError(f"corruption.names={names}; give a list, or all")
     if not names:
         if cfg.path or cfg.frost:
             raise ConfigurationError(f"corruption.path={cfg.path}, frost={cfg.frost}: give corruption.names, e.g. all")

@@ -21,6 +21,7 @@ from evaluation.production import Protocol, Unit, UnitRecord, produce
 from evaluation.production.configured import FromConfig, build_protocol
 from evaluation.production.merge import counted, table_row
 from evaluation.production.produce import Source
+from evaluation.schema import ProtocolConfig
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,7 @@ def live_objective(
     """
     cfg = OmegaConf.create(dict(protocol))
     assert isinstance(cfg, DictConfig)
+    ProtocolConfig.check(OmegaConf.to_container(cfg, resolve=True), "objective.protocol")
     if cfg.group_size != 1:
         raise ConfigurationError(f"protocol.group_size={cfg.group_size}; a search asks for single networks: give 1")
     if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0:

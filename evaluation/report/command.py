@@ -4,13 +4,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import hydra
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
-from agnet.errors import ConfigurationError
-from agnet.runtime.arguments import check_arguments
-from agnet.runtime.command import command
-from agnet.runtime.paths import CONF_DIR
+from agnet.runtime.command import entry_point
 from agnet.tables.table import read_metadata
 from evaluation.report.best import best
 from evaluation.report.confidence import confidence
@@ -84,20 +81,18 @@ def report(
 
 def run(cfg: DictConfig) -> None:
     """Write what a configuration describes and say where it lies."""
-    check_arguments(OmegaConf.to_container(cfg, resolve=True))
-    for key in ("tables", "datasets"):
-        if not isinstance(cfg[key], ListConfig | None):
-            raise ConfigurationError(f"{key}={cfg[key]}: write a list, [{cfg[key]}]")
-    datasets = None if cfg.datasets is None else [str(name) for name in cfg.datasets]
+    from evaluation.schema import ReportConfig
+
+    ReportConfig.check(OmegaConf.to_container(cfg, resolve=True))
     facts = report(
-        Path(str(cfg.table)),
-        Path(str(cfg.out)),
-        [Path(str(path)) for path in cfg.tables or ()],
-        datasets=datasets,
+        Path(cfg.table),
+        Path(cfg.out),
+        [Path(path) for path in cfg.tables],
+        datasets=None if cfg.datasets is None else list(cfg.datasets),
         split=cfg.split,
         progress=True,
     )
     print(f"{Path(cfg.out) / 'index.html'}: {', '.join(facts)}")
 
 
-main = command(hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="report"), run)
+main = entry_point(hydra.main, "report", run)

@@ -14,10 +14,9 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
 from agnet.errors import ConfigurationError
-from agnet.runtime.arguments import check_arguments
 from agnet.runtime.command import in_words
 from agnet.runtime.paths import CONF_DIR
-from search.run_directory import COMPARISON_KEYS, check_keys
+from search.run_directory import comparison_keys
 
 RUNS_FOLDER = "runs"
 
@@ -71,14 +70,14 @@ def make_plan(settings: Mapping[str, Any], overrides: Sequence[str], *, default_
         out: folder of the comparison.
 
     Raises:
-        ConfigurationError: for an unknown optimizer, a label that is used twice, or invalid seeds.
+        ConfigurationError: for an unknown optimizer or a label that is used twice.
     """
     optimizers, problems = _variants(settings["optimizers"], "optimizers"), _problems(settings, default_problem)
-    seeds = _seeds(settings["seeds"], settings["first_seed"])
+    seeds = range(settings["first_seed"], settings["first_seed"] + settings["seeds"])
     shared = [
         o
         for o in overrides
-        if _key(o) not in {*COMPARISON_KEYS, "seed", "run_dir"} and o.partition("=")[0] != "optimizer"
+        if _key(o) not in {*comparison_keys(), "seed", "run_dir"} and o.partition("=")[0] != "optimizer"
     ]
     configs: dict[tuple[str, str], dict[str, Any]] = {}
     with _composing():
@@ -118,19 +117,22 @@ def _composing() -> AbstractContextManager[object]:
 
 
 def _compose(overrides: list[str], *, group: str) -> dict[str, Any]:
+    from search.schema import SearchConfig
+
     try:
         composed = compose("search", overrides=overrides)
     except HydraException as error:
         raise ConfigurationError(in_words(error)) from error
     config = OmegaConf.to_container(composed, resolve=False)
     assert isinstance(config, dict)
-    check_keys({str(key): value for key, value in config.items()})
-    check_arguments(OmegaConf.to_container(composed, resolve=True))
+    resolved = OmegaConf.to_container(composed, resolve=True)
+    assert isinstance(resolved, dict)
+    SearchConfig.check({key: value for key, value in resolved.items() if key not in comparison_keys()})
     # the comparison shows its own progress and draws its own figures
     config |= {"progress": False, "plot": False}
     if config["logger"].get("group", "") is None:
         config["logger"]["group"] = group
-    return {str(key): value for key, value in config.items() if key not in COMPARISON_KEYS}
+    return {str(key): value for key, value in config.items() if key not in comparison_keys()}
 
 
 def _variants(listed: Any, name: str) -> dict[str, list[str]]:
@@ -163,13 +165,6 @@ def _problems(settings: Mapping[str, Any], default: str) -> dict[str, list[str]]
     if unknown or isinstance(only, str):
         raise ConfigurationError(f"only={only}: choose from [{', '.join(variants)}]")
     return {label: changes for label, changes in variants.items() if only is None or label in only}
-
-
-def _seeds(count: Any, first: Any) -> list[int]:
-    for name, value, least in (("seeds", count, 1), ("first_seed", first, 0)):
-        if type(value) is not int or value < least:
-            raise ConfigurationError(f"{name}={value} must be a whole number from {least}")
-    return list(range(first, first + count))
 
 
 def _key(override: str) -> str:

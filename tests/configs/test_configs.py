@@ -10,8 +10,8 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
-from agnet.runtime.arguments import check_arguments
 from agnet.runtime.paths import CONF_DIR
+from agnet.runtime.schema import Schema
 from search.comparison.plan import Plan, make_plan
 
 SHARED = {"hydra_quiet"}
@@ -51,17 +51,23 @@ def targets(node: Any) -> Iterator[str]:
             yield from targets(value)
 
 
-def plain(cfg: DictConfig) -> Any:
-    """As dictionaries and lists; every value fits the annotation of what it is for."""
-    config = OmegaConf.to_container(cfg, resolve=True)
-    check_arguments(config)
+def plain(module: str, *overrides: str) -> Any:
+    """A command's configuration, which has the keys of its schema and no others, and values that fit."""
+    root = MODULES[module]
+    config = OmegaConf.to_container(composed(root, *overrides), resolve=True)
+    assert isinstance(config, dict)
+    if "device" in config:
+        config["device"] = "cpu"  # whatever this machine has
+    schema: type[Schema] = get_object(f"{module.split('.')[0]}.schema.{root.title().replace('_', '')}Config")
+    schema.check(config)
     return config
 
 
 @pytest.mark.parametrize("path", ROOTS, ids=lambda p: p.stem)
-def test_roots_compose_and_have_a_command(path: Path) -> None:
-    assert callable(get_object(f"{command(path)[0]}.main"))
-    for target in targets(plain(composed(path.stem))):
+def test_roots_compose_with_their_command(path: Path) -> None:
+    module, *overrides = command(path)
+    assert callable(get_object(f"{module}.main"))
+    for target in targets(plain(module, *overrides)):
         get_object(target)
 
 
@@ -76,7 +82,7 @@ def planned(path: Path, config: dict[str, Any], overrides: list[str], **changes:
 def test_experiments_compose_with_their_command(path: Path) -> None:
     module, *overrides = command(path)
     assert f"experiment={path.stem}" in overrides
-    config = plain(composed(MODULES[module], *overrides, "data_root=there"))
+    config = plain(module, *overrides, "data_root=there")
     if module == "search.compare":  # a single search can be asked of it too
         first = planned(path, config, overrides, optimizers=config["optimizers"][:1])
         assert set(first.problems) == set(config["problems"] or [path.stem])
@@ -91,7 +97,7 @@ def test_experiments_compose_with_their_command(path: Path) -> None:
 @pytest.mark.parametrize("path", [p for p in EXPERIMENTS if command(p)[0] == "search.compare"], ids=lambda p: p.stem)
 def test_every_problem_composes_with_every_optimizer(path: Path) -> None:
     module, *overrides = command(path)
-    planned(path, plain(composed(MODULES[module], *overrides, "data_root=there")), overrides)
+    planned(path, plain(module, *overrides, "data_root=there"), overrides)
 
 
 @pytest.mark.parametrize("path", OPTIONS, ids=lambda p: f"{p.parent.name}/{p.stem}")

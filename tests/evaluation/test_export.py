@@ -319,8 +319,8 @@ def test_details_without_a_place_are_refused(
     [
         ("split=train", "split=train: the details have test, valid"),
         ("seed=7", "seed=7: the details of test have 0, 1"),
-        ("seed=first", "seed=first must be a whole number"),
-        ("force=please", "force=please; give true or false"),
+        ("seed=first", "seed=first should be a whole number"),
+        ("force=please", "force=please should be true or false"),
         ("details=nowhere.parquet", "no details at nowhere.parquet"),
     ],
 )

@@ -88,11 +88,12 @@ def test_a_training_leaves_a_network(
     [
         (["architecture=resnet50"], "architecture=resnet50: give the space's string"),
         (["recipe.learning_rate=fast"], "recipe.learning_rate=fast should be a number"),
-        (["seed=0.5"], "seed=0.5 must be a whole number"),
+        (["seed=-1"], "seed=-1 should be a whole number from 0"),
+        (["seed=0.5"], "seed=0.5 should be a whole number"),
         (["recipe.batch_size=1000"], "only 597 training images"),
         (["network.cells=2"], "cells=2; a network needs at least 3"),
-        (["device=tpu"], "device=tpu; give cpu, or cuda"),
-        (["save_every=0"], "save_every=0; give 1 or more"),
+        (["device=tpu"], "device=tpu should be one of cpu, cuda"),
+        (["save_every=0"], "save_every=0 should be a whole number from 1 or null"),
         (["stream=folders"], "needs the folders train and val"),
     ],
 )

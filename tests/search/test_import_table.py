@@ -100,7 +100,7 @@ def test_an_older_table_is_replaced_and_survives_a_refusal(tree: Path, tmp_path:
         (["path=nowhere"], ["path=nowhere does not exist", "docs/import.md"]),
         (["importer.epochs=13"], ["importer.epochs=13", "200 or 12"]),
         (["importer.colour=red"], ["colour"]),
-        (["out=table.csv"], ["out=table.csv", "out=table.parquet"]),
+        (["out=table.csv"], ["out=table.csv should be a Parquet file, e.g. table.parquet"]),
         (["out=."], ["out=."]),
     ],
 )

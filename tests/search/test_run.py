@@ -207,7 +207,7 @@ def test_a_malformed_row_is_named_even_where_the_count_is_right(refused: Any, ta
 @pytest.mark.parametrize(
     ("overrides", "expected"),
     [
-        (["~seed"], ["seed=None", "whole number"]),
+        (["~seed"], ["seed is missing", "whole number from 0"]),
         (["budget=16"], ["budget=16", "initial=16", "raise budget"]),
         (["budget=15626"], ["budget=15626", "15625 architectures", "lower budget"]),
         (["budget=many"], ["budget=many", "whole number"]),
@@ -216,6 +216,9 @@ def test_a_malformed_row_is_named_even_where_the_count_is_right(refused: Any, ta
         (["seed=-1"], ["seed=-1", "from 0"]),
         (["seed=4294967296"], ["seed=4294967296"]),
         (["threads=0"], ["threads=0"]),
+        (["run_dir="], ["run_dir=", "a path"]),
+        (["data_root=5"], ["data_root=5", "./5"]),
+        (["under={cifar10micro_valid: [nan]}"], ["nan", "list of numbers"]),
         (["save_every=often"], ["save_every=often", "seconds"]),
         (["force=perhaps"], ["force=perhaps", "true or false"]),
         (["objective.tables=[nowhere.parquet]"], ["nowhere.parquet", "objective.tables"]),

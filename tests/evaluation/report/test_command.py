@@ -153,11 +153,11 @@ def test_only_files_inside_the_folder_are_ever_removed(tmp_path: Path, summary: 
         (["table=nowhere.parquet"], "no table at nowhere.parquet"),
         (["table={file}"], "is not a readable Parquet file"),
         (["table={table}", "datasets=[b]"], "datasets=[b] is not in"),
-        (["table={table}", "datasets=b"], "datasets=b: write a list, [b]"),
+        (["table={table}", "datasets=b"], "datasets=b should be null or a list, each item text, e.g. [b]"),
         (["table={table}", "split=valid"], "split=valid is not in"),
         (["table={table}", "out={file}"], "is no folder"),
         (["table={other}"], "no column is an accuracy"),
-        (["table={table}", "tables=x"], "tables=x: write a list, [x]"),
+        (["table={table}", "tables=x"], "tables=x should be a list, each item a path, e.g. [x]"),
         ([], "table has no default"),
     ],
 )

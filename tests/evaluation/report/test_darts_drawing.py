@@ -42,7 +42,7 @@ def test_the_command(suffix: str, tmp_path: Path, capsys: pytest.CaptureFixture[
 
 
 def test_bad_input(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"give a file that ends in \.png, \.pdf, \.svg"):
+    with pytest.raises(ConfigurationError, match=r"should be a file that ends in \.png, \.pdf or \.svg"):
         run(OmegaConf.create({"architecture": "darts_v2", "out": str(tmp_path / "pair.jpg")}))
     with pytest.raises(InvalidArchitecture):
         run(OmegaConf.create({"architecture": "|a~0|b~1|", "out": str(tmp_path / "pair.png")}))

@@ -64,9 +64,6 @@ def test_some_problems_only() -> None:
         ({"problems": ["a"]}, "must map labels"),
         ({"problems": {"a": ["budgit=3"]}}, "budgit"),
         ({"only": ["c"]}, r"only=\['c'\]: choose from \[mine\]"),
-        ({"seeds": 0}, "seeds=0"),
-        ({"seeds": "many"}, "seeds=many"),
-        ({"first_seed": -1}, "first_seed=-1"),
     ],
 )
 def test_plans_that_are_none(changes: dict[str, Any], message: str) -> None:

@@ -1,0 +1,178 @@
+"""What the configurations of this package hold; the comments in ``conf`` say what the keys mean.
+
+Numbers of images and of architectures have no upper limits here: what reads them knows how many there are.
+"""
+
+from typing import Annotated, Any, Literal
+
+import torch
+from pydantic import AfterValidator, Field
+
+from agnet.runtime.schema import Count, FilePath, Schema, Section, Seed, TablePath, Text
+
+
+def _present(device: str) -> str:
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("no CUDA device found; give device=cpu")
+    return device
+
+
+def _share(share: tuple[int, int]) -> tuple[int, int]:
+    if share[0] > share[1]:
+        raise ValueError(f"there is no share {share[0]} of {share[1]}; give [k,n], the k-th of n shares, from 1")
+    return share
+
+
+Attacks = Annotated[dict[str, Section], Field(min_length=1, description="at least one attack, e.g. attack=[fgsm,pgd]")]
+Measures = Annotated[
+    dict[str, Section], Field(min_length=1, description="at least one measure, e.g. measure@measures=[ntk]")
+]
+Corruptions = Annotated[list[Text], Field(min_length=1, description="a list of names, e.g. [fog,snow]")]
+Drawing = Annotated[str, Field(pattern=r"\.(png|pdf|svg)$", description="a file that ends in .png, .pdf or .svg")]
+Counts = Annotated[dict[str, Any], Field(description="attacks, each with a number of images, e.g. {square: 100}")]
+Seeds = Annotated[list[Seed], Field(min_length=1, description="a list of whole numbers from 0, e.g. [0,1,2]")]
+Share = Annotated[
+    tuple[Count, Count], AfterValidator(_share), Field(description="[k,n], the k-th of n shares, counted from 1")
+]
+
+
+class _OnDevice(Schema):
+    data_root: FilePath
+    device: Annotated[Literal["cpu", "cuda"], AfterValidator(_present)]
+    out: FilePath
+
+
+class AttackConfig(_OnDevice):
+    """``conf/attack.yaml``."""
+
+    model: Text
+    images: FilePath | None
+    dataset: Section | None = None
+    attack: Attacks
+    num_images: int | None
+    mode: Text
+    precision: Text
+    seed: Seed
+    batch_size: Count | None
+
+
+class CorruptConfig(_OnDevice):
+    """``conf/corrupt.yaml``."""
+
+    dataset: Section
+    corruptions: Corruptions | None
+    frost: FilePath | None
+    num_images: int | None
+    seed: Seed
+
+
+class DrawConfig(Schema):
+    """``conf/draw.yaml``."""
+
+    architecture: Text
+    out: Drawing
+
+
+class ExportConfig(Schema):
+    """``conf/export.yaml``."""
+
+    details: FilePath
+    out: FilePath
+    split: Text
+    seed: Seed | None
+    force: bool
+    progress: bool
+
+
+class MeasureConfig(Schema):
+    """``conf/measure.yaml``."""
+
+    space: Section
+    measures: Measures
+    dataset: Section
+    network: Section
+    num_architectures: int | None
+    seed: Seed
+    repeats: Count
+    progress: bool
+    data_root: FilePath
+    table: TablePath
+
+
+class ReportConfig(Schema):
+    """``conf/report.yaml``."""
+
+    table: FilePath
+    tables: list[FilePath]
+    datasets: list[Text] | None
+    split: Text | None
+    out: FilePath
+
+
+class _Network(Schema):
+    channels: Count
+    cells_per_stage: Count
+
+
+class _Recipe(Schema, extra="allow"):  # its other keys are arguments
+    epochs: Count
+
+
+class _Corruption(Schema):
+    names: Literal["all"] | list[Text]
+    num_images: Count | None
+    splits: list[Text]
+    seed: Seed
+    frost: FilePath | None
+    path: FilePath | None
+
+
+class _Sensitivity(Schema):
+    num_images: Annotated[int, Field(ge=0)]
+    projections: Count | None
+
+
+class ProtocolConfig(Schema):
+    """``conf/protocol``; :class:`evaluation.production.Protocol` checks how the values go together."""
+
+    dataset: Section
+    recipe: _Recipe
+    attack: dict[str, Section] | None = None
+    name: Text | None
+    network: _Network
+    attack_images: Counts | None
+    corruption: _Corruption
+    sensitivity: _Sensitivity
+    group_size: Count
+    mode: Text
+    precision: Text
+
+
+class RunConfig(ProtocolConfig, _OnDevice):
+    """``conf/run.yaml``."""
+
+    space: Section
+    executor: Section
+    seeds: Seeds
+    num_architectures: int | None
+    draw_seed: Seed | None
+    extend: FilePath | None
+    retime: bool
+    share: Share | None
+    retry: bool
+    progress: bool
+    table: TablePath | None
+
+
+class TrainNetworkConfig(_OnDevice):
+    """``conf/train_network.yaml``; some streams do without a data set."""
+
+    dataset: Section | None = None
+    stream: Section
+    network: Section
+    recipe: Section
+    architecture: Text
+    seed: Seed
+    save_every: Count | None
+    evaluate_every: Count
+    progress: bool

@@ -1,0 +1,185 @@
+"""Values against annotations and models, on made-up ones; ``tests/configs`` has those of the commands."""
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated, Any, Literal
+
+import pytest
+from pydantic import AfterValidator, Field
+
+from agnet.errors import ConfigurationError
+from agnet.runtime.schema import Count, FilePath, Schema, Section, Seed, TablePath, Text, check_sections
+
+
+def target(
+    count: int = 1,
+    rate: float = 1.0,
+    name: str | None = None,
+    path: Path | str | None = None,
+    quick: bool = True,
+    levels: float | Sequence[float] = 1.0,
+    mode: Literal["fast", "small"] = "fast",
+    anything: Callable[[], int] | None = None,
+) -> None:
+    """Something to configure."""
+
+
+HERE = "tests.agnet.runtime.test_schema.target"
+
+
+@pytest.mark.parametrize(
+    "good",
+    [
+        {"count": 3, "rate": 2, "quick": False, "mode": "small"},
+        {"name": None, "path": None, "levels": [1, 2.5]},
+        {"name": "x", "path": "a/b", "levels": 3},
+        {"anything": "whatever", "unknown": object()},
+        {"count": {"_target_": "math.floor", "_args_": [1.5]}},
+    ],
+)
+def test_what_fits_passes(good: dict[str, Any]) -> None:
+    check_sections({"a": {"_target_": HERE, **good}})
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("count", 1.5, "a whole number"),
+        ("count", True, "a whole number"),
+        ("count", None, "a whole number"),
+        ("rate", "1e-3x", "a number"),
+        ("rate", False, "a number"),
+        ("name", 3, "text or null"),
+        ("path", 3, "a path or text or null"),
+        ("quick", "yes", "true or false"),
+        ("quick", 1, "true or false"),
+        ("levels", "abc", "a number or a list, each item a number"),
+        ("levels", [1, "b"], "a number or a list, each item a number"),
+        ("mode", "slow", "one of fast, small"),
+    ],
+)
+def test_what_does_not_is_named_with_its_place(key: str, value: Any, expected: str) -> None:
+    with pytest.raises(ConfigurationError) as refusal:
+        check_sections({"group": [{"inner": {"_target_": HERE, key: value}}]})
+    shown = {"None": "null", "True": "true", "False": "false"}.get(str(value), value)
+    assert str(refusal.value) == f"group[0].inner.{key}={shown} should be {expected}"
+
+
+def test_a_lone_value_is_put_into_its_list() -> None:
+    with pytest.raises(ConfigurationError, match=r"columns=valid should be a list, each item text, e.g. \[valid\]"):
+        check_sections({"_target_": "tests.agnet.runtime.test_schema.listing", "columns": "valid"})
+
+
+def listing(columns: Sequence[str]) -> None:
+    """Takes several."""
+
+
+def test_what_cannot_be_found_is_left_to_whoever_builds_it() -> None:
+    check_sections({"_target_": "no.such.thing", "count": "x"})
+    check_sections({"_target_": 3, "count": "x"})
+
+
+def test_a_value_that_has_to_be_given_is_asked_for() -> None:
+    with pytest.raises(ConfigurationError, match=r"^a\.path has no default; give a\.path=VALUE$"):
+        check_sections({"a": {"path": "???"}})
+
+
+def even(value: int) -> int:
+    if value % 2:
+        raise ValueError("give an even number")
+    return value
+
+
+class Sizes(Schema):
+    """A section."""
+
+    width: Count
+    depth: Count | None
+
+
+class Root(Schema):
+    """A configuration."""
+
+    seed: Seed = 0
+    sizes: Sizes = Sizes(width=1, depth=None)
+    built: Section | None = None
+    names: list[Text] | None = None
+    rate: Annotated[float, Field(ge=0, le=1)] = 0.5
+    many: Annotated[list[Count] | None, Field(min_length=1, description="numbers, e.g. [1,2]")] = None
+    mode: Literal["fast", "small"] = "fast"
+    quick: bool = True
+    out: FilePath = "there"
+    table: TablePath = "t.parquet"
+    pairs: Annotated[int, AfterValidator(even)] = 2
+
+
+@pytest.mark.parametrize(
+    "good",
+    [
+        {"seed": 2**31 - 1, "sizes": {"width": 1, "depth": 3}, "names": [], "rate": 1, "many": [3]},
+        {"built": {"_target_": HERE, "count": 3}, "mode": "small", "quick": False},
+        {"out": "./5", "table": "a/b.parquet"},
+    ],
+)
+def test_a_configuration_that_fits_passes(good: dict[str, Any]) -> None:
+    Root.check(good)
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"seed": -1}, "seed=-1 should be a whole number from 0 to 2147483647"),
+        ({"seed": True}, "seed=true should be a whole number from 0 to 2147483647"),
+        ({"seed": None}, "seed=null should be a whole number from 0 to 2147483647"),
+        ({"sizes": {"width": 0, "depth": 1}}, "sizes.width=0 should be a whole number from 1"),
+        ({"sizes": {"width": 1, "depth": 0}}, "sizes.depth=0 should be a whole number from 1 or null"),
+        ({"sizes": {"width": 1}}, "sizes.depth is missing; give a whole number from 1 or null"),
+        ({"sizes": {"width": 1, "depth": 1, "wdith": 2}}, "no key sizes.wdith (did you mean sizes.width?)"),
+        ({"sizes": 3}, "sizes=3 should be a section; --help shows its keys"),
+        ({"sede": 1}, "no key sede (did you mean seed?)"),
+        ({"built": {"_target_": HERE, "count": "x"}}, "built.count=x should be a whole number"),
+        ({"built": 3}, "built=3 should be null or one of the choices that --help lists"),
+        ({"names": ["a", ""]}, "names=['a', ''] should be null or a list, each item text"),
+        ({"rate": 2}, "rate=2 should be a number from 0 to 1"),
+        ({"rate": float("nan")}, "rate=nan should be a number from 0 to 1"),
+        ({"many": []}, "many=[] should be numbers, e.g. [1,2]"),
+        ({"many": [1, 0]}, "many=[1, 0] should be numbers, e.g. [1,2]"),
+        ({"mode": "slow"}, "mode=slow should be one of fast, small"),
+        ({"quick": 1}, "quick=1 should be true or false"),
+        ({"out": ""}, "out= should be a path"),
+        ({"out": 5}, "out=5 should be a path, e.g. ./5"),
+        ({"table": "t.csv"}, "table=t.csv should be a Parquet file, e.g. table.parquet"),
+        ({"table": "???"}, "table has no default; give table=VALUE"),
+        ({"pairs": 3}, "pairs=3: give an even number"),
+    ],
+)
+def test_what_a_configuration_may_not_hold(config: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigurationError) as refusal:
+        Root.check(config)
+    assert str(refusal.value) == said
+
+
+def test_a_part_of_a_configuration_has_its_place() -> None:
+    with pytest.raises(ConfigurationError, match=r"^here\.sizes\.width=0 should"):
+        Root.check({"sizes": {"width": 0, "depth": 1}}, "here")
+
+
+def test_a_folder_is_no_table(tmp_path: Path) -> None:
+    (tmp_path / "t.parquet").mkdir()
+    with pytest.raises(ConfigurationError, match=r"t\.parquet: this is a folder; name a file"):
+        Root.check({"table": str(tmp_path / "t.parquet")})
+
+
+def test_names_that_a_package_finds_when_they_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    def found(name: str) -> Any:
+        if name == "Thing":
+            return target
+        raise AttributeError(name)
+
+    door = ModuleType("door")
+    monkeypatch.setattr(door, "__getattr__", found, raising=False)
+    monkeypatch.setitem(sys.modules, "door", door)
+    with pytest.raises(ConfigurationError, match=r"^count=x should be a whole number$"):
+        check_sections({"_target_": "door.Thing", "count": "x"})
