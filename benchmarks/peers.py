@@ -96,7 +96,7 @@ class Peer:
                 the images, in evaluation mode.
             images: clean images.
             labels: true classes ``[n]``.
-            eps: L-inf radius in pixel units, e.g. ``8 / 255``.
+            eps: L-inf radius in pixels, e.g. ``8 / 255``.
             iterations: instead of the published number.
             batch_size: instead of the library's usual one.
             seed: seed of the random starts and windows.

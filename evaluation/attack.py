@@ -20,7 +20,8 @@ from agnet.errors import ConfigurationError
 from agnet.runtime.arguments import check_arguments
 from agnet.runtime.command import command
 from agnet.runtime.paths import CONF_DIR
-from evaluation.attacks.base import AbstractAttack, Model
+from evaluation.attacks.base import Model
+from evaluation.attacks.configured import build_attacks
 from evaluation.attacks.evaluate import evaluate
 from evaluation.attacks.outcome import Evaluation, load_outcomes, save_outcomes
 
@@ -97,7 +98,7 @@ def run(cfg: DictConfig) -> None:
     if cfg.device not in ("cpu", "cuda") or (cfg.device == "cuda" and not torch.cuda.is_available()):
         raise ConfigurationError(f"device={cfg.device}; give cpu, or cuda where there is one")
     device, out = torch.device(cfg.device), Path(cfg.out)
-    attacks: list[AbstractAttack] = [instantiate(attack) for attack in (cfg.get("attack") or {}).values()]
+    attacks = build_attacks(cfg.get("attack"))
     model = load_model(cfg.model, device)
     images, labels = load_images(cfg)
     identity = _identity(cfg.model, images, labels)

@@ -38,7 +38,7 @@ class APGD(SteppedAttack):
     loss is above zero, and the momentum after a restart from the best point still refers to the iterate before it.
 
     Args:
-        eps: radii in units of 1/255, increasing.
+        eps: radii in pixels, increasing.
         loss: ``"ce"``, ``"dlr"``, or ``"targeted_dlr"`` (APGD-T: one run for each of the likeliest wrong classes).
         steps: iterations of a run; each run takes ``steps + 1`` gradients.
         restarts: runs from fresh random starts (for every target, in APGD-T).

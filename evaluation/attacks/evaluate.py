@@ -120,7 +120,7 @@ def evaluate(
             with tqdm(total=int(todo.sum()), desc=member.name, unit="pair", disable=None if progress else True) as bar:
                 _run(member, target, todo, ledger, worst_case=worst_case, tick=bar.update)
         for k, eps in enumerate(attack.eps):
-            outcome = _outcome(attack.name, attack.norm, float(eps), mode, ledger, k)
+            outcome = _outcome(attack.name, attack.norm, eps, mode, ledger, k)
             outcomes.append(outcome)
             if ledger.images is not None:
                 adversarial[outcome.column] = ledger.images[k]

@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from agnet.errors import InvalidInput
 from evaluation.attacks.auto_projected_gradient_descent import APGD
-from evaluation.attacks.base import Model, SteppedAttack, radius_code
+from evaluation.attacks.base import Model, SteppedAttack, radius_code, warn_of_doubtful
 from evaluation.attacks.checks import check_differentiable, check_finite, check_images, check_logits, check_model
 from evaluation.attacks.fast_gradient_sign import FGSM
 from evaluation.attacks.projected_gradient_descent import PGD
@@ -26,7 +26,7 @@ def fgsm(model: Model, inputs: Batch, labels: Labels, *, eps: Eps) -> Batch:
         model: logits of images; a module must be in evaluation mode.
         inputs: images in [0, 1].
         labels: true classes.
-        eps: L-inf radius in pixel units, one number or one per sample.
+        eps: L-inf radius in pixels, one number or one per sample.
 
     Raises:
         InvalidInput: if model, inputs, labels or eps are not usable.
@@ -53,7 +53,7 @@ def pgd(
         model: logits of images; a module must be in evaluation mode.
         inputs: images in [0, 1].
         labels: true classes.
-        eps: radius in pixel units, one number or one per sample.
+        eps: radius in pixels, one number or one per sample.
         steps: gradient steps.
         relative_step: step length as a share of eps.
         random_start: start at a uniform draw from the ball, or at the image.
@@ -90,7 +90,7 @@ def apgd(
         model: logits of images; a module must be in evaluation mode.
         inputs: images in [0, 1].
         labels: true classes.
-        eps: radius in pixel units, one number or one per sample.
+        eps: radius in pixels, one number or one per sample.
         loss: ``"ce"``, ``"dlr"`` or ``"targeted_dlr"``.
         steps: iterations of a run.
         restarts: runs (for every target).
@@ -128,7 +128,7 @@ def square(
         model: logits of images; a module must be in evaluation mode.
         inputs: images in [0, 1].
         labels: true classes.
-        eps: L-inf radius in pixel units, one number or one per sample.
+        eps: L-inf radius in pixels, one number or one per sample.
         queries: proposals.
         rescale: stretch the window schedule to ``queries``.
         windows: ``"per_sample"`` or ``"shared"``, see :class:`~evaluation.attacks.Square`.
@@ -162,7 +162,7 @@ def perturb(
         model: logits of images; a module must be in evaluation mode.
         inputs: images in [0, 1].
         labels: true classes.
-        eps: radius in pixel units, one number or one per sample.
+        eps: radius in pixels, one number or one per sample.
         seed: seed of all draws.
         indices: what the draws belong to besides seed and eps; 0, 1, ... by default.
 
@@ -176,7 +176,8 @@ def perturb(
     check_model(model)
     radius = torch.as_tensor(eps, dtype=inputs.dtype, device=inputs.device).expand(len(inputs))
     if not bool(((radius >= 0) & radius.isfinite()).all()):
-        raise InvalidInput(f"eps must be finite and >= 0 (pixel units, e.g. 8 / 255), got {eps}")
+        raise InvalidInput(f"eps must be finite and >= 0 (pixels, e.g. 8 / 255), got {eps}")
+    warn_of_doubtful(radius.tolist())
     labels = labels.long()
     indices = torch.arange(len(inputs)) if indices is None else indices
     clean = inputs.detach().clone().requires_grad_()

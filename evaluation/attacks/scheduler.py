@@ -18,7 +18,7 @@ from evaluation.attacks.checks import check_finite
 from evaluation.data.images import in_unit_interval
 from evaluation.randomness import keys
 
-Job = tuple[int, int, int]  # image, radius, attempt
+Job = tuple[int, int, int]  # indices of image and radius, attempt
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Ledger:
 
     def record(
         self,
-        radius: Int[Tensor, " rows"],
+        radius_index: Int[Tensor, " rows"],
         image: Int[Tensor, " rows"],
         logits: Float[Tensor, "rows classes"],
         points: Tensor,
@@ -100,18 +100,18 @@ class Ledger:
         probabilities = logits.to(self.confidence.dtype).softmax(dim=1)
         top = probabilities.max(dim=1)
         labels = self.labels[image].to(logits.device)
-        self.fooled[radius, image] = (top.indices != labels).cpu()
-        self.predicted[radius, image] = top.indices.cpu()
-        self.confidence[radius, image] = top.values.cpu()
-        self.true_confidence[radius, image] = probabilities.gather(1, labels[:, None]).squeeze(1).cpu()
+        self.fooled[radius_index, image] = (top.indices != labels).cpu()
+        self.predicted[radius_index, image] = top.indices.cpu()
+        self.confidence[radius_index, image] = top.values.cpu()
+        self.true_confidence[radius_index, image] = probabilities.gather(1, labels[:, None]).squeeze(1).cpu()
         if self.images is not None:
-            self.images[radius, image] = points.cpu().to(self.images.dtype)
+            self.images[radius_index, image] = points.cpu().to(self.images.dtype)
 
-    def carry(self, radius: int, image: int) -> None:
+    def carry(self, radius_index: int, image: int) -> None:
         """Report a success at all larger radii too: the image lies in their balls."""
         for values in (self.fooled, self.predicted, self.confidence, self.true_confidence, self.images):
             if values is not None:
-                values[radius + 1 :, image] = values[radius, image]
+                values[radius_index + 1 :, image] = values[radius_index, image]
 
 
 def run(
@@ -153,14 +153,14 @@ class _Run:
         self.worst_case, self.tick = worst_case, tick
         self.stops = attack.stops_when_fooled or worst_case
         self.device = target.images.device
-        self.radii = torch.tensor([eps / 255 for eps in attack.eps], dtype=torch.float64)
+        self.radii = torch.tensor(attack.eps, dtype=torch.float64)
         self.codes = radius_code(self.radii)
         self.todo = todo.cpu()
         pairs = self.todo.nonzero().tolist()  # small radii, whose pairs last longest, come first
         if worst_case:  # the larger radii of an image follow when the smaller have failed
             started: set[int] = set()
-            pairs = [(radius, image) for radius, image in pairs if not (image in started or started.add(image))]
-        self.queue: deque[Job] = deque((image, radius, 0) for radius, image in pairs)
+            pairs = [(r, i) for r, i in pairs if not (i in started or started.add(i))]
+        self.queue: deque[Job] = deque((i, r, 0) for r, i in pairs)
         self.slots: Slots = {}
 
     @property
@@ -179,20 +179,20 @@ class _Run:
     def _refill(self, room: int) -> None:
         """Give free slots the next pairs."""
         jobs = torch.tensor([self.queue.popleft() for _ in range(min(room, len(self.queue)))])
-        image, radius, attempt = jobs.unbind(dim=1)
+        image, radius_index, attempt = jobs.unbind(dim=1)
         attack, target = self.attack, self.target
         inputs = in_unit_interval(target.images[image.to(self.device)])
         index = target.indices[image.to(target.indices.device)].cpu()
         device = self.device
         slots: Slots = {
             "image": image.to(device),
-            "radius": radius.to(device),
+            "radius_index": radius_index.to(device),
             "attempt": attempt.to(device),
             "inputs": inputs,
             "labels": target.labels[image.to(self.device)],
-            "eps": self.radii[radius].to(inputs),
-            "keys": keys(target.seed, attack.name, index, self.codes[radius], attempt).to(device),
-            "shared_keys": keys(target.seed, attack.name, self.codes[radius], attempt).to(device),
+            "eps": self.radii[radius_index].to(inputs),
+            "keys": keys(target.seed, attack.name, index, self.codes[radius_index], attempt).to(device),
+            "shared_keys": keys(target.seed, attack.name, self.codes[radius_index], attempt).to(device),
             "step": torch.zeros(len(jobs), dtype=torch.int64, device=device),
             "spent": torch.zeros(len(jobs), dtype=torch.int64, device=device),
             "paused": torch.full((len(jobs),), attack.evaluations == 0, device=device),
@@ -259,7 +259,7 @@ class _Run:
         else:
             judged = torch.arange(len(paused), device=self.device)
             points = torch.where(claimed[:, None, None, None], slots["point"], final)
-        image, radius, attempt = (slots[k].cpu() for k in ("image", "radius", "attempt"))
+        image, radius_index, attempt = (slots[k].cpu() for k in ("image", "radius_index", "attempt"))
         spent = slots["spent"].cpu()
         fooled = torch.zeros(len(paused), dtype=torch.bool)
         denied = torch.zeros(len(paused), dtype=torch.bool)
@@ -273,16 +273,18 @@ class _Run:
             denied[rows] = claimed.cpu()[rows] & ~wrong
             spent_on_judge = torch.zeros_like(spent)
             spent_on_judge[rows] = 1
-            self.ledger.forwards[radius, image] += spent_on_judge
+            self.ledger.forwards[radius_index, image] += spent_on_judge
             keep = ~denied[rows]
             on_device = keep.to(self.device)
-            self.ledger.record(radius[rows][keep], image[rows][keep], logits[on_device], points[judged][on_device])
+            self.ledger.record(
+                radius_index[rows][keep], image[rows][keep], logits[on_device], points[judged][on_device]
+            )
         ended = ~denied
         if self.attack.evaluations:
-            self.ledger.forwards[radius[ended], image[ended]] += spent[ended]
+            self.ledger.forwards[radius_index[ended], image[ended]] += spent[ended]
             if self.attack.needs_gradient:
-                self.ledger.gradients[radius[ended], image[ended]] += spent[ended]
-        self._follow(radius[ended], image[ended], attempt[ended], fooled[ended])
+                self.ledger.gradients[radius_index[ended], image[ended]] += spent[ended]
+        self._follow(radius_index[ended], image[ended], attempt[ended], fooled[ended])
         if bool(denied.any()):
             rows = paused[denied.to(self.device)]
             for name, value in (("denied", True), ("paused", False), ("claimed", False)):
@@ -292,10 +294,11 @@ class _Run:
         kept = stays.nonzero().squeeze(1)
         self.slots = {k: v[kept] for k, v in self.slots.items()} if len(kept) else {}
 
-    def _follow(self, radius: Tensor, image: Tensor, attempt: Tensor, fooled: Tensor) -> None:
+    def _follow(self, radius_index: Tensor, image: Tensor, attempt: Tensor, fooled: Tensor) -> None:
         """Queue the next run or the next radius of pairs that have not been fooled."""
         last = len(self.radii) - 1
-        for r, i, a, success in zip(radius.tolist(), image.tolist(), attempt.tolist(), fooled.tolist(), strict=True):
+        ended = (radius_index.tolist(), image.tolist(), attempt.tolist(), fooled.tolist())
+        for r, i, a, success in zip(*ended, strict=True):
             if not success and a + 1 < self.attack.attempts:
                 self.queue.appendleft((i, r, a + 1))
                 continue
@@ -327,13 +330,13 @@ def run_batches(
         for image in images.split(target.capacity):
             rows = image.to(target.images.device)
             inputs, labels = in_unit_interval(target.images[rows]), target.labels[rows]
-            points = attack.perturb(target.judge, inputs, labels, eps=eps / 255, seed=target.seed)
+            points = attack.perturb(target.judge, inputs, labels, eps=eps, seed=target.seed)
             with torch.no_grad():
                 logits = target.judge(points)
             check_finite(logits.isfinite())
-            radius = torch.full_like(image, k)
-            ledger.forwards[radius, image] += 1
-            ledger.record(radius, image, logits, points)
+            radius_index = torch.full_like(image, k)
+            ledger.forwards[radius_index, image] += 1
+            ledger.record(radius_index, image, logits, points)
             tick(len(image))
             if worst_case:
                 for i in image[ledger.fooled[k, image]].tolist():

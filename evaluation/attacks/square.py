@@ -25,7 +25,7 @@ class Square(SteppedAttack):
     """Square attack.
 
     Args:
-        eps: radii in units of 1/255, increasing.
+        eps: radii in pixels, increasing.
         queries: proposals; one more query is spent on the start.
         initial_share: share of the image that the first windows cover.
         rescale: stretch the window schedule, which is made for 10,000 queries, to ``queries`` (AutoAttack does not).

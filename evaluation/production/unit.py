@@ -131,8 +131,7 @@ class UnitEvaluator:
         outcomes: list[dict[str, Any]] = []
         attacked = self._attacked(unit, network)
         for split in SPLITS:
-            for kind, outcome in [*attacked[split], *self._corrupted(network, split)]:
-                column = Column(protocol.prefix, split, kind, outcome.attack, outcome.eps)
+            for column, outcome in [*attacked[split], *self._corrupted(network, split)]:
                 columns[column.name] = outcome.accuracy
                 outcomes.append(_plain(column, outcome, protocol.images.num_classes))
         columns |= self._measured(unit, network)
@@ -142,7 +141,7 @@ class UnitEvaluator:
         latency = latency_ms(unit.architecture, protocol.shape, protocol.image_size)
         return UnitRecord(unit, columns, {protocol.latency: latency}, outcomes)
 
-    def _attacked(self, unit: Unit, network: CellNetwork) -> dict[str, list[tuple[str, AttackOutcome]]]:
+    def _attacked(self, unit: Unit, network: CellNetwork) -> dict[str, list[tuple[Column, AttackOutcome]]]:
         """Clean images, then every attack, by split.
 
         The splits are attacked together, and attacks on equally many images share the passes they share: a small
@@ -154,7 +153,7 @@ class UnitEvaluator:
         for attack in protocol.attacks:
             count = protocol.attack_images.get(attack.name, max(everything))
             groups.setdefault(tuple(min(count, n) for n in everything), []).append(attack)
-        made: dict[str, list[tuple[str, AttackOutcome]]] = {split: [] for split in SPLITS}
+        made: dict[str, list[tuple[Column, AttackOutcome]]] = {split: [] for split in SPLITS}
         for counts, attacks in groups.items():
             chosen = [self.splits[split].first(count) for split, count in zip(SPLITS, counts, strict=True)]
             found = evaluate(
@@ -172,28 +171,31 @@ class UnitEvaluator:
                 rows = slice(begin, begin + count)
                 begin += count
                 if counts == everything:
-                    made[split].append((CLEAN, found["clean"].part(rows)))
-                made[split] += [(ATTACK, outcome.part(rows)) for outcome in found.outcomes[1:]]
+                    made[split].append((Column(protocol.prefix, split, CLEAN, CLEAN), found["clean"].part(rows)))
+                for outcome in found.outcomes[1:]:
+                    column = Column(protocol.prefix, split, ATTACK, outcome.attack, outcome.eps_255)
+                    made[split].append((column, outcome.part(rows)))
         return made
 
-    def _corrupted(self, network: CellNetwork, split: str) -> Iterator[tuple[str, AttackOutcome]]:
+    def _corrupted(self, network: CellNetwork, split: str) -> Iterator[tuple[Column, AttackOutcome]]:
         """All corruptions of a split in a few large batches."""
         if split not in self._corruptions:
             return
         images, judge = self._corruptions[split], CompiledNetwork(network)
         with torch.no_grad():
             logits = [judge(in_unit_interval(part)) for part in images.split(default_batch_size(images))]
-        levels = self._levels
-        softmax = torch.cat(logits).float().softmax(1).cpu().unflatten(0, (len(levels), -1))
+        conditions = self._conditions
+        softmax = torch.cat(logits).float().softmax(1).cpu().unflatten(0, (len(conditions), -1))
         labels = self.splits[split].labels[: softmax.shape[1]].cpu()
-        for (name, severity), probabilities in zip(levels, softmax, strict=True):
-            yield CORRUPTION, _judged(probabilities, labels, name, severity, self.protocol.mode)
+        for (name, level), probabilities in zip(conditions, softmax, strict=True):
+            column = Column(self.protocol.prefix, split, CORRUPTION, name, float(level))
+            yield column, _judged(probabilities, labels, name, self.protocol.mode)
 
     @property
-    def _levels(self) -> list[tuple[str, int]]:
-        """Corruptions and severities, in the order of the corrupted images."""
+    def _conditions(self) -> list[tuple[str, int]]:
+        """Corruptions and levels, in the order of the corrupted images."""
         wanted = self.protocol.corruptions
-        return [(name, severity) for name in wanted.names for severity in SEVERITIES] if wanted else []
+        return [(name, level) for name in wanted.names for level in SEVERITIES] if wanted else []
 
     @cached_property
     def _corruptions(self) -> dict[str, UInt8[Tensor, "n c h w"]]:
@@ -205,22 +207,22 @@ class UnitEvaluator:
         for split in wanted.splits:
             images = self.splits[split]
             images = images if wanted.num_images is None else images.first(min(wanted.num_images, len(images)))
-            levels = images.stored if images.stored.dtype == torch.uint8 else to_levels(images.stored)
-            made[split] = torch.cat([self._made(name, severity, levels) for name, severity in self._levels])
+            pixels = images.stored if images.stored.dtype == torch.uint8 else to_levels(images.stored)
+            made[split] = torch.cat([self._made(name, level, pixels) for name, level in self._conditions])
         return made
 
-    def _made(self, name: str, severity: int, levels: UInt8[Tensor, "n c h w"]) -> UInt8[Tensor, "n c h w"]:
+    def _made(self, name: str, level: int, pixels: UInt8[Tensor, "n c h w"]) -> UInt8[Tensor, "n c h w"]:
         wanted = self.protocol.corruptions
         assert wanted is not None
         if wanted.folder is None:
-            return corrupt(levels, name, severity, seed=wanted.seed, frost=wanted.frost)
-        images, _ = wanted.folder.images(name, severity)
-        if images.shape[1:] != levels.shape[1:]:
+            return corrupt(pixels, name, level, seed=wanted.seed, frost=wanted.frost)
+        images, _ = wanted.folder.images(name, level)
+        if images.shape[1:] != pixels.shape[1:]:
             raise ConfigurationError(
                 f"corruption.path={wanted.folder.path} has images of {list(images.shape[1:])}, the data set of "
-                f"{list(levels.shape[1:])}; give the folder of the same images, or null to corrupt them here"
+                f"{list(pixels.shape[1:])}; give the folder of the same images, or null to corrupt them here"
             )
-        return images[: len(levels)].to(levels.device)
+        return images[: len(pixels)].to(pixels.device)
 
     def _measured(self, unit: Unit, network: CellNetwork) -> dict[str, float]:
         """Training-free measures before and after training."""
@@ -242,16 +244,14 @@ def _failure(unit: Unit, error: Exception) -> Failure:
     return Failure(unit, text, "".join(traceback.format_exception(error)))
 
 
-def _judged(
-    softmax: Float[Tensor, "n classes"], labels: Int[Tensor, " n"], name: str, severity: int, mode: str
-) -> AttackOutcome:
+def _judged(softmax: Float[Tensor, "n classes"], labels: Int[Tensor, " n"], name: str, mode: str) -> AttackOutcome:
     """What a network has made of corrupted images."""
     confidence, predicted = softmax.max(1)
     ones = torch.ones_like(labels)
     return AttackOutcome(
         attack=name,
         norm="",
-        eps=float(severity),
+        eps=0.0,
         mode=mode,
         labels=labels,
         predicted=predicted,
