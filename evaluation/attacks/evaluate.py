@@ -14,7 +14,7 @@ from evaluation.attacks.auto_attack import Ensemble
 from evaluation.attacks.base import AbstractAttack, BatchAttack, Model, SteppedAttack
 from evaluation.attacks.checks import check_differentiable, check_finite, check_images, check_logits, check_model
 from evaluation.attacks.outcome import AttackOutcome, Evaluation
-from evaluation.attacks.scheduler import Ledger, Target
+from evaluation.attacks.scheduler import Ledger, Subject
 from evaluation.data.images import in_unit_interval
 from evaluation.networks.compiled import CompiledNetwork
 from evaluation.networks.nasbench201 import CellNetwork
@@ -94,7 +94,7 @@ def evaluate(
     if indices.shape != labels.shape:
         raise InvalidInput(f"{len(indices)} indices for {len(images)} images; give one index per image")
     members = [m for attack in attacks for m in (attack.members if isinstance(attack, Ensemble) else (attack,))]
-    target = _prepare(
+    subject = _prepare(
         model,
         in_unit_interval(images.detach()).double() if precision == "float64" else images.detach(),
         labels.long(),
@@ -107,18 +107,18 @@ def evaluate(
     )
     for member in members:
         if isinstance(member, SteppedAttack):
-            member.check_classes(target.clean_logits.shape[1])
-    clean = Ledger(target, 1)
+            member.check_classes(subject.clean_logits.shape[1])
+    clean = Ledger(subject, 1)
     outcomes = [_outcome("clean", "", 0.0, mode, clean, 0)]
     adversarial: dict[str, Tensor] = {}
     worst_case = mode == "worst_case"
     for attack in attacks:
-        ledger = Ledger(target, len(attack.eps), keep_images=keep_images)
+        ledger = Ledger(subject, len(attack.eps), keep_images=keep_images)
         for member in attack.members if isinstance(attack, Ensemble) else (attack,):
             everything = isinstance(member, SteppedAttack) and member.attacks_misclassified and not worst_case
             todo = torch.ones_like(ledger.fooled) if everything and member is attack else ~ledger.fooled
             with tqdm(total=int(todo.sum()), desc=member.name, unit="pair", disable=None if progress else True) as bar:
-                _run(member, target, todo, ledger, worst_case=worst_case, tick=bar.update)
+                _run(member, subject, todo, ledger, worst_case=worst_case, tick=bar.update)
         for k, eps in enumerate(attack.eps):
             outcome = _outcome(attack.name, attack.norm, eps, mode, ledger, k)
             outcomes.append(outcome)
@@ -132,14 +132,14 @@ def evaluate(
         "torch": str(torch.__version__),
         "device": str(images.device),
     }
-    return Evaluation(tuple(outcomes), target.clean_logits.shape[1], settings, adversarial)
+    return Evaluation(tuple(outcomes), subject.clean_logits.shape[1], settings, adversarial)
 
 
-def _run(attack: AbstractAttack, target: Target, todo: Tensor, ledger: Ledger, **options) -> None:
+def _run(attack: AbstractAttack, subject: Subject, todo: Tensor, ledger: Ledger, **options) -> None:
     if isinstance(attack, SteppedAttack):
-        scheduler.run(attack, target, todo, ledger, **options)
+        scheduler.run(attack, subject, todo, ledger, **options)
     elif isinstance(attack, BatchAttack):
-        scheduler.run_batches(attack, target, todo, ledger, **options)
+        scheduler.run_batches(attack, subject, todo, ledger, **options)
     else:
         raise TypeError(f"{type(attack).__name__} is neither a SteppedAttack nor a BatchAttack nor an Ensemble")
 
@@ -161,7 +161,7 @@ def _prepare(
     capacity: int,
     with_sign: bool,
     with_gradient: bool,
-) -> Target:
+) -> Subject:
     """Compile the model and pass the clean images through it."""
     search, judge = searcher_and_judge(model, precision)
     logits, signs = [], []
@@ -188,7 +188,7 @@ def _prepare(
         with torch.enable_grad():
             found = search(in_unit_interval(images[:2].clone()).requires_grad_())
         check_differentiable(found)
-    return Target(
+    return Subject(
         search=search,
         judge=judge,
         images=images,

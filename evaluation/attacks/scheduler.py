@@ -22,7 +22,7 @@ Job = tuple[int, int, int]  # indices of image and radius, attempt
 
 
 @dataclass(frozen=True)
-class Target:
+class Subject:
     """A network and the images it is attacked on.
 
     Attributes:
@@ -59,7 +59,7 @@ class Ledger:
     """What is known of every (radius, image) pair of an attack; at first, what the clean image says.
 
     Args:
-        target: the network and the images.
+        subject: the network and the images.
         num_radii: radii of the attack.
         keep_images: store the reported images too.
 
@@ -73,21 +73,21 @@ class Ledger:
         images: reported images, or None.
     """
 
-    def __init__(self, target: Target, num_radii: int, *, keep_images: bool = False) -> None:
-        probabilities = target.clean_logits.softmax(dim=1)
+    def __init__(self, subject: Subject, num_radii: int, *, keep_images: bool = False) -> None:
+        probabilities = subject.clean_logits.softmax(dim=1)
         top = probabilities.max(dim=1)
 
         def repeat(values: Tensor) -> Tensor:
             return values.cpu().expand(num_radii, *values.shape).clone()
 
-        self.labels = target.labels.cpu()
-        self.fooled = repeat(~target.correct)
+        self.labels = subject.labels.cpu()
+        self.fooled = repeat(~subject.correct)
         self.predicted = repeat(top.indices)
         self.confidence = repeat(top.values)
-        self.true_confidence = repeat(probabilities.gather(1, target.labels[:, None]).squeeze(1))
+        self.true_confidence = repeat(probabilities.gather(1, subject.labels[:, None]).squeeze(1))
         self.forwards = torch.zeros(num_radii, len(self.labels), dtype=torch.int64)
         self.gradients = torch.zeros_like(self.forwards)
-        self.images = repeat(in_unit_interval(target.images)) if keep_images else None
+        self.images = repeat(in_unit_interval(subject.images)) if keep_images else None
 
     def record(
         self,
@@ -116,7 +116,7 @@ class Ledger:
 
 def run(
     attack: SteppedAttack,
-    target: Target,
+    subject: Subject,
     todo: Bool[Tensor, "radii images"],
     ledger: Ledger,
     *,
@@ -127,14 +127,14 @@ def run(
 
     Args:
         attack: the attack.
-        target: the network and the images.
+        subject: the network and the images.
         todo: pairs to attack.
         ledger: where outcomes go.
         worst_case: any misclassified point is a success, and an image fooled at one radius counts as fooled at all
             larger ones, where it is not attacked again.
         tick: called with the number of pairs decided.
     """
-    _Run(attack, target, todo, ledger, worst_case, tick).run()
+    _Run(attack, subject, todo, ledger, worst_case, tick).run()
 
 
 class _Run:
@@ -143,16 +143,16 @@ class _Run:
     def __init__(
         self,
         attack: SteppedAttack,
-        target: Target,
+        subject: Subject,
         todo: Bool[Tensor, "radii images"],
         ledger: Ledger,
         worst_case: bool,
         tick: Callable[[int], object],
     ) -> None:
-        self.attack, self.target, self.ledger = attack, target, ledger
+        self.attack, self.subject, self.ledger = attack, subject, ledger
         self.worst_case, self.tick = worst_case, tick
         self.stops = attack.stops_when_fooled or worst_case
-        self.device = target.images.device
+        self.device = subject.images.device
         self.radii = torch.tensor(attack.eps, dtype=torch.float64)
         self.codes = radius_code(self.radii)
         self.todo = todo.cpu()
@@ -169,10 +169,10 @@ class _Run:
 
     def run(self) -> None:
         while self.queue or self.active:
-            room = self.target.capacity - self.active
-            if self.queue and room >= max(self.target.capacity // 16, 1):
+            room = self.subject.capacity - self.active
+            if self.queue and room >= max(self.subject.capacity // 16, 1):
                 self._refill(room)
-            for _ in range(self.target.chunk if self.attack.evaluations else 0):
+            for _ in range(self.subject.chunk if self.attack.evaluations else 0):
                 self.slots = self._advance(self.slots)
             self._harvest()
 
@@ -180,19 +180,19 @@ class _Run:
         """Give free slots the next pairs."""
         jobs = torch.tensor([self.queue.popleft() for _ in range(min(room, len(self.queue)))])
         image, radius_index, attempt = jobs.unbind(dim=1)
-        attack, target = self.attack, self.target
-        inputs = in_unit_interval(target.images[image.to(self.device)])
-        index = target.indices[image.to(target.indices.device)].cpu()
+        attack, subject = self.attack, self.subject
+        inputs = in_unit_interval(subject.images[image.to(self.device)])
+        index = subject.indices[image.to(subject.indices.device)].cpu()
         device = self.device
         slots: Slots = {
             "image": image.to(device),
             "radius_index": radius_index.to(device),
             "attempt": attempt.to(device),
             "inputs": inputs,
-            "labels": target.labels[image.to(self.device)],
+            "labels": subject.labels[image.to(self.device)],
             "eps": self.radii[radius_index].to(inputs),
-            "keys": keys(target.seed, attack.name, index, self.codes[radius_index], attempt).to(device),
-            "shared_keys": keys(target.seed, attack.name, self.codes[radius_index], attempt).to(device),
+            "keys": keys(subject.seed, attack.name, index, self.codes[radius_index], attempt).to(device),
+            "shared_keys": keys(subject.seed, attack.name, self.codes[radius_index], attempt).to(device),
             "step": torch.zeros(len(jobs), dtype=torch.int64, device=device),
             "spent": torch.zeros(len(jobs), dtype=torch.int64, device=device),
             "paused": torch.full((len(jobs),), attack.evaluations == 0, device=device),
@@ -200,9 +200,9 @@ class _Run:
             "denied": torch.zeros(len(jobs), dtype=torch.bool, device=device),
             "broken": torch.zeros(len(jobs), dtype=torch.bool, device=device),
         }
-        clean: Slots = {"clean_logits": target.clean_logits[slots["image"]]}
-        if target.clean_sign is not None:
-            clean["clean_sign"] = target.clean_sign[slots["image"]].to(inputs)
+        clean: Slots = {"clean_logits": subject.clean_logits[slots["image"]]}
+        if subject.clean_sign is not None:
+            clean["clean_sign"] = subject.clean_sign[slots["image"]].to(inputs)
         slots |= attack.start(slots | clean)
         self.slots = {k: torch.cat([self.slots[k], v]) for k, v in slots.items()} if self.active else slots
 
@@ -216,7 +216,7 @@ class _Run:
         if attack.needs_gradient:
             with torch.enable_grad():
                 point.requires_grad_()
-                logits = self.target.search(point)
+                logits = self.subject.search(point)
                 loss = attack.loss(logits, slots)
                 if loss.requires_grad:
                     (gradient,) = torch.autograd.grad(loss.sum(), point)
@@ -225,7 +225,7 @@ class _Run:
             logits, loss = logits.detach(), loss.detach()
         else:
             with torch.no_grad():
-                logits = self.target.search(point)
+                logits = self.subject.search(point)
                 loss = attack.loss(logits, slots)
         claimed = torch.zeros_like(slots["claimed"])
         if self.stops:
@@ -237,7 +237,7 @@ class _Run:
         within = slots["step"].clamp(max=attack.evaluations - 1)  # paused slots are past the end of the attack's tables
         changes = attack.update({**slots, "step": within}, loss, gradient)
         changes |= {"step": slots["step"] + 1, "denied": torch.zeros_like(slots["denied"])}
-        if self.target.chunk > 1 or bool(frozen.any()):  # with one evaluation to a chunk, looking costs nothing
+        if self.subject.chunk > 1 or bool(frozen.any()):  # with one evaluation to a chunk, looking costs nothing
             changes = {k: _where(frozen, slots[k], v) for k, v in changes.items()}
         changes["spent"] = slots["spent"] + ~slots["paused"]
         changes["claimed"] = slots["claimed"] | claimed
@@ -265,7 +265,7 @@ class _Run:
         denied = torch.zeros(len(paused), dtype=torch.bool)
         if len(judged):
             with torch.no_grad():
-                logits = self.target.judge(points[judged])
+                logits = self.subject.judge(points[judged])
             check_finite(logits.isfinite())
             rows = judged.cpu()
             wrong = (logits.argmax(dim=1) != slots["labels"][judged]).cpu()
@@ -316,7 +316,7 @@ class _Run:
 
 def run_batches(
     attack: BatchAttack,
-    target: Target,
+    subject: Subject,
     todo: Bool[Tensor, "radii images"],
     ledger: Ledger,
     *,
@@ -327,12 +327,12 @@ def run_batches(
     todo = todo.cpu().clone()
     for k, eps in enumerate(attack.eps):
         images = todo[k].nonzero().squeeze(1)
-        for image in images.split(target.capacity):
-            rows = image.to(target.images.device)
-            inputs, labels = in_unit_interval(target.images[rows]), target.labels[rows]
-            points = attack.perturb(target.judge, inputs, labels, eps=eps, seed=target.seed)
+        for image in images.split(subject.capacity):
+            rows = image.to(subject.images.device)
+            inputs, labels = in_unit_interval(subject.images[rows]), subject.labels[rows]
+            points = attack.perturb(subject.judge, inputs, labels, eps=eps, seed=subject.seed)
             with torch.no_grad():
-                logits = target.judge(points)
+                logits = subject.judge(points)
             check_finite(logits.isfinite())
             radius_index = torch.full_like(image, k)
             ledger.forwards[radius_index, image] += 1

@@ -181,17 +181,17 @@ def _split(
     if held_out_of not in ("train", "test"):
         raise ConfigurationError(f"held_out_of={held_out_of}: give train or test")
     parts = {"train": train, "test": test}
-    wanted = {"train": num_train, "test": num_test}
+    requested = {"train": num_train, "test": num_test}
     orders = {name: _shuffled(len(labels), seed) for name, (_, labels) in parts.items()}
     source = orders[held_out_of]
     if not 0 <= num_valid < len(source):
         raise ConfigurationError(f"num_valid={num_valid}: give 0..{len(source) - 1} of the {held_out_of} images")
     valid = source[len(source) - num_valid :]
     orders[held_out_of] = source[: len(source) - num_valid]
-    for name, wish in wanted.items():
-        if wish is not None and not 1 <= wish <= len(orders[name]):
-            raise ConfigurationError(f"num_{name}={wish}: give 1..{len(orders[name])}, or null for all")
-        orders[name] = orders[name][:wish]
+    for name, count in requested.items():
+        if count is not None and not 1 <= count <= len(orders[name]):
+            raise ConfigurationError(f"num_{name}={count}: give 1..{len(orders[name])}, or null for all")
+        orders[name] = orders[name][:count]
     return (
         _take(train, orders["train"], resolution),
         _take(parts[held_out_of], valid, resolution),

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from agnet.errors import InvalidInput
 from agnet.spaces.nasbench201 import EDGES
-from evaluation.networks.nasbench201 import KERNELS, Cell, CellNetwork, Reduction, edges_to_output
+from evaluation.networks.nasbench201 import KERNELS, CellNetwork, NASBench201Cell, Reduction, edges_to_output
 from evaluation.networks.pool import average_pool_3x3
 
 MIN_BATCH = 16  # smaller batches are padded: on CPU they take other matrix and convolution routines and round otherwise
@@ -65,7 +65,7 @@ class CompiledCell(nn.Module):
         parallel: make the convolutions that read one node with one kernel size a single convolution.
     """
 
-    def __init__(self, cell: Cell, *, parallel: bool) -> None:
+    def __init__(self, cell: NASBench201Cell, *, parallel: bool) -> None:
         super().__init__()
         self.channels = cell.channels
         self.plain: list[tuple[int, int, str]] = []  # skips and pools: source, target, operation

@@ -13,7 +13,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from agnet.spaces.nasbench201 import parse
-from evaluation.networks.nasbench201 import KERNELS, Cell, CellNetwork, NetworkShape, edges_to_output, normalize
+from evaluation.networks.nasbench201 import (
+    KERNELS,
+    CellNetwork,
+    NASBench201Cell,
+    NetworkShape,
+    edges_to_output,
+    normalize,
+)
 from evaluation.networks.pool import average_pool_3x3
 from evaluation.networks.stacked import initialize
 
@@ -48,7 +55,7 @@ class FusedNetwork(nn.Module):
         return network.classifier(F.relu_(network.norm(x)).mean(dim=(2, 3)))
 
 
-def fused_cell(cell: Cell, operations: tuple[str, ...], x: Features) -> Features:
+def fused_cell(cell: NASBench201Cell, operations: tuple[str, ...], x: Features) -> Features:
     """Output of a cell's last node; ``x`` may be overwritten."""
     edges = edges_to_output(operations)
     unrectified = {source for edge, source, _ in edges if operations[edge] not in KERNELS}

@@ -115,7 +115,7 @@ class ReLUConvNorm(nn.Sequential):
         )
 
 
-class Cell(nn.Module):
+class NASBench201Cell(nn.Module):
     """Four nodes; node ``j`` is the sum over ``i < j`` of the operation on edge ``(i, j)`` of node ``i``."""
 
     def __init__(self, operations: tuple[str, ...], channels: int) -> None:
@@ -170,7 +170,7 @@ class CellNetwork(nn.Module):
         self.stem = nn.Sequential(nn.Conv2d(shape.in_channels, c0, 3, padding=1, bias=False), nn.BatchNorm2d(c0))
 
         def stage(channels: int) -> nn.ModuleList:
-            return nn.ModuleList(Cell(operations, channels) for _ in range(shape.cells_per_stage))
+            return nn.ModuleList(NASBench201Cell(operations, channels) for _ in range(shape.cells_per_stage))
 
         self.stages = nn.ModuleList([stage(c0), stage(c1), stage(c2)])
         self.reductions = nn.ModuleList([Reduction(c0, c1), Reduction(c1, c2)])

@@ -48,25 +48,25 @@ class Given:
 
 @dataclass(frozen=True)
 class Group:
-    """A task: members are trained together, those wanted are evaluated.
+    """A task: its members are trained together, and the chosen ones among them are evaluated.
 
     Attributes:
         members: architectures.
-        wanted: some of them.
-        seed: of all of them.
+        chosen: members to evaluate.
+        seed: seed of every member.
     """
 
     members: tuple[str, ...]
-    wanted: tuple[str, ...]
+    chosen: tuple[str, ...]
     seed: int
 
     @property
     def units(self) -> list[Unit]:
         """What is recorded."""
-        return [Unit(architecture, self.seed) for architecture in self.wanted]
+        return [Unit(architecture, self.seed) for architecture in self.chosen]
 
     def __str__(self) -> str:
-        first, *others = self.wanted
+        first, *others = self.chosen
         return f"{first}{f' and {len(others)} more' if others else ''}, seed {self.seed}"
 
 
@@ -76,7 +76,7 @@ def grouped(units: Sequence[Unit], catalogue: Sequence[str] | None, size: int) -
     Args:
         units: what is to be recorded.
         catalogue: all architectures; every ``size`` of them that follow each other are a group, whichever of them are
-            wanted, so that no number depends on what else is evaluated. None where ``size`` is 1.
+            to be evaluated, so that no number depends on what else is evaluated. None where ``size`` is 1.
         size: members of a group.
 
     Raises:
@@ -92,12 +92,10 @@ def grouped(units: Sequence[Unit], catalogue: Sequence[str] | None, size: int) -
             f"group_size={size}: {unknown[:1]} is not among the {len(place)} architectures that are trained in groups; "
             "give group_size=1"
         )
-    wanted: dict[tuple[int, int], list[str]] = {}
+    chosen: dict[tuple[int, int], list[str]] = {}
     for unit in units:
-        wanted.setdefault((place[unit.architecture], unit.seed), []).append(unit.architecture)
-    return [
-        Group(tuple(catalogue[i * size : (i + 1) * size]), tuple(chosen), seed) for (i, seed), chosen in wanted.items()
-    ]
+        chosen.setdefault((place[unit.architecture], unit.seed), []).append(unit.architecture)
+    return [Group(tuple(catalogue[i * size : (i + 1) * size]), tuple(some), seed) for (i, seed), some in chosen.items()]
 
 
 def produce(
@@ -178,19 +176,19 @@ def _owned(folder: Path, share: tuple[int, int] | None) -> Iterator[None]:
 
 def _by_cost(groups: Sequence[Group], protocol: Protocol) -> list[Group]:
     """The dearest first, so that workers end together."""
-    return sorted(groups, key=lambda group: (-_cost(group, protocol), group.seed, group.wanted))
+    return sorted(groups, key=lambda group: (-_cost(group, protocol), group.seed, group.chosen))
 
 
 def _missing(groups: Sequence[Group], missing: set[Unit]) -> list[Group]:
-    wanted = [
+    reduced = [
         Group(group.members, tuple(u.architecture for u in group.units if u in missing), group.seed) for group in groups
     ]
-    return [group for group in wanted if group.wanted]
+    return [group for group in reduced if group.chosen]
 
 
 def _cost(group: Group, protocol: Protocol) -> int:
     """Multiply-accumulates of one image through all networks of a group."""
-    return sum(live_macs(architecture, protocol.shape, protocol.image_size) for architecture in group.wanted)
+    return sum(live_macs(architecture, protocol.shape, protocol.image_size) for architecture in group.chosen)
 
 
 def live_macs(architecture: str, shape: NetworkShape, image_size: int) -> int:
@@ -297,7 +295,7 @@ def _work(source: Source, digest: str, folder: Path, device: str, group: Group) 
         evaluator = _evaluator(source, digest, device_of_worker(device))
         store = Store(folder, evaluator.protocol)
         failures = 0
-        for result in evaluator(group.members, group.wanted, group.seed):
+        for result in evaluator(group.members, group.chosen, group.seed):
             store.write(result)
             failures += isinstance(result, Failure)
         return failures

@@ -95,8 +95,8 @@ class UnitEvaluator:
         self.protocol, self.device = protocol, torch.device(device)
         self.splits: dict[str, Images] = {split: getattr(protocol.images, split).to(self.device) for split in SPLITS}
 
-    def __call__(self, group: Sequence[str], wanted: Sequence[str], seed: int) -> Iterator[UnitRecord | Failure]:
-        """Train a group and evaluate the wanted of its members, one after another.
+    def __call__(self, group: Sequence[str], chosen: Sequence[str], seed: int) -> Iterator[UnitRecord | Failure]:
+        """Train a group of architectures, then evaluate the chosen ones among them, one after another.
 
         Raises:
             ConfigurationError: for settings that no unit could be evaluated with.
@@ -108,11 +108,11 @@ class UnitEvaluator:
         except (ConfigurationError, OSError):
             raise
         except Exception as error:
-            yield from (_failure(Unit(architecture, seed), error) for architecture in wanted)
+            yield from (_failure(Unit(architecture, seed), error) for architecture in chosen)
             return
         share = (time.process_time() - begin) / len(group)
         for architecture, network in zip(group, networks, strict=True):
-            if architecture not in wanted:
+            if architecture not in chosen:
                 continue
             unit, begin = Unit(architecture, seed), time.process_time()
             try:
@@ -194,47 +194,51 @@ class UnitEvaluator:
     @property
     def _conditions(self) -> list[tuple[str, int]]:
         """Corruptions and levels, in the order of the corrupted images."""
-        wanted = self.protocol.corruptions
-        return [(name, level) for name in wanted.names for level in SEVERITIES] if wanted else []
+        corruptions = self.protocol.corruptions
+        return [(name, level) for name in corruptions.names for level in SEVERITIES] if corruptions else []
 
     @cached_property
     def _corruptions(self) -> dict[str, UInt8[Tensor, "n c h w"]]:
         """Corrupted images by split, made once: every network is shown the same."""
-        wanted = self.protocol.corruptions
-        if wanted is None:
+        corruptions = self.protocol.corruptions
+        if corruptions is None:
             return {}
         made: dict[str, Tensor] = {}
-        for split in wanted.splits:
+        for split in corruptions.splits:
             images = self.splits[split]
-            images = images if wanted.num_images is None else images.first(min(wanted.num_images, len(images)))
+            images = (
+                images if corruptions.num_images is None else images.first(min(corruptions.num_images, len(images)))
+            )
             pixels = images.stored if images.stored.dtype == torch.uint8 else to_levels(images.stored)
             made[split] = torch.cat([self._made(name, level, pixels) for name, level in self._conditions])
         return made
 
     def _made(self, name: str, level: int, pixels: UInt8[Tensor, "n c h w"]) -> UInt8[Tensor, "n c h w"]:
-        wanted = self.protocol.corruptions
-        assert wanted is not None
-        if wanted.folder is None:
-            return corrupt(pixels, name, level, seed=wanted.seed, frost=wanted.frost)
-        images, _ = wanted.folder.images(name, level)
+        corruptions = self.protocol.corruptions
+        assert corruptions is not None
+        if corruptions.folder is None:
+            return corrupt(pixels, name, level, seed=corruptions.seed, frost=corruptions.frost)
+        images, _ = corruptions.folder.images(name, level)
         if images.shape[1:] != pixels.shape[1:]:
             raise ConfigurationError(
-                f"corruption.path={wanted.folder.path} has images of {list(images.shape[1:])}, the data set of "
+                f"corruption.path={corruptions.folder.path} has images of {list(images.shape[1:])}, the data set of "
                 f"{list(pixels.shape[1:])}; give the folder of the same images, or null to corrupt them here"
             )
         return images[: len(pixels)].to(pixels.device)
 
     def _measured(self, unit: Unit, network: CellNetwork) -> dict[str, float]:
         """Training-free measures before and after training."""
-        protocol, wanted = self.protocol, self.protocol.sensitivities
-        if wanted is None:
+        protocol, measured = self.protocol, self.protocol.sensitivities
+        if measured is None:
             return {}
         fresh = CellNetwork(unit.architecture, protocol.shape)
         initialize(fresh, seed=unit.seed)
-        images = protocol.images.train.first(wanted.num_images).to(self.device)
+        images = protocol.images.train.first(measured.num_images).to(self.device)
         columns: dict[str, float] = {}
         for state, examined in zip(STATES, (fresh.to(self.device).eval(), network), strict=True):
-            found = sensitivity(examined, images.pixels, images.labels, seed=unit.seed, projections=wanted.projections)
+            found = sensitivity(
+                examined, images.pixels, images.labels, seed=unit.seed, projections=measured.projections
+            )
             columns |= {Column(protocol.prefix, "", MEASURE, key, 0.0, state).name: v for key, v in found.items()}
         return columns
 

@@ -51,7 +51,7 @@ def lanczos(
         product: maps ``[batch, size]`` to the operators' products with it.
         keys: of the start vectors; their device is where the vectors live.
         size: dimension of the operators.
-        k: eigenvalues wanted, at most ``size``.
+        k: number of eigenvalues, at most ``size``.
         iterations: products at most, at least ``k``; also the basis vectors held in memory.
         tolerance: residual relative to the largest magnitude found; an isolated eigenvalue's error is about its square.
         dtype: of the vectors.

@@ -38,7 +38,7 @@ def weight_hessian_top(
         model: see :mod:`evaluation.sensitivity`.
         inputs: the images that the loss is the mean over.
         labels: their classes.
-        k: eigenvalues wanted; of a multiple eigenvalue one copy may be found, see
+        k: number of eigenvalues; of a multiple eigenvalue one copy may be found, see
             :func:`~evaluation.sensitivity.lanczos.lanczos`.
         iterations: Hessian-vector products at most; also the vectors of the model's size held in memory.
         tolerance: residual, relative to the largest eigenvalue, at which the iteration ends.

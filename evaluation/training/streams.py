@@ -67,7 +67,7 @@ class AbstractStream(ABC):
             rows: indices of training images, a batch in each row.
             seed: the run's seed.
             epoch: the pass over the images.
-            device: where they are wanted.
+            device: device of the returned batch.
         """
 
     @abstractmethod

@@ -12,7 +12,7 @@ EDGES = 2 * STEPS
 """Operations of a cell."""
 
 
-class Cell(nn.Module):
+class DARTSCell(nn.Module):
     """Two inputs, brought to one width and resolution; four nodes, each the sum of two operations; their concatenation.
 
     Args:

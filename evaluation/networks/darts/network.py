@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from agnet.errors import ConfigurationError
 from agnet.spaces.darts import parse
 from evaluation.networks.cost import macs_of, parameters_of
-from evaluation.networks.darts.cell import EDGES, Cell
+from evaluation.networks.darts.cell import EDGES, DARTSCell
 from evaluation.networks.nasbench201 import NetworkShape, check_normalization
 from evaluation.randomness import uniform
 
@@ -160,7 +160,7 @@ class DARTSNetwork(nn.Module):
         for position in range(shape.cells):
             reduces = position in shape.reductions
             channels *= 2 if reduces else 1
-            cell = Cell(
+            cell = DARTSCell(
                 genes["reduce" if reduces else "normal"],
                 before,
                 last,

@@ -12,7 +12,7 @@ import evaluation.attacks.evaluate as evaluator
 from evaluation import evaluate
 from evaluation.attacks import APGD, FGSM, PGD, AbstractAttack, Ensemble, Square, SteppedAttack, apgd, pgd, square
 from evaluation.attacks.outcome import Evaluation
-from evaluation.attacks.scheduler import Ledger, Target, _Run, run
+from evaluation.attacks.scheduler import Ledger, Subject, _Run, run
 from evaluation.networks.nasbench201 import CellNetwork, NetworkShape
 
 RICH = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_1x1~2|"
@@ -166,9 +166,9 @@ class NoWaiting(TorchDispatchMode):
 @pytest.mark.parametrize("attack", [a for a in attacks() if not isinstance(a, FGSM)], ids=lambda a: f"{a.name}{a.norm}")
 def test_a_step_does_not_wait_for_the_device(attack: SteppedAttack) -> None:
     network, x = spread(RICH), pictures(6)
-    target = dataclasses.replace(target_of(network, x, labels_of(network, x)), chunk=10)
+    subject = dataclasses.replace(subject_of(network, x, labels_of(network, x)), chunk=10)
     scheduler = _Run(
-        attack, target, torch.ones(len(attack.eps), 6, dtype=torch.bool), Ledger(target, len(attack.eps)), True, print
+        attack, subject, torch.ones(len(attack.eps), 6, dtype=torch.bool), Ledger(subject, len(attack.eps)), True, print
     )
     scheduler._refill(6)
     slots = scheduler._advance(scheduler.slots)  # tables are made once
@@ -178,7 +178,7 @@ def test_a_step_does_not_wait_for_the_device(attack: SteppedAttack) -> None:
     assert bool(slots["paused"].all())
 
 
-def target_of(model: Callable[[Tensor], Tensor], x: Tensor, y: Tensor, *, search: Callable | None = None) -> Target:
+def subject_of(model: Callable[[Tensor], Tensor], x: Tensor, y: Tensor, *, search: Callable | None = None) -> Subject:
     found = evaluator._prepare(
         model, x, y, torch.arange(len(x)), seed=0, precision="float32", capacity=4, with_sign=True, with_gradient=True
     )
@@ -254,15 +254,15 @@ def test_the_worst_case_is_the_worst_of_all_smaller_radii(attack: SteppedAttack)
     network, x = spread(RICH), pictures(14)
     y = labels_of(network, x)
     found = evaluate(network, x, y, [attack], mode="worst_case", keep_images=True, seed=1)
-    target = dataclasses.replace(target_of(network, x, y), seed=1)
-    fooled = ~target.correct
+    subject = dataclasses.replace(subject_of(network, x, y), seed=1)
+    fooled = ~subject.correct
     previous = None
     for k, value in enumerate(attack.eps_255):
         outcome = found[f"{attack.name}_eps{value:g}"]
-        anyhow = Ledger(target, len(attack.eps))
+        anyhow = Ledger(subject, len(attack.eps))
         only = torch.zeros(len(attack.eps), len(x), dtype=torch.bool)
-        only[k] = target.correct
-        run(attack, target, only, anyhow, worst_case=True)  # with one radius to do, nothing can be carried
+        only[k] = subject.correct
+        run(attack, subject, only, anyhow, worst_case=True)  # with one radius to do, nothing can be carried
         carried = fooled.clone()
         fooled = fooled | anyhow.fooled[k]
         assert torch.equal(~outcome.robust, fooled)
@@ -277,7 +277,7 @@ def test_the_worst_case_is_the_worst_of_all_smaller_radii(attack: SteppedAttack)
             images = found.adversarial[outcome.column]
             assert float((images - x)[before].abs().max()) <= previous.eps + 1e-7
         previous = outcome
-    assert int(fooled.sum()) - int((~target.correct).sum()) > 0
+    assert int(fooled.sum()) - int((~subject.correct).sum()) > 0
 
 
 def test_published_radii_are_independent() -> None:
@@ -377,9 +377,9 @@ def test_a_search_that_cries_wolf_is_not_believed(attack: SteppedAttack, mode: s
         honest = judge(points)
         return honest.roll(1, dims=1) if len(looks) % 2 else honest
 
-    target = dataclasses.replace(target_of(judge, x, y, search=search), chunk=chunk)
-    ledger = Ledger(target, len(attack.eps))
-    run(attack, target, ~ledger.fooled, ledger, worst_case=mode == "worst_case")
+    subject = dataclasses.replace(subject_of(judge, x, y, search=search), chunk=chunk)
+    ledger = Ledger(subject, len(attack.eps))
+    run(attack, subject, ~ledger.fooled, ledger, worst_case=mode == "worst_case")
     assert not bool(ledger.fooled.any())
     assert torch.equal(ledger.predicted, y.expand(len(attack.eps), -1))
     if attack.evaluations:

@@ -1,4 +1,4 @@
-"""The three columns of the robustness table that need no attack."""
+"""The three measures of a network that a robustness table has as columns."""
 
 import logging
 
