@@ -12,9 +12,9 @@ from agnet.errors import ConfigurationError, InvalidInput
 from evaluation.attacks import scheduler
 from evaluation.attacks.auto_attack import Ensemble
 from evaluation.attacks.base import AbstractAttack, BatchAttack, Model, SteppedAttack
-from evaluation.attacks.checks import check_differentiable, check_finite, check_images, check_logits, check_model
 from evaluation.attacks.outcome import AttackOutcome, Evaluation
 from evaluation.attacks.scheduler import Ledger, Subject
+from evaluation.checks import check_differentiable, check_images, check_logits, check_model, check_sound
 from evaluation.data.images import in_unit_interval
 from evaluation.networks.compiled import CompiledNetwork
 from evaluation.networks.nasbench201 import CellNetwork
@@ -79,7 +79,7 @@ def evaluate(
         Outcomes: the clean images first, then each attack and radius.
 
     Raises:
-        InvalidInput: if images, labels, model or logits are not usable; see :mod:`evaluation.attacks.checks`.
+        InvalidInput: if images, labels, model or logits are not usable; see :mod:`evaluation.checks`.
         ConfigurationError: if a setting is unknown, or two attacks share a name.
     """
     check_images(images, labels)
@@ -171,18 +171,18 @@ def _prepare(
             with torch.enable_grad():
                 inputs.requires_grad_()
                 found = judge(inputs)
-                check_logits(found, labels[rows])
+                check_logits(found, inputs, labels[rows], min_classes=2)
                 loss = F.cross_entropy(found, labels[rows], reduction="sum")
                 if loss.requires_grad:
                     (gradient,) = torch.autograd.grad(loss, inputs)
-                    check_finite(~gradient.isnan())
+                    check_sound(~gradient.isnan())
                     signs.append(gradient.sign().to(torch.int8))
                 else:  # a constant network
                     signs.append(torch.zeros_like(inputs, dtype=torch.int8))
         else:
             with torch.no_grad():
                 found = judge(inputs)
-            check_logits(found, labels[rows])
+            check_logits(found, inputs, labels[rows], min_classes=2)
         logits.append(found.detach())
     if with_sign or with_gradient:
         with torch.enable_grad():

@@ -8,10 +8,10 @@ from torch.nn import functional as F
 from agnet.errors import InvalidInput
 from evaluation.attacks.auto_projected_gradient_descent import APGD
 from evaluation.attacks.base import Model, SteppedAttack, radius_code, warn_of_doubtful
-from evaluation.attacks.checks import check_differentiable, check_finite, check_images, check_logits, check_model
 from evaluation.attacks.fast_gradient_sign import FGSM
 from evaluation.attacks.projected_gradient_descent import PGD
 from evaluation.attacks.square import Square
+from evaluation.checks import check_differentiable, check_images, check_logits, check_model, check_sound
 from evaluation.randomness import keys
 
 Batch = Float[Tensor, "batch channels height width"]
@@ -182,7 +182,7 @@ def perturb(
     indices = torch.arange(len(inputs)) if indices is None else indices
     clean = inputs.detach().clone().requires_grad_()
     clean_logits = model(clean)
-    check_logits(clean_logits, labels)
+    check_logits(clean_logits, inputs, labels, min_classes=2)
     attack.check_classes(clean_logits.shape[1])
     if attack.needs_gradient or attack.needs_clean_gradient:
         check_differentiable(clean_logits)
@@ -215,7 +215,7 @@ def perturb(
         for _ in range(attack.evaluations):
             point = slots["point"].detach().requires_grad_(attack.needs_gradient)
             logits = model(point)
-            check_finite(logits.isfinite())
+            check_sound(logits.isfinite())
             loss = attack.loss(logits, slots)
             gradient = _gradient(loss.sum(), point) if attack.needs_gradient else None
             if attack.stops_when_fooled:
@@ -233,5 +233,5 @@ def perturb(
 def _gradient(loss: Tensor, point: Tensor) -> Tensor:
     """Gradient of a loss, zero if it does not depend on the point (a constant network)."""
     gradient = torch.autograd.grad(loss, point)[0] if loss.requires_grad else torch.zeros_like(point)
-    check_finite(~gradient.isnan())  # the sign of NaN is 0, which would pass for a flat loss
+    check_sound(~gradient.isnan())  # the sign of NaN is 0, which would pass for a flat loss
     return gradient

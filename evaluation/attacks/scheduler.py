@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from evaluation.attacks.base import BatchAttack, Model, Slots, SteppedAttack, radius_code
-from evaluation.attacks.checks import check_finite
+from evaluation.checks import check_sound
 from evaluation.data.images import in_unit_interval
 from evaluation.randomness import keys
 
@@ -251,7 +251,7 @@ class _Run:
         if not len(paused):
             return
         slots = {k: v[paused] for k, v in self.slots.items()}
-        check_finite(~slots["broken"])
+        check_sound(~slots["broken"])
         claimed = slots["claimed"]
         final = self.attack.final(slots)
         if final is None:
@@ -266,7 +266,7 @@ class _Run:
         if len(judged):
             with torch.no_grad():
                 logits = self.subject.judge(points[judged])
-            check_finite(logits.isfinite())
+            check_sound(logits.isfinite())
             rows = judged.cpu()
             wrong = (logits.argmax(dim=1) != slots["labels"][judged]).cpu()
             fooled[rows] = wrong
@@ -333,7 +333,7 @@ def run_batches(
             points = attack.perturb(subject.judge, inputs, labels, eps=eps, seed=subject.seed)
             with torch.no_grad():
                 logits = subject.judge(points)
-            check_finite(logits.isfinite())
+            check_sound(logits.isfinite())
             radius_index = torch.full_like(image, k)
             ledger.forwards[radius_index, image] += 1
             ledger.record(radius_index, image, logits, points)

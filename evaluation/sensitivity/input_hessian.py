@@ -19,8 +19,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from evaluation.checks import check_batch, check_finite, check_positive
 from evaluation.randomness import normal
-from evaluation.sensitivity.checks import check_batch, check_finite, check_positive
 from evaluation.sensitivity.jacobian import batches, class_basis, linearise, pull_back, sample_keys
 from evaluation.sensitivity.lanczos import Eigenvalues, Product, lanczos
 
@@ -69,7 +69,7 @@ def input_hessian_top(
 
     Raises:
         ValueError: if a setting is not positive or the method unknown, and for what
-            :mod:`evaluation.sensitivity.checks` refuses.
+            :mod:`evaluation.checks` refuses.
 
     Example:
         >>> model = torch.nn.Linear(2, 2, bias=False).eval()

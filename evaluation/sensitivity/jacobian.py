@@ -11,8 +11,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from evaluation.checks import check_batch, check_logits, check_positive
 from evaluation.randomness import keys, normal
-from evaluation.sensitivity.checks import check_batch, check_logits, check_positive
 
 
 def batches(size: int, batch_size: int) -> Iterator[slice]:
@@ -36,7 +36,7 @@ def linearise(
     """Inputs as a leaf and the logits as a function of it alone: no graph reaches the parameters.
 
     Raises:
-        ValueError: if the logits cannot be used; see :func:`~evaluation.sensitivity.checks.check_logits`.
+        ValueError: if the logits cannot be used; see :func:`~evaluation.checks.check_logits`.
     """
     leaf = inputs.detach().requires_grad_()
     fixed = {name: parameter.detach() for name, parameter in model.named_parameters()}
@@ -114,7 +114,7 @@ def jacobian(model: nn.Module, inputs: Float[Tensor, " batch *image"]) -> Float[
         Jacobians, flattened over the input's dimensions; detached.
 
     Raises:
-        ValueError: for what :mod:`evaluation.sensitivity.checks` refuses.
+        ValueError: for what :mod:`evaluation.checks` refuses.
     """
     check_batch(model, inputs)
     leaf, logits = linearise(model, inputs)
@@ -149,7 +149,7 @@ def jacobian_norm(
 
     Raises:
         ValueError: if ``projections`` or ``batch_size`` is not positive, and for what
-            :mod:`evaluation.sensitivity.checks` refuses.
+            :mod:`evaluation.checks` refuses.
 
     Example:
         >>> model = torch.nn.Linear(2, 2, bias=False).eval()

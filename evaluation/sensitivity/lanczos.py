@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from evaluation.checks import check_finite, check_positive
 from evaluation.randomness import normal
-from evaluation.sensitivity.checks import check_finite, check_positive
 
 Product = Callable[[Tensor], Tensor]
 

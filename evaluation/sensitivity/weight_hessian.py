@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
+from evaluation.checks import check_batch, check_logits, check_positive
 from evaluation.randomness import keys
-from evaluation.sensitivity.checks import check_batch, check_logits, check_positive
 from evaluation.sensitivity.jacobian import batches
 from evaluation.sensitivity.lanczos import Eigenvalues, lanczos
 
@@ -52,7 +52,7 @@ def weight_hessian_top(
 
     Raises:
         ValueError: if a setting is not positive, the model has fewer than ``k`` parameters or gets fewer than ``k``
-            iterations, and for what :mod:`evaluation.sensitivity.checks` refuses.
+            iterations, and for what :mod:`evaluation.checks` refuses.
     """
     check_batch(model, inputs, labels)
     check_positive(iterations=iterations, tolerance=tolerance, batch_size=batch_size)
