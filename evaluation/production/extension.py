@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agnet.errors import RunDirectoryError
+from agnet.spaces import NASBench201
 from agnet.tables.robustness import RobustnessTable
 from agnet.tables.table import KEY
 from evaluation.production.protocol import Protocol
@@ -57,9 +58,9 @@ def read_base(path: Path, protocol: Protocol, seeds: Sequence[int]) -> Base:
     if json.loads(metadata["seeds"]) != sorted(set(seeds)):
         raise RunDirectoryError(f"extend={path} was made of seeds {metadata['seeds']}, not {list(seeds)}; give those")
     names = [name for name in found.table.column_names if name not in _COUNTED]
-    evaluated = [row for row, cell in enumerate(found.architectures) if found.representative(cell) == cell]
     columns = {name: found.table[name].to_pylist() for name in names}
-    rows = {found.architectures[row]: {name: columns[name][row] for name in names} for row in evaluated}
+    cells = NASBench201().enumerate()
+    rows = {cells[number]: {name: columns[name][row] for name in names} for number, row in found.evaluated.items()}
     return Base(
         rows,
         metadata["content_sha256"],

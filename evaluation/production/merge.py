@@ -38,7 +38,7 @@ _CONFIDENCES = ("confidence_right", "confidence_wrong")
 def representatives(space: NASBench201) -> list[str]:
     """The lowest-id member of every isomorphism class, in id order: the cells that are evaluated."""
     cells = space.enumerate()
-    return [cells[i] for i in sorted(set(space.isomorphs))]
+    return [cells[i] for i in space.representatives]
 
 
 def merge(

@@ -112,8 +112,8 @@ def measurements(rows: pa.Table, space: NASBench201, norms: Mapping[str, str]) -
     Raises:
         TableError: for a network that stands for no class, or levels or classes that differ between networks.
     """
-    cells, isomorphs = space.enumerate(), space.isomorphs
-    place = {cells[i]: i for i in set(isomorphs)}
+    cells = space.enumerate()
+    place = {cells[i]: i for i in space.representatives}
     encoded = rows["architecture"].combine_chunks().dictionary_encode()
     names: list[str] = encoded.dictionary.to_pylist()
     if strange := next((name for name in names if name not in place), None):

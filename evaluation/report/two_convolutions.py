@@ -77,7 +77,7 @@ def two_convolution_classes() -> list[int]:
     """Lowest ids of the classes."""
     return [
         number
-        for number in sorted(set(SPACE.isomorphs))
+        for number in SPACE.representatives
         if (operations := live_operations(number)).count("nor_conv_3x3") == 2 and "nor_conv_1x1" not in operations
     ]
 
