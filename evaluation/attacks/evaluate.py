@@ -14,6 +14,7 @@ from evaluation.attacks.auto_attack import Ensemble
 from evaluation.attacks.base import AbstractAttack, BatchAttack, Model, SteppedAttack
 from evaluation.attacks.outcome import AttackOutcome, Evaluation
 from evaluation.attacks.scheduler import Ledger, Subject
+from evaluation.attacks.slots import gradient_of
 from evaluation.checks import check_differentiable, check_images, check_logits, check_model, check_sound
 from evaluation.data.images import in_unit_interval
 from evaluation.networks.compiled import CompiledNetwork
@@ -172,13 +173,9 @@ def _prepare(
                 inputs.requires_grad_()
                 found = judge(inputs)
                 check_logits(found, inputs, labels[rows], min_classes=2)
-                loss = F.cross_entropy(found, labels[rows], reduction="sum")
-                if loss.requires_grad:
-                    (gradient,) = torch.autograd.grad(loss, inputs)
-                    check_sound(~gradient.isnan())
-                    signs.append(gradient.sign().to(torch.int8))
-                else:  # a constant network
-                    signs.append(torch.zeros_like(inputs, dtype=torch.int8))
+                gradient = gradient_of(F.cross_entropy(found, labels[rows], reduction="sum"), inputs)
+                check_sound(~gradient.isnan())
+                signs.append(gradient.sign().to(torch.int8))
         else:
             with torch.no_grad():
                 found = judge(inputs)

@@ -7,12 +7,12 @@ from torch.nn import functional as F
 
 from agnet.errors import InvalidInput
 from evaluation.attacks.auto_projected_gradient_descent import APGD
-from evaluation.attacks.base import Model, SteppedAttack, radius_code, warn_of_doubtful
+from evaluation.attacks.base import Model, SteppedAttack, broadcast, radius_code, warn_of_doubtful
 from evaluation.attacks.fast_gradient_sign import FGSM
 from evaluation.attacks.projected_gradient_descent import PGD
+from evaluation.attacks.slots import ask, fresh_slots, gradient_of
 from evaluation.attacks.square import Square
 from evaluation.checks import check_differentiable, check_images, check_logits, check_model, check_sound
-from evaluation.randomness import keys
 
 Batch = Float[Tensor, "batch channels height width"]
 Labels = Int[Tensor, " batch"]
@@ -188,7 +188,9 @@ def perturb(
         check_differentiable(clean_logits)
     of_clean = {"clean_logits": clean_logits.detach()}
     if attack.needs_clean_gradient:
-        of_clean["clean_sign"] = _gradient(F.cross_entropy(clean_logits, labels, reduction="sum"), clean).sign()
+        gradient = gradient_of(F.cross_entropy(clean_logits, labels, reduction="sum"), clean)
+        check_sound(~gradient.isnan())  # the sign of NaN is 0, which would pass for a flat loss
+        of_clean["clean_sign"] = gradient.sign()
     clean, clean_logits = clean.detach(), clean_logits.detach()
     result, decided = clean.clone(), torch.zeros_like(labels, dtype=torch.bool)
     if attack.stops_when_fooled:
@@ -199,39 +201,31 @@ def perturb(
         if not len(rows):
             break
         here = rows.cpu()
-        which = torch.full_like(here, attempt)
-        slots = {
-            "inputs": clean[rows],
-            "labels": labels[rows],
-            "eps": radius[rows],
-            "keys": keys(seed, attack.name, indices.cpu()[here], codes[here], which).to(inputs.device),
-            "shared_keys": keys(seed, attack.name, codes[here], which).to(inputs.device),
-            "attempt": which.to(inputs.device),
-            "step": torch.zeros_like(rows),
-        }
-        slots |= attack.start(slots | {name: values[rows] for name, values in of_clean.items()})
+        slots = fresh_slots(
+            attack,
+            clean[rows],
+            labels[rows],
+            radius[rows],
+            indices=indices.cpu()[here],
+            codes=codes[here],
+            attempt=torch.full_like(here, attempt),
+            seed=seed,
+            clean={name: values[rows] for name, values in of_clean.items()},
+        )
         fooled = torch.zeros_like(rows, dtype=torch.bool)
         found = slots["point"]
         for _ in range(attack.evaluations):
-            point = slots["point"].detach().requires_grad_(attack.needs_gradient)
-            logits = model(point)
+            logits, loss, gradient = ask(attack, model, slots)
             check_sound(logits.isfinite())
-            loss = attack.loss(logits, slots)
-            gradient = _gradient(loss.sum(), point) if attack.needs_gradient else None
+            if gradient is not None:
+                check_sound(~gradient.isnan())
             if attack.stops_when_fooled:
                 new = (logits.argmax(dim=1) != slots["labels"]) & ~fooled
-                found, fooled = torch.where(new[:, None, None, None], point.detach(), found), fooled | new
+                found, fooled = torch.where(broadcast(new), slots["point"], found), fooled | new
                 if bool(fooled.all()):
                     break
-            slots |= attack.update(slots, loss.detach(), gradient) | {"step": slots["step"] + 1}
+            slots |= attack.update(slots, loss, gradient) | {"step": slots["step"] + 1}
         final = attack.final(slots)
-        result[rows] = torch.where(fooled[:, None, None, None], found, slots["inputs"] if final is None else final)
+        result[rows] = torch.where(broadcast(fooled), found, slots["inputs"] if final is None else final)
         decided[rows] = fooled
     return result.detach()
-
-
-def _gradient(loss: Tensor, point: Tensor) -> Tensor:
-    """Gradient of a loss, zero if it does not depend on the point (a constant network)."""
-    gradient = torch.autograd.grad(loss, point)[0] if loss.requires_grad else torch.zeros_like(point)
-    check_sound(~gradient.isnan())  # the sign of NaN is 0, which would pass for a flat loss
-    return gradient

@@ -14,9 +14,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from evaluation.attacks.base import BatchAttack, Model, Slots, SteppedAttack, radius_code
+from evaluation.attacks.slots import ask, fresh_slots
 from evaluation.checks import check_sound
 from evaluation.data.images import in_unit_interval
-from evaluation.randomness import keys
 
 Job = tuple[int, int, int]  # indices of image and radius, attempt
 
@@ -181,29 +181,26 @@ class _Run:
         jobs = torch.tensor([self.queue.popleft() for _ in range(min(room, len(self.queue)))])
         image, radius_index, attempt = jobs.unbind(dim=1)
         attack, subject = self.attack, self.subject
-        inputs = in_unit_interval(subject.images[image.to(self.device)])
-        index = subject.indices[image.to(subject.indices.device)].cpu()
-        device = self.device
-        slots: Slots = {
-            "image": image.to(device),
-            "radius_index": radius_index.to(device),
-            "attempt": attempt.to(device),
-            "inputs": inputs,
-            "labels": subject.labels[image.to(self.device)],
-            "eps": self.radii[radius_index].to(inputs),
-            "keys": keys(subject.seed, attack.name, index, self.codes[radius_index], attempt).to(device),
-            "shared_keys": keys(subject.seed, attack.name, self.codes[radius_index], attempt).to(device),
-            "step": torch.zeros(len(jobs), dtype=torch.int64, device=device),
-            "spent": torch.zeros(len(jobs), dtype=torch.int64, device=device),
-            "paused": torch.full((len(jobs),), attack.evaluations == 0, device=device),
-            "claimed": torch.zeros(len(jobs), dtype=torch.bool, device=device),
-            "denied": torch.zeros(len(jobs), dtype=torch.bool, device=device),
-            "broken": torch.zeros(len(jobs), dtype=torch.bool, device=device),
-        }
-        clean: Slots = {"clean_logits": subject.clean_logits[slots["image"]]}
+        rows = image.to(self.device)
+        inputs = in_unit_interval(subject.images[rows])
+        clean: Slots = {"clean_logits": subject.clean_logits[rows]}
         if subject.clean_sign is not None:
-            clean["clean_sign"] = subject.clean_sign[slots["image"]].to(inputs)
-        slots |= attack.start(slots | clean)
+            clean["clean_sign"] = subject.clean_sign[rows].to(inputs)
+        slots = fresh_slots(
+            attack,
+            inputs,
+            subject.labels[rows],
+            self.radii[radius_index].to(inputs),
+            indices=subject.indices[image.to(subject.indices.device)].cpu(),
+            codes=self.codes[radius_index],
+            attempt=attempt,
+            seed=subject.seed,
+            clean=clean,
+        )
+        no = torch.zeros_like(rows, dtype=torch.bool)
+        paused = no if attack.evaluations else ~no
+        slots |= {"image": rows, "radius_index": radius_index.to(self.device), "spent": torch.zeros_like(rows)}
+        slots |= {"paused": paused, "claimed": no, "denied": no, "broken": no}
         self.slots = {k: torch.cat([self.slots[k], v]) for k, v in slots.items()} if self.active else slots
 
     def _advance(self, slots: Slots) -> Slots:
@@ -212,21 +209,7 @@ class _Run:
         Slots that are decided, or seem to be, stay as they are.
         """
         attack = self.attack
-        point, gradient = slots["point"].detach(), None
-        if attack.needs_gradient:
-            with torch.enable_grad():
-                point.requires_grad_()
-                logits = self.subject.search(point)
-                loss = attack.loss(logits, slots)
-                if loss.requires_grad:
-                    (gradient,) = torch.autograd.grad(loss.sum(), point)
-                else:  # a constant network
-                    gradient = torch.zeros_like(point)
-            logits, loss = logits.detach(), loss.detach()
-        else:
-            with torch.no_grad():
-                logits = self.subject.search(point)
-                loss = attack.loss(logits, slots)
+        logits, loss, gradient = ask(attack, self.subject.search, slots)
         claimed = torch.zeros_like(slots["claimed"])
         if self.stops:
             claimed = (logits.argmax(dim=1) != slots["labels"]) & ~slots["denied"] & ~slots["paused"]
