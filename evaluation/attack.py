@@ -33,7 +33,7 @@ def load_model(where: str, device: torch.device) -> Model:
         where: a file of ``torch.export.save`` (``.pt2``), whose batch dimension must be dynamic and which was exported
             in evaluation mode; a TorchScript file; or ``package.module:name``, a callable without arguments that
             returns the model (the current folder is searched first).
-        device: where the model is moved.
+        device: device that the model is moved to.
 
     Raises:
         ConfigurationError: if there is no such thing.

@@ -13,7 +13,7 @@ def check_images(images: Tensor, labels: Tensor) -> None:
 
     Args:
         images: ``[images, channels, height, width]``, floating pixels in [0, 1] or uint8 levels.
-        labels: ``[images]``, integers.
+        labels: class indices ``[images]``, integers.
 
     Raises:
         InvalidInput: naming the offending value and the remedy.
@@ -100,8 +100,8 @@ def check_logits(logits: object, inputs: Tensor, labels: Tensor | None = None, *
     """Refuse outputs that are no finite logits of the inputs, or that have no class for a label.
 
     Args:
-        logits: what the model has returned.
-        inputs: what it was given, one sample a row.
+        logits: the model's output.
+        inputs: the model's input, one sample a row.
         labels: classes that the logits must have.
         min_classes: the least number of classes; an attack needs two.
 
@@ -129,7 +129,8 @@ def check_differentiable(logits: Tensor) -> None:
     """Refuse logits that depend on the image but not differentiably: gradient attacks would stand still.
 
     Args:
-        logits: of different images that require gradients; a constant network's need not depend on them.
+        logits: logits of different images that require gradients; those of a constant network need not depend on the
+            images.
 
     Raises:
         InvalidInput: if they are cut off from the images.

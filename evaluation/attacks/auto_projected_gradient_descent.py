@@ -44,8 +44,8 @@ class APGD(SteppedAttack):
         restarts: runs from fresh random starts (for every target, in APGD-T).
         targets: number of target classes of ``"targeted_dlr"``, at most the number of classes less one.
         norm: ``"linf"`` or ``"l2"``.
-        unfooled: what is reported of an image that is never fooled: the ``"clean"`` image, as the published code does,
-            or the iterate of the ``"best"`` loss (of the last run).
+        unfooled: the image to report where none is fooled: the ``"clean"`` one, as in the published code, or the
+            iterate of the ``"best"`` loss (of the last run).
         name: prefix of the columns; None gives ``apgd_ce``, ``apgd_dlr`` or ``apgd_t``, with ``_l2`` in that norm.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What an attack is: settings, radii and, for iterative ones, a state machine over slots.
+"""Base classes of attacks: settings and radii, and for iterative attacks a state machine over slots.
 
 A *slot* is one row of a batch: an image attacked at a radius. The scheduler evaluates the model at every slot's
 ``point`` and hands logits and gradients to :meth:`SteppedAttack.update`, which says where to evaluate next. Slots of
@@ -8,7 +8,7 @@ one batch may be at different steps and radii; nothing an attack does for one sl
 import abc
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float, Int, Shaped
@@ -18,7 +18,6 @@ from agnet.errors import ConfigurationError, InvalidInput
 from evaluation.randomness import code
 
 Model = Callable[[Tensor], Tensor]
-Norm = Literal["linf", "l2"]
 Slots = dict[str, Tensor]
 Pixels = Float[Tensor, "slots channels height width"]
 
@@ -94,14 +93,14 @@ class AbstractAttack(abc.ABC):  # noqa: B024 (its two kinds have nothing in comm
 
 
 class BatchAttack(AbstractAttack):
-    """An attack given as one function over a batch: any other library's.
+    """An attack of any library, given as one function over a batch.
 
     Args:
         function: ``(model, inputs, labels, *, eps, norm, seed, **settings) -> adversarial inputs``; eps is in
             pixels.
         name: prefix of the columns.
         eps: radii in pixels, increasing.
-        norm: the ball.
+        norm: the ball's norm, ``"linf"`` or ``"l2"``.
         settings: further arguments of the function.
     """
 
@@ -169,10 +168,10 @@ class SteppedAttack(AbstractAttack):
         """The attack's own entries of new slots; ``point`` is evaluated first.
 
         Args:
-            slots: for every slot, ``inputs`` (the clean image), ``labels``, ``eps`` (in pixels), ``attempt``
-                (which run this is, from 0), ``keys`` and ``shared_keys`` (see :mod:`evaluation.randomness`; the latter
-                are equal for all images of a radius), ``clean_logits``, and ``clean_sign`` (of the clean gradient) if
-                the attack asked for it. All but the last two stay in the slot.
+            slots: the new slots' ``inputs`` (clean images), ``labels``, ``eps`` (in pixels), ``attempt`` (number of the
+                run, from 0), ``keys`` and ``shared_keys`` (see :mod:`evaluation.randomness`; the latter are equal for
+                all images of a radius), ``clean_logits``, and ``clean_sign`` (of the clean gradient) if the attack
+                asked for it. All but the last two stay in the slot.
         """
 
     def check_classes(self, num_classes: int) -> None:

@@ -1,4 +1,4 @@
-"""Attacks of a configuration, which gives radii in units of 1/255 under the key ``eps_255``."""
+"""Build attacks from a configuration, whose radii (``eps_255``) are in units of 1/255."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -62,15 +62,15 @@ def evaluate(
             normalisation inside; a module must be in evaluation mode. A
             :class:`~evaluation.networks.nasbench201.CellNetwork` is compiled first.
         images: pixels in [0, 1], or uint8 levels.
-        labels: true classes.
+        labels: true class of every image.
         attacks: attacks with their radii.
         mode: ``"published"``: each radius by itself, PGD and FGSM judged at the last iterate on all images, APGD and
             Square on the correctly classified ones, as the published robustness dataset; ``"worst_case"``: any
             misclassified iterate counts, misclassified images count as fooled, and an image fooled at one radius counts
             as fooled at all larger ones.
         seed: seed of all random draws.
-        precision: of the search: ``"float32"``, ``"float64"``, or ``"bfloat16"``, several times faster on processors
-            with such units. Outcomes are judged in float32 (float64) in any case.
+        precision: number format of the search: ``"float32"``, ``"float64"``, or ``"bfloat16"``, which is several times
+            faster on processors with such units. Outcomes are judged in float32 (float64) in any case.
         indices: the images' indices in their data set, to which random draws belong; 0, 1, ... by default.
         batch_size: slots attacked at a time; by default as many as suit the device.
         keep_images: keep the reported images, ``Evaluation.adversarial``.

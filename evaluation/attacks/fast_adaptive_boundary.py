@@ -30,7 +30,7 @@ def fab_t(
     Args:
         model: logits of images.
         inputs: images in [0, 1].
-        labels: true classes.
+        labels: true class of every image.
         eps: radius in pixels.
         seed: seed of its draws.
         norm: ``"linf"`` or ``"l2"``.

@@ -12,7 +12,7 @@ PUBLISHED_FGSM_EPS = tuple(value / 255 for value in (0.1, 0.5, 1, 2, 3, 4, 5, 6,
 
 
 class FGSM(SteppedAttack):
-    """FGSM at several radii for the price of one gradient: it is taken at the clean image.
+    """FGSM at several radii. One gradient, at the clean image, serves them all.
 
     Args:
         eps: radii in pixels, increasing; by default the published dataset's.

@@ -25,7 +25,7 @@ def fgsm(model: Model, inputs: Batch, labels: Labels, *, eps: Eps) -> Batch:
     Args:
         model: logits of images; a module must be in evaluation mode.
         inputs: images in [0, 1].
-        labels: true classes.
+        labels: true class of every image.
         eps: L-inf radius in pixels, one number or one per sample.
 
     Raises:
@@ -52,14 +52,14 @@ def pgd(
     Args:
         model: logits of images; a module must be in evaluation mode.
         inputs: images in [0, 1].
-        labels: true classes.
+        labels: true class of every image.
         eps: radius in pixels, one number or one per sample.
-        steps: gradient steps.
+        steps: number of gradient steps.
         relative_step: step length as a share of eps.
         random_start: start at a uniform draw from the ball, or at the image.
         norm: ``"linf"`` or ``"l2"``.
         seed: seed of the start.
-        indices: what the draws belong to besides seed and eps; 0, 1, ... by default.
+        indices: the images' indices, to which random draws belong besides seed and eps; 0, 1, ... by default.
 
     Raises:
         InvalidInput: if model, inputs, labels or eps are not usable.
@@ -89,17 +89,16 @@ def apgd(
     Args:
         model: logits of images; a module must be in evaluation mode.
         inputs: images in [0, 1].
-        labels: true classes.
+        labels: true class of every image.
         eps: radius in pixels, one number or one per sample.
         loss: ``"ce"``, ``"dlr"`` or ``"targeted_dlr"``.
         steps: iterations of a run.
         restarts: runs (for every target).
         targets: target classes of ``"targeted_dlr"``.
         norm: ``"linf"`` or ``"l2"``.
-        unfooled: what to return of an image that is never fooled: the ``"clean"`` image or the iterate of the
-            ``"best"`` loss.
+        unfooled: the image to return where none is fooled: the ``"clean"`` one or the iterate of the ``"best"`` loss.
         seed: seed of the starts.
-        indices: what the draws belong to besides seed and eps; 0, 1, ... by default.
+        indices: the images' indices, to which random draws belong besides seed and eps; 0, 1, ... by default.
 
     Raises:
         InvalidInput: if model, inputs, labels or eps are not usable.
@@ -127,14 +126,14 @@ def square(
     Args:
         model: logits of images; a module must be in evaluation mode.
         inputs: images in [0, 1].
-        labels: true classes.
+        labels: true class of every image.
         eps: L-inf radius in pixels, one number or one per sample.
-        queries: proposals.
+        queries: number of proposals.
         rescale: stretch the window schedule to ``queries``.
         windows: ``"per_sample"`` or ``"shared"``, see :class:`~evaluation.attacks.Square`.
-        unfooled: what to return of an image that is never fooled: the ``"clean"`` image or the ``"best"`` found.
+        unfooled: the image to return where none is fooled: the ``"clean"`` one or the ``"best"`` found.
         seed: seed of the proposals.
-        indices: what the draws belong to besides seed and eps; 0, 1, ... by default.
+        indices: the images' indices, to which random draws belong besides seed and eps; 0, 1, ... by default.
 
     Raises:
         InvalidInput: if model, inputs, labels or eps are not usable.
@@ -158,13 +157,13 @@ def perturb(
     """Run an attack's state machine on one batch; its own radii are not used.
 
     Args:
-        attack: the attack.
+        attack: the attack to run.
         model: logits of images; a module must be in evaluation mode.
         inputs: images in [0, 1].
-        labels: true classes.
+        labels: true class of every image.
         eps: radius in pixels, one number or one per sample.
         seed: seed of all draws.
-        indices: what the draws belong to besides seed and eps; 0, 1, ... by default.
+        indices: the images' indices, to which random draws belong besides seed and eps; 0, 1, ... by default.
 
     Returns:
         Adversarial images, within the ball and [0, 1].

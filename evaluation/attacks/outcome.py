@@ -1,4 +1,4 @@
-"""What an attack found out: per image and radius, and in summary."""
+"""Outcomes of attacks: per image and radius, and as summaries, files and a plot."""
 
 import csv
 import io
@@ -30,7 +30,7 @@ class AttackOutcome:
         norm: the ball, or an empty string for the clean images.
         eps: radius in pixels.
         mode: ``"published"`` or ``"worst_case"``, see :func:`evaluation.evaluate`.
-        labels: true classes.
+        labels: true class of every image.
         predicted: class of each reported image.
         robust: whether the image counts as correctly classified under the attack.
         confidence: highest softmax of each reported image.

@@ -30,7 +30,7 @@ class PGD(SteppedAttack):
 
     Args:
         eps: radii in pixels, increasing.
-        steps: gradient steps.
+        steps: number of gradient steps.
         relative_step: step length as a share of eps.
         random_start: start at a uniform draw from the ball, or at the image.
         norm: ``"linf"`` or ``"l2"``.

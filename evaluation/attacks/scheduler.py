@@ -29,12 +29,12 @@ class Subject:
         search: the network that attacks ask for logits and gradients.
         judge: the network at full precision; nothing counts as fooled before it says so.
         images: pixels in [0, 1], or uint8 levels.
-        labels: true classes.
+        labels: true class of every image.
         indices: the images' indices in their data set, to which random draws belong.
         clean_logits: the judge's logits of the images.
         clean_sign: sign of the cross-entropy's gradient at the images, int8, if an attack needs it.
         seed: seed of all draws.
-        capacity: slots.
+        capacity: largest number of slots.
         chunk: evaluations between two looks at which slots are decided; each look waits for the device.
     """
 
@@ -56,7 +56,7 @@ class Subject:
 
 
 class Ledger:
-    """What is known of every (radius, image) pair of an attack; at first, what the clean image says.
+    """Outcome of every (radius, image) pair of an attack; at first that of the clean image.
 
     Args:
         subject: the network and the images.
@@ -126,10 +126,10 @@ def run(
     """Attack pairs and enter the outcomes in the ledger.
 
     Args:
-        attack: the attack.
+        attack: the attack to run.
         subject: the network and the images.
         todo: pairs to attack.
-        ledger: where outcomes go.
+        ledger: ledger that receives the outcomes.
         worst_case: any misclassified point is a success, and an image fooled at one radius counts as fooled at all
             larger ones, where it is not attacked again.
         tick: called with the number of pairs decided.

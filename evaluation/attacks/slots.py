@@ -1,4 +1,4 @@
-"""What the pure functions and the scheduler do alike with slots: begin a run, and evaluate the model."""
+"""Steps that the pure functions and the scheduler share: begin a run, and evaluate the model at the slots."""
 
 import torch
 from jaxtyping import Float, Int
@@ -23,9 +23,9 @@ def fresh_slots(
     """Slots at the beginning of a run.
 
     Args:
-        attack: the attack.
-        inputs: clean images.
-        labels: true classes.
+        attack: the attack to run.
+        inputs: clean images of the slots.
+        labels: true class of every image.
         eps: radii in pixels.
         indices: the images' indices, to which random draws belong, on the CPU.
         codes: the radii's codes for random draws (:func:`radius_code`), on the CPU.

@@ -32,7 +32,7 @@ class Square(SteppedAttack):
         windows: ``"per_sample"`` draws a window and signs for every image, and signs again if nothing would change, as
             the paper's code does; ``"shared"`` gives all images of a radius the same windows and signs after the start,
             as AutoAttack does.
-        unfooled: what is reported of an image that is never fooled: the ``"clean"`` image or the ``"best"`` found.
+        unfooled: the image to report where none is fooled: the ``"clean"`` one or the ``"best"`` found.
         name: prefix of the columns.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What an image set is: pixels, labels, splits."""
+"""The types of an image set: pixels, labels and splits."""
 
 from dataclasses import dataclass
 

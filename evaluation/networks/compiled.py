@@ -1,4 +1,4 @@
-"""A network compiled for attack: the same logits (to rounding), cheaper passes.
+"""Compile a network for attack: equal logits (to rounding) by cheaper passes.
 
 An attack asks one network for logits and input gradients thousands of times, so everything that does not depend on the
 image is done once: batch normalisations are folded into the convolutions, edges that cannot reach the output are left
@@ -27,7 +27,7 @@ class Convolution(nn.Module):
     Args:
         weight: kernel, ``[c_out, c_in, k, k]``.
         bias: shift of each output channel, or None.
-        stride: stride.
+        stride: stride of the convolution.
     """
 
     weight: Tensor

@@ -28,7 +28,7 @@ class NetworkShape:
         num_classes: outputs of the classifier.
         in_channels: channels of the images.
         channels: ``C``, channels of the stem and of the first stage.
-        cells_per_stage: ``N``.
+        cells_per_stage: cells per stage, ``N``.
         mean: pixel mean subtracted inside the network, one for all channels or one for each.
         std: pixel standard deviation divided by inside the network, likewise.
 
@@ -59,7 +59,7 @@ def check_normalization(mean: float | tuple[float, ...], std: float | tuple[floa
     """Refuse a normalisation of pixels that does not suit the number of channels.
 
     Raises:
-        ConfigurationError: naming it.
+        ConfigurationError: naming the setting that is out of range.
     """
     for name, value in (("mean", mean), ("std", std)):
         if isinstance(value, tuple) and len(value) != in_channels:

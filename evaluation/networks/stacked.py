@@ -52,7 +52,7 @@ class GroupedConvNorm(nn.Module):
         c_in: input channels of each member.
         c_out: output channels of each member.
         kernel: side of the kernel.
-        stride: stride.
+        stride: stride of the convolution.
         norm: whether a batch normalisation follows.
         seed: seed of the initial weights (the framework's default distribution).
     """

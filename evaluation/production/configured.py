@@ -1,4 +1,4 @@
-"""From a configuration to a protocol, in the process that reads it and in those that work."""
+"""Build the protocol of a configuration, in the main process and in worker processes."""
 
 import json
 from dataclasses import dataclass
@@ -51,7 +51,7 @@ def _corruptions(cfg: DictConfig) -> Corruptions | None:
 
 @dataclass(frozen=True)
 class FromConfig:
-    """A worker's way to the protocol: it reads the images itself.
+    """Source of the protocol for a worker process, which reads the images itself.
 
     Attributes:
         text: the configuration as JSON.

@@ -1,4 +1,4 @@
-"""Going on from a finished table: its cells are taken over, only those it lacks are evaluated."""
+"""Extend a finished table: reuse its rows and evaluate only the missing cells."""
 
 import json
 from collections.abc import Sequence
@@ -24,8 +24,8 @@ class Base:
     Attributes:
         rows: measured columns by representative.
         content_sha256: hash of its content.
-        revisions: of the code that made it, oldest first.
-        cpu_seconds: what it took, as far as it says so.
+        revisions: revisions of the code that made it, oldest first.
+        cpu_seconds: CPU seconds spent on it, as far as the table says so.
     """
 
     rows: dict[str, Row]
@@ -39,8 +39,8 @@ def read_base(path: Path, protocol: Protocol, seeds: Sequence[int]) -> Base:
 
     Args:
         path: the Parquet file.
-        protocol: how the further cells will be evaluated.
-        seeds: of every cell.
+        protocol: protocol of the further cells.
+        seeds: seeds of every cell.
 
     Raises:
         TableError: if it cannot be read, or was changed.

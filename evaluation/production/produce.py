@@ -1,4 +1,4 @@
-"""Working off what is missing of a production, in any number of processes, and saying how far it is."""
+"""Evaluate the missing units of a production in any number of processes, and report progress."""
 
 import json
 import os
@@ -51,7 +51,7 @@ class Group:
     """A task: its members are trained together, and the chosen ones among them are evaluated.
 
     Attributes:
-        members: architectures.
+        members: architectures of the group.
         chosen: members to evaluate.
         seed: seed of every member.
     """
@@ -74,7 +74,7 @@ def grouped(units: Sequence[Unit], catalogue: Sequence[str] | None, size: int) -
     """Units as tasks: alone, or with those who are always trained together.
 
     Args:
-        units: what is to be recorded.
+        units: units to be recorded.
         catalogue: all architectures; every ``size`` of them that follow each other are a group, whichever of them are
             to be evaluated, so that no number depends on what else is evaluated. None where ``size`` is 1.
         size: members of a group.
@@ -115,13 +115,13 @@ def produce(
     """Evaluate architectures, resuming what lies in ``folder``.
 
     Args:
-        protocol: how to evaluate.
-        architectures: distinct strings.
-        folder: the store.
-        executor: who works.
+        protocol: protocol of the evaluation.
+        architectures: distinct architectures, as strings.
+        folder: folder of the store.
+        executor: executor that runs the tasks.
         seeds: every architecture is evaluated with each.
-        catalogue: see :func:`grouped`.
-        source: where processes get the protocol from; None hands it over as it is.
+        catalogue: all architectures; see :func:`grouped`.
+        source: source from which processes get the protocol; None hands it over as it is.
         device: ``cpu``, or ``cuda``: then the local executor's workers take turns in taking a GPU.
         share: ``(k, n)``: only the ``k``-th of ``n`` shares of the work, counted from 1. Shares are the same whatever
             is done already, and may be worked off at the same time by whatever means.
@@ -175,7 +175,7 @@ def _owned(folder: Path, share: tuple[int, int] | None) -> Iterator[None]:
 
 
 def _by_cost(groups: Sequence[Group], protocol: Protocol) -> list[Group]:
-    """The dearest first, so that workers end together."""
+    """The most expensive tasks first, so that workers end together."""
     return sorted(groups, key=lambda group: (-_cost(group, protocol), group.seed, group.chosen))
 
 

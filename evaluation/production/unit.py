@@ -36,7 +36,7 @@ class Unit:
 
     Attributes:
         architecture: the cell's string.
-        seed: of initial weights, image order, augmentation and the attacks' random starts.
+        seed: seed of initial weights, image order, augmentation and the attacks' random starts.
     """
 
     architecture: str
@@ -48,16 +48,16 @@ class Unit:
 
 @dataclass(frozen=True)
 class UnitRecord:
-    """What is known of a unit.
+    """The results of a unit.
 
     Attributes:
-        unit: the network.
-        columns: what belongs into a table, accuracies in percent; the same whenever and wherever it is computed on one
-            kind of machine.
-        timed: what was timed, in ms.
-        outcomes: per split, attack or corruption and level: accuracy, confidences, cost, confusion matrix, and the bit
-            of every image; plain values.
-        cost: what it took, and where: plain values.
+        unit: the network in question.
+        columns: values of the table's columns, accuracies in percent; the same whenever and wherever they are computed
+            on one kind of machine.
+        timed: measured times in ms, by column.
+        outcomes: one entry per split, attack or corruption, and level: accuracy, confidences, cost, confusion matrix,
+            and the bit of every image; plain values.
+        cost: CPU seconds of training and of evaluation, by name.
     """
 
     unit: Unit
@@ -72,9 +72,9 @@ class Failure:
     """A unit that raised an error.
 
     Attributes:
-        unit: the network.
-        error: what was raised, in one line.
-        trace: where.
+        unit: the network in question.
+        error: the error that was raised, in one line.
+        trace: traceback of the error.
     """
 
     unit: Unit
@@ -83,11 +83,11 @@ class Failure:
 
 
 class UnitEvaluator:
-    """Evaluates units of one protocol; what all of them share is made once.
+    """Evaluates units of one protocol. Images and corruptions are prepared once for all of them.
 
     Args:
-        protocol: how.
-        device: where networks are trained and attacked; numbers agree between devices to rounding. Latency is measured
+        protocol: the protocol of the evaluation.
+        device: device that trains and attacks networks; numbers agree between devices to rounding. Latency is measured
             on the CPU in any case.
     """
 
@@ -100,7 +100,7 @@ class UnitEvaluator:
 
         Raises:
             ConfigurationError: for settings that no unit could be evaluated with.
-            OSError: as it comes; anything else becomes a :class:`Failure`.
+            OSError: if a file cannot be read or written; any other error becomes a :class:`Failure`.
         """
         protocol, begin = self.protocol, time.process_time()
         try:

@@ -1,4 +1,4 @@
-"""What a robustness table says about the evaluated classes of one data set."""
+"""Measurements of the evaluated classes of one data set, from a robustness table."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Reading a robustness table for the analyses: which data sets it has, and one row for every evaluated class."""
+"""Read a robustness table for the analyses: its data sets, with one row for every evaluated class."""
 
 import re
 from collections.abc import Sequence

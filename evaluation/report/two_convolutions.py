@@ -1,4 +1,4 @@
-"""Where operations should be: the cells with exactly two 3x3 convolutions and no 1x1 convolution."""
+"""Best places of operations: the cells with exactly two 3x3 convolutions and no 1x1 convolution."""
 
 from collections.abc import Mapping, Sequence
 from functools import cache

@@ -57,8 +57,8 @@ def pull_back(
 
     Args:
         leaf: inputs that the logits were computed from; see :func:`linearise`.
-        logits: their logits.
-        directions: what to multiply by.
+        logits: logits of those inputs.
+        directions: vectors to multiply by.
         vectorised: all directions in one batched pass, which needs their memory at once. On a CPU the loop is as fast
             or faster (``python -m benchmarks.sensitivity``), so that by default only a GPU takes the batched pass.
 
@@ -107,7 +107,7 @@ def jacobian(model: nn.Module, inputs: Float[Tensor, " batch *image"]) -> Float[
     """Derivatives of every logit of a sample with respect to its input, by one backward pass per class.
 
     Args:
-        model: see :mod:`evaluation.sensitivity`.
+        model: the network, as described in :mod:`evaluation.sensitivity`.
         inputs: all of them at once; the result holds ``C * D`` numbers per sample.
 
     Returns:
@@ -136,8 +136,8 @@ def jacobian_norm(
     what the projections estimate without bias, so that exact and estimated columns have one meaning.
 
     Args:
-        model: see :mod:`evaluation.sensitivity`.
-        inputs: images.
+        model: the network, as described in :mod:`evaluation.sensitivity`.
+        inputs: batch of images.
         projections: random directions per sample, one backward pass each; None is exact and takes ``C`` passes. One
             projection of one sample has a relative standard deviation of up to ``sqrt(2)`` in the square.
         seed: seed of the directions.

@@ -34,9 +34,9 @@ def sensitivity(
     warning.
 
     Args:
-        model: see :mod:`evaluation.sensitivity`.
-        inputs: images.
-        labels: their classes.
+        model: the network, as described in :mod:`evaluation.sensitivity`.
+        inputs: batch of images.
+        labels: class of every image.
         seed: seed of projections and start vectors.
         projections: None for the exact Jacobian, whatever the number of classes; a number for the estimated norm, and
             for a curvature without the Jacobian from :data:`~evaluation.sensitivity.input_hessian.EXACT_CLASSES`

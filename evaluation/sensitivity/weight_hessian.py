@@ -35,9 +35,9 @@ def weight_hessian_top(
     Normalisations use their running statistics. The column ``hessian_weight_top1`` is the first value.
 
     Args:
-        model: see :mod:`evaluation.sensitivity`.
+        model: the network, as described in :mod:`evaluation.sensitivity`.
         inputs: the images that the loss is the mean over.
-        labels: their classes.
+        labels: class of every image.
         k: number of eigenvalues; of a multiple eigenvalue one copy may be found, see
             :func:`~evaluation.sensitivity.lanczos.lanczos`.
         iterations: Hessian-vector products at most; also the vectors of the model's size held in memory.
