@@ -148,18 +148,22 @@ class APGD(SteppedAttack):
         increases = torch.where(first, 0.0, slots["increases"] + (loss > slots["loss"]))
         checked_loss = torch.where(first, loss, slots["checked_loss"])
 
+        # at a checkpoint, two signs of too large a step: the loss rose too rarely, or its record has not moved
         window = checkpoints(self.steps, step.device)[step]  # length of the window that ends here, or 0
         at_checkpoint = window > 0
         oscillates = increases <= RHO * window
         stagnates = ~slots["halved"] & (checked_loss >= best_loss)
         halve = at_checkpoint & (oscillates | stagnates)
         step_size = torch.where(halve, slots["step_size"] / 2, slots["step_size"])
-        restart = broadcast(halve)
+        restart = broadcast(
+            halve
+        )  # with half the step, the slot goes on from its best point, with that point's gradient
         origin = torch.where(restart, best, point)
         direction = torch.where(restart, best_gradient, gradient)
 
         eps = broadcast(slots["eps"])
         target = project(origin + broadcast(step_size) * ascent(direction, self.norm), inputs, eps, self.norm)
+        # momentum: the first step has none; both the step and the sum with the last move are projected
         a = broadcast(torch.where(first, 1.0, MOMENTUM).to(point))
         moved = origin + a * (target - origin) + (1 - a) * (origin - slots["previous"])
         return {

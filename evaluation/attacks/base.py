@@ -81,6 +81,10 @@ class AbstractAttack(abc.ABC):  # noqa: B024 (its two kinds have nothing in comm
             raise ConfigurationError(f"attack {name}: norm={norm}; give linf or l2")
         warn_of_doubtful(self.eps)
 
+    def __repr__(self) -> str:
+        radii = ", ".join(f"{value:g}/255" for value in self.eps_255)
+        return f"{type(self).__name__}({self.name}: eps {radii}, {self.norm})"
+
     @property
     def eps_255(self) -> tuple[int | float, ...]:
         """Radii in units of 1/255, as columns, files and messages have them."""

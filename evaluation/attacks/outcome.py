@@ -51,6 +51,9 @@ class AttackOutcome:
     forwards: Int[Tensor, " images"]
     gradients: Int[Tensor, " images"]
 
+    def __repr__(self) -> str:
+        return f"AttackOutcome({self.column}, {self.mode}: {self.accuracy:.2f} % of {len(self.labels)} images)"
+
     @property
     def eps_255(self) -> float:
         """Radius in units of 1/255, as columns and files have it."""
@@ -119,6 +122,10 @@ class Evaluation:
     num_classes: int
     settings: dict[str, object]
     adversarial: dict[str, Tensor] = field(default_factory=dict, repr=False)
+
+    def __repr__(self) -> str:
+        accuracies = ", ".join(f"{column} {accuracy:.2f} %" for column, accuracy in self.accuracies.items())
+        return f"Evaluation({len(self.outcomes[0].labels)} images, {self.num_classes} classes: {accuracies})"
 
     def __getitem__(self, column: str) -> AttackOutcome:
         for outcome in self.outcomes:

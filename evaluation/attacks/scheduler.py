@@ -49,6 +49,9 @@ class Subject:
     capacity: int
     chunk: int
 
+    def __repr__(self) -> str:
+        return f"Subject({len(self.labels)} images, {self.clean_logits.shape[1]} classes, {self.capacity} slots)"
+
     @property
     def correct(self) -> Bool[Tensor, " images"]:
         """Whether each clean image is classified correctly."""
@@ -181,7 +184,7 @@ class _Run:
         jobs = torch.tensor([self.queue.popleft() for _ in range(min(room, len(self.queue)))])
         image, radius_index, attempt = jobs.unbind(dim=1)
         attack, subject = self.attack, self.subject
-        rows = image.to(self.device)
+        rows = image.to(self.device)  # the queue and the codes of radii live on the CPU, images on the device
         inputs = in_unit_interval(subject.images[rows])
         clean: Slots = {"clean_logits": subject.clean_logits[rows]}
         if subject.clean_sign is not None:
@@ -233,6 +236,8 @@ class _Run:
         paused = self.slots["paused"].nonzero().squeeze(1)
         if not len(paused):
             return
+        # 1. Choose the images to judge. An attack that reports nothing where it fails (final is None) leaves the clean
+        # image, whose outcome the ledger has; then only slots whose search claims a success need the judge.
         slots = {k: v[paused] for k, v in self.slots.items()}
         check_sound(~slots["broken"])
         claimed = slots["claimed"]
@@ -242,6 +247,8 @@ class _Run:
         else:
             judged = torch.arange(len(paused), device=self.device)
             points = torch.where(claimed[:, None, None, None], slots["point"], final)
+        # 2. Judge at full precision. A claim that the judge does not share is denied: it is not recorded, and its slot
+        # continues after this point.
         image, radius_index, attempt = (slots[k].cpu() for k in ("image", "radius_index", "attempt"))
         spent = slots["spent"].cpu()
         fooled = torch.zeros(len(paused), dtype=torch.bool)
@@ -262,12 +269,14 @@ class _Run:
             self.ledger.record(
                 radius_index[rows][keep], image[rows][keep], logits[on_device], points[judged][on_device]
             )
+        # 3. Book the costs of the runs that have ended, and queue what follows them.
         ended = ~denied
         if self.attack.evaluations:
             self.ledger.forwards[radius_index[ended], image[ended]] += spent[ended]
             if self.attack.needs_gradient:
                 self.ledger.gradients[radius_index[ended], image[ended]] += spent[ended]
         self._follow(radius_index[ended], image[ended], attempt[ended], fooled[ended])
+        # 4. Wake the denied slots, and drop the ended ones: the batch is compacted before the next refill.
         if bool(denied.any()):
             rows = paused[denied.to(self.device)]
             for name, value in (("denied", True), ("paused", False), ("claimed", False)):

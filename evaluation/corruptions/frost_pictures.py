@@ -37,6 +37,9 @@ class FrostPictures:
     pictures: tuple[UInt8[Tensor, "3 _ _"], ...]
     source: Literal["pictures", "procedural"]
 
+    def __repr__(self) -> str:
+        return f"FrostPictures({len(self.pictures)} {self.source})"
+
 
 def read_frost(folder: Path) -> FrostPictures:
     """Read ``frost1`` .. ``frost5`` (.png, .jpg or .jpeg) and shrink them to a fifth.

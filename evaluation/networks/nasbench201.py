@@ -165,7 +165,7 @@ class CellNetwork(nn.Module):
     def __init__(self, architecture: str, shape: NetworkShape = NetworkShape()) -> None:
         super().__init__()
         operations = parse(architecture)
-        self.shape = shape
+        self.architecture, self.shape = architecture, shape
         c0, c1, c2 = shape.widths
         self.stem = nn.Sequential(nn.Conv2d(shape.in_channels, c0, 3, padding=1, bias=False), nn.BatchNorm2d(c0))
 
@@ -176,6 +176,11 @@ class CellNetwork(nn.Module):
         self.reductions = nn.ModuleList([Reduction(c0, c1), Reduction(c1, c2)])
         self.norm = nn.BatchNorm2d(c2)
         self.classifier = nn.Linear(c2, shape.num_classes)
+
+    def __repr__(self) -> str:
+        shape = self.shape
+        sizes = f"{shape.channels} channels, {shape.cells_per_stage} cells per stage, {shape.num_classes} classes"
+        return f"CellNetwork({self.architecture}, {sizes})"
 
     def forward(self, x: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch classes"]:
         """Logits of images with pixels in [0, 1]."""

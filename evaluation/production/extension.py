@@ -33,6 +33,9 @@ class Base:
     revisions: list[str]
     cpu_seconds: float
 
+    def __repr__(self) -> str:
+        return f"Base({len(self.rows)} cells, content {self.content_sha256[:16]})"
+
 
 def read_base(path: Path, protocol: Protocol, seeds: Sequence[int]) -> Base:
     """Read a table that :func:`~evaluation.production.merge` has written, to go on from it.

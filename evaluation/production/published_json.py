@@ -59,6 +59,9 @@ class PublishedMeasurements:
     confusion: Int32[np.ndarray, "networks levels classes classes"]
     norm: str = "linf"
 
+    def __repr__(self) -> str:
+        return f"PublishedMeasurements({self.dataset}, {self.name}: {len(self.ids)} networks, levels {self.levels})"
+
     @property
     def key(self) -> str:
         """The authors' key."""

@@ -63,6 +63,10 @@ class Found:
     missing: list[Unit] = field(default_factory=list)
     damaged: list[Path] = field(default_factory=list)
 
+    def __repr__(self) -> str:
+        counts = f"{len(self.records)} done, {len(self.failures)} failed, {len(self.missing)} missing"
+        return f"Found({counts}, {len(self.damaged)} damaged)"
+
 
 class Store:
     """The files of a production.

@@ -66,6 +66,9 @@ class UnitRecord:
     outcomes: list[dict[str, Any]]
     cost: dict[str, Any] = field(default_factory=dict, compare=False)
 
+    def __repr__(self) -> str:
+        return f"UnitRecord({self.unit}: {len(self.columns)} columns, {len(self.outcomes)} outcomes)"
+
 
 @dataclass(frozen=True)
 class Failure:

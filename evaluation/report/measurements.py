@@ -72,6 +72,10 @@ class Measurements:
     values: Mapping[Column, Values]
     costs: Mapping[str, Values]
 
+    def __repr__(self) -> str:
+        where = f"{self.dataset} {self.split}".strip()
+        return f"Measurements({where}: {len(self.ids)} classes, {len(self.values)} columns, {len(self.costs)} costs)"
+
     @cached_property
     def architectures(self) -> list[str]:
         """The evaluated cells, one for each class."""

@@ -18,7 +18,7 @@ Product = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Eigenvalues:
-    """Eigenvalues with bounds of their error.
+    """Eigenvalues with their residuals.
 
     Attributes:
         values: estimates of the eigenvalues.

@@ -174,6 +174,9 @@ class DARTSNetwork(nn.Module):
                 self.auxiliary = AuxiliaryHead(last, shape.num_classes, normalize=shape.stem == "cifar")
         self.classifier = nn.Linear(last, shape.num_classes)
 
+    def __repr__(self) -> str:
+        return f"DARTSNetwork({self.shape})"
+
     def forward(
         self, x: Float[Tensor, "batch channels height width"], keys: Int[Tensor, " batch"] | None = None
     ) -> Float[Tensor, "batch classes"] | Logits:
