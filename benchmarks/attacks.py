@@ -52,7 +52,7 @@ def run_peer(
     iterations = queries if name == "square" else None
     accuracies = []
     for eps in EPS.get(name, PUBLISHED_EPS):
-        points = PEERS[name][library](network, images, labels, eps / 255, iterations=iterations)
+        points = PEERS[name][library](network, images, labels, eps, iterations=iterations)
         accuracies.append(100.0 * float(robust(network, images, points, labels).double().mean()))
     return accuracies
 

@@ -21,12 +21,13 @@ from benchmarks.networks import load
 from benchmarks.peers import PEERS, robust
 from evaluation import evaluate
 from evaluation.attacks import APGD, FGSM, PGD, Square, SteppedAttack
-from evaluation.attacks.base import PUBLISHED_EPS
+from evaluation.attacks.base import PUBLISHED_EPS, in_units_of_255
+from evaluation.attacks.fast_gradient_sign import PUBLISHED_FGSM_EPS
 from evaluation.data import cifar10
 from evaluation.networks.nasbench201 import CellNetwork
 from search.document import insert
 
-EPS = {"fgsm": (0.1, 0.5, 1, 2, 3, 4, 5, 6, 7, 8, 255)}
+EPS = {"fgsm": PUBLISHED_FGSM_EPS}
 OURS = ("agnet", "agnet, bfloat16 search", "agnet, shared windows")
 
 
@@ -54,7 +55,7 @@ def attack_peer(
 ) -> Tensor:
     """Robust bits of a library's attack."""
     iterations = queries if name == "square" else None
-    points = PEERS[name][library](network, images, labels, eps / 255, iterations=iterations)
+    points = PEERS[name][library](network, images, labels, eps, iterations=iterations)
     return robust(network, images, points, labels)
 
 
@@ -80,7 +81,9 @@ def table(folder: Path, networks: list[str], attacks: list[str]) -> str:
             count = {results[0]["images"] for results in complete.values()}
             lines += [
                 f"\n**{network}, {name}**, {', '.join(map(str, sorted(count)))} images\n",
-                "| library | " + " | ".join(f"{eps:g}" for eps in grid) + " | mean | largest difference |",
+                "| library | "
+                + " | ".join(f"{in_units_of_255(eps):g}" for eps in grid)
+                + " | mean | largest difference |",
                 "|---|" + "---|" * (len(grid) + 2),
             ]
             values = {library: [f["robust_accuracy"] for f in results] for library, results in complete.items()}
@@ -95,7 +98,7 @@ def table(folder: Path, networks: list[str], attacks: list[str]) -> str:
 
 
 def _path(folder: Path, network: str, name: str, library: str, eps: float) -> Path:
-    return folder / network / f"{name}_{library.replace(', ', '_').replace(' ', '_')}_{eps:g}.json"
+    return folder / network / f"{name}_{library.replace(', ', '_').replace(' ', '_')}_{in_units_of_255(eps):g}.json"
 
 
 def _read(path: Path) -> dict | None:
@@ -139,7 +142,7 @@ def main() -> None:
                         "bits": "".join(str(int(bit)) for bit in bits),
                     }
                     write_text(path, json.dumps(result))
-                    print(network_name, name, library, eps, result["robust_accuracy"], flush=True)
+                    print(network_name, name, library, in_units_of_255(eps), result["robust_accuracy"], flush=True)
     text = table(args.out, args.names, args.attacks)
     print(text)
     if args.document:

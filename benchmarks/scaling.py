@@ -47,7 +47,12 @@ APGD_PASSES, SQUARE_PASSES = 2 * 101 + 1, 5_001  # for an image that is never fo
 def measure(cells: int, workers: int) -> None:
     """Print units per second with one worker and with several."""
     protocol = Protocol(
-        digits(), 4, 1, Recipe(epochs=5), [FGSM([8, 16]), PGD([16], steps=7, relative_step=0.3)], group_size=1
+        digits(),
+        4,
+        1,
+        Recipe(epochs=5),
+        [FGSM([8 / 255, 16 / 255]), PGD([16 / 255], steps=7, relative_step=0.3)],
+        group_size=1,
     )
     chosen = representatives(NASBench201())[:cells]
     print(f"# {cells} cells on the digits, torch {torch.__version__}, {torch.get_num_threads()} threads visible")

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from agnet.errors import ConfigurationError
 from agnet.runtime.command import entry_point
-from evaluation.attacks.base import AbstractAttack, Model
+from evaluation.attacks.base import Model
+from evaluation.attacks.configured import build_attacks
 from evaluation.attacks.evaluate import evaluate
 from evaluation.attacks.outcome import Evaluation, load_outcomes, save_outcomes
 
@@ -30,7 +31,7 @@ def load_model(where: str, device: torch.device) -> Model:
         where: a file of ``torch.export.save`` (``.pt2``), whose batch dimension must be dynamic and which was exported
             in evaluation mode; a TorchScript file; or ``package.module:name``, a callable without arguments that
             returns the model (the current folder is searched first).
-        device: where the model is moved.
+        device: device that the model is moved to.
 
     Raises:
         ConfigurationError: if there is no such thing.
@@ -95,7 +96,7 @@ def run(cfg: DictConfig) -> None:
 
     AttackConfig.check(OmegaConf.to_container(cfg, resolve=True))
     device, out = torch.device(cfg.device), Path(cfg.out)
-    attacks: list[AbstractAttack] = [instantiate(attack) for attack in cfg.attack.values()]
+    attacks = build_attacks(cfg.get("attack"))
     model = load_model(cfg.model, device)
     images, labels = load_images(cfg)
     identity = _identity(cfg.model, images, labels)

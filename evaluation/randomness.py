@@ -1,4 +1,4 @@
-"""Random numbers that belong to a thing, not to a moment: counter-based, equal on every device, in every batch.
+"""Counter-based random numbers: each belongs to an item and is equal in every batch and on every device.
 
 A *key* is one 64-bit integer per item (an image under an attack at a radius, say). The numbers drawn from a key depend
 on the key, the stream and the position alone, so results cannot depend on batch size, order, shards or devices.
@@ -42,8 +42,8 @@ def keys(seed: int, name: str, *items: Int[Tensor, " n"]) -> Int[Tensor, " n"]:
 
     Args:
         seed: the run's seed.
-        name: what draws: an attack's or a corruption's name.
-        items: what the key belongs to, e.g. the images' indices in their data set and the radii's codes.
+        name: name of the attack or corruption that draws.
+        items: numbers that each key belongs to, e.g. the images' indices in their data set and the radii's codes.
 
     Example:
         >>> a = keys(0, "pgd", torch.arange(4))
@@ -68,7 +68,7 @@ def bits(
     """64 random bits for every key and position.
 
     Args:
-        keys: see :func:`keys`.
+        keys: one key per item; see :func:`keys`.
         shape: shape drawn for each key.
         stream: separates draws from one key, e.g. the iteration, one for all or one per key.
     """

@@ -103,6 +103,11 @@ def _isomorphs() -> tuple[int, ...]:
 
 
 @cache
+def _representatives() -> tuple[int, ...]:
+    return tuple(sorted(set(_isomorphs())))
+
+
+@cache
 def _ids() -> dict[str, int]:
     return {a: i for i, a in enumerate(_cells_by_id())}
 
@@ -136,3 +141,8 @@ class NASBench201(EdgeCells):
     def isomorphs(self) -> Sequence[int]:
         """Lowest id of the isomorphism class of every id (6,466 distinct)."""
         return _isomorphs()
+
+    @property
+    def representatives(self) -> Sequence[int]:
+        """The lowest id of every isomorphism class, ascending."""
+        return _representatives()

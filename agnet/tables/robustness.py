@@ -21,6 +21,9 @@ from agnet.spaces import NASBench201
 from agnet.tables.columns import Column, parse_column
 from agnet.tables.table import KEY, check_table, content_hash, read_metadata, read_parquet
 
+ISOMORPH = "isomorph"
+"""Column with the id of the network that was evaluated in a row's place."""
+
 Id = str | int | np.integer
 """An architecture: its string, or its id in NAS-Bench-201 as a number or as text."""
 
@@ -95,12 +98,48 @@ class RobustnessTable:
 
     @cached_property
     def isomorphs(self) -> np.ndarray:
-        """For every row, the id of the network that was evaluated."""
-        if "isomorph" in self.table.column_names:
-            return self.table["isomorph"].to_numpy().astype(np.int64)
-        space = NASBench201()
-        ids = dict(zip(space.enumerate(), space.isomorphs, strict=True))
-        return np.array([ids[architecture] for architecture in self.architectures], dtype=np.int64)
+        """For every row, the id of the network that was evaluated; -1 where the column holds no whole number."""
+        if ISOMORPH in self.table.column_names:
+            numbers = self.table[ISOMORPH].to_numpy().astype(np.float64)
+            return np.where(numbers == np.floor(numbers), numbers, -1).astype(np.int64)
+        isomorphs = NASBench201().isomorphs
+        return np.array([isomorphs[own] for own in self._ids], dtype=np.int64)
+
+    @cached_property
+    def _ids(self) -> list[int]:
+        """The benchmark's id of every row's own string."""
+        ids = {architecture: number for number, architecture in enumerate(NASBench201().enumerate())}
+        if (strange := next((a for a in self.architectures if a not in ids), None)) is not None:
+            raise TableError(f"{self.path}: not a NAS-Bench-201 cell: {strange!r}; this is made for NAS-Bench-201")
+        return [ids[architecture] for architecture in self.architectures]
+
+    @cached_property
+    def evaluated(self) -> dict[int, int]:
+        """The id of the evaluated network of every class, with the row that has its values.
+
+        That is the network's own row, or the first row of its class where it has none.
+
+        Raises:
+            TableError: if a row is no cell of NAS-Bench-201, or the column ``isomorph`` does not name one member for
+                each class.
+        """
+        lowest_ids, count = NASBench201().isomorphs, len(NASBench201().enumerate())
+        of_class: dict[int, int] = {}
+        rows: dict[int, int] = {}
+        for row, (own, chosen) in enumerate(zip(self._ids, self.isomorphs.tolist(), strict=True)):
+            lowest = lowest_ids[own]
+            known = of_class.setdefault(lowest, chosen)
+            if not 0 <= chosen < count or lowest_ids[chosen] != lowest or known != chosen:
+                raise TableError(
+                    f"{self.path}: column {ISOMORPH!r} is {self.table[ISOMORPH][row].as_py()} for "
+                    f"{self.architectures[row]!r}: not the one id that stands for its class, whose lowest is {lowest}; "
+                    "correct the column or drop it"
+                )
+            if own == chosen:
+                rows[chosen] = row
+            else:
+                rows.setdefault(chosen, row)
+        return rows
 
     @cached_property
     def _rows(self) -> dict[str, int]:

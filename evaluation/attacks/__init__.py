@@ -2,7 +2,7 @@
 
 The functions take ``(model, inputs, labels, *, eps, ...)`` and return adversarial inputs. ``model`` maps images
 ``[batch, channels, height, width]`` with pixels in [0, 1] to logits ``[batch, classes]``; ``eps`` is a number or one
-value per sample, in pixel units (``8 / 255``). To attack many images at many radii, give the objects to
+value per sample, in pixels (``8 / 255``). To attack many images at many radii, give the objects to
 :func:`evaluation.evaluate`, which keeps every slot of the batch busy.
 """
 

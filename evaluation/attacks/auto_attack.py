@@ -25,7 +25,7 @@ class Ensemble(AbstractAttack):
 
     def __init__(self, members: Sequence[SteppedAttack | BatchAttack], *, name: str = "ensemble") -> None:
         if len({(member.eps, member.norm) for member in members}) != 1:
-            given = ", ".join(f"{m.name}: eps={list(m.eps)} norm={m.norm}" for m in members) or "none"
+            given = ", ".join(f"{m.name}: eps_255={list(m.eps_255)} norm={m.norm}" for m in members) or "none"
             raise ConfigurationError(f"attack {name}: members {given}; give at least one, all with one eps and norm")
         super().__init__(name, members[0].eps, members[0].norm)
         self.members = tuple(members)
@@ -39,7 +39,7 @@ class AutoAttack(Ensemble):
     """The standard version, with 100 iterations, 9 targets and 5,000 queries.
 
     Args:
-        eps: radii in units of 1/255, increasing.
+        eps: radii in pixels, increasing.
         targets: target classes of APGD-T and FAB-T, at most the number of classes less one.
         steps: iterations of APGD and FAB.
         queries: proposals of Square.

@@ -38,14 +38,14 @@ class APGD(SteppedAttack):
     loss is above zero, and the momentum after a restart from the best point still refers to the iterate before it.
 
     Args:
-        eps: radii in units of 1/255, increasing.
+        eps: radii in pixels, increasing.
         loss: ``"ce"``, ``"dlr"``, or ``"targeted_dlr"`` (APGD-T: one run for each of the likeliest wrong classes).
         steps: iterations of a run; each run takes ``steps + 1`` gradients.
         restarts: runs from fresh random starts (for every target, in APGD-T).
         targets: number of target classes of ``"targeted_dlr"``, at most the number of classes less one.
         norm: ``"linf"`` or ``"l2"``.
-        unfooled: what is reported of an image that is never fooled: the ``"clean"`` image, as the published code does,
-            or the iterate of the ``"best"`` loss (of the last run).
+        unfooled: the image to report where none is fooled: the ``"clean"`` one, as in the published code, or the
+            iterate of the ``"best"`` loss (of the last run).
         name: prefix of the columns; None gives ``apgd_ce``, ``apgd_dlr`` or ``apgd_t``, with ``_l2`` in that norm.
 
     Raises:
@@ -148,18 +148,22 @@ class APGD(SteppedAttack):
         increases = torch.where(first, 0.0, slots["increases"] + (loss > slots["loss"]))
         checked_loss = torch.where(first, loss, slots["checked_loss"])
 
+        # at a checkpoint, two signs of too large a step: the loss rose too rarely, or its record has not moved
         window = checkpoints(self.steps, step.device)[step]  # length of the window that ends here, or 0
         at_checkpoint = window > 0
         oscillates = increases <= RHO * window
         stagnates = ~slots["halved"] & (checked_loss >= best_loss)
         halve = at_checkpoint & (oscillates | stagnates)
         step_size = torch.where(halve, slots["step_size"] / 2, slots["step_size"])
-        restart = broadcast(halve)
+        restart = broadcast(
+            halve
+        )  # with half the step, the slot goes on from its best point, with that point's gradient
         origin = torch.where(restart, best, point)
         direction = torch.where(restart, best_gradient, gradient)
 
         eps = broadcast(slots["eps"])
         target = project(origin + broadcast(step_size) * ascent(direction, self.norm), inputs, eps, self.norm)
+        # momentum: the first step has none; both the step and the sum with the last move are projected
         a = broadcast(torch.where(first, 1.0, MOMENTUM).to(point))
         moved = origin + a * (target - origin) + (1 - a) * (origin - slots["previous"])
         return {

@@ -1,4 +1,4 @@
-"""What an attack is: settings, radii and, for iterative ones, a state machine over slots.
+"""Base classes of attacks: settings and radii, and for iterative attacks a state machine over slots.
 
 A *slot* is one row of a batch: an image attacked at a radius. The scheduler evaluates the model at every slot's
 ``point`` and hands logits and gradients to :meth:`SteppedAttack.update`, which says where to evaluate next. Slots of
@@ -6,8 +6,9 @@ one batch may be at different steps and radii; nothing an attack does for one sl
 """
 
 import abc
-from collections.abc import Callable, Sequence
-from typing import ClassVar, Literal
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float, Int, Shaped
@@ -17,11 +18,35 @@ from agnet.errors import ConfigurationError, InvalidInput
 from evaluation.randomness import code
 
 Model = Callable[[Tensor], Tensor]
-Norm = Literal["linf", "l2"]
 Slots = dict[str, Tensor]
 Pixels = Float[Tensor, "slots channels height width"]
 
-PUBLISHED_EPS = (0.1, 0.5, 1, 2, 3, 4, 8)  # of the published dataset's PGD, APGD and Square, in units of 1/255
+PUBLISHED_EPS = tuple(value / 255 for value in (0.1, 0.5, 1, 2, 3, 4, 8))
+"""Radii of the published dataset's PGD, APGD and Square, in pixels."""
+
+_DOUBTFUL_EPS = 0.05 / 255
+"""Half the smallest published radius: what is smaller was probably divided by 255 twice."""
+
+
+def in_units_of_255(eps: int | float) -> int | float:
+    """A radius in pixels as a number of 1/255, to 15 digits.
+
+    Example:
+        >>> in_units_of_255(8 / 255), in_units_of_255(0.1 / 255)
+        (8, 0.1)
+    """
+    value = float(f"{eps * 255:.15g}")
+    return int(value) if value.is_integer() else value
+
+
+def warn_of_doubtful(eps: Iterable[int | float]) -> None:
+    """Warn of positive radii in pixels that are too small to be meant."""
+    radius = next((radius for radius in eps if 0 < radius < _DOUBTFUL_EPS), None)
+    if radius is not None:
+        warnings.warn(
+            f"eps is in pixels in [0, 1]: {radius:g} is {radius * 255:g}/255; did you mean {radius * 255**2:g}/255?",
+            stacklevel=3,
+        )
 
 
 class AbstractAttack(abc.ABC):  # noqa: B024 (its two kinds have nothing in common but these settings)
@@ -29,38 +54,57 @@ class AbstractAttack(abc.ABC):  # noqa: B024 (its two kinds have nothing in comm
 
     Args:
         name: prefix of the columns.
-        eps: radii in units of 1/255, increasing.
+        eps: radii in pixels (``8 / 255``), increasing.
         norm: the ball: ``"linf"`` bounds every pixel value, ``"l2"`` the Euclidean length of the perturbation.
 
     Raises:
-        ConfigurationError: if there is no radius, or one is NaN, negative, infinite, above 255 in L-inf, or not in
+        ConfigurationError: if there is no radius, or one is NaN, negative, infinite, above 1 in L-inf, or not in
             increasing order; if two share a column, which shows six digits; or if the norm is unknown.
+
+    Warns:
+        UserWarning: if a positive radius is below 0.05/255.
     """
 
     def __init__(self, name: str, eps: Sequence[int | float], norm: str = "linf") -> None:
+        self.name, self.eps, self.norm = name, tuple(map(float, eps)), norm
         highest = 255 if norm == "linf" else 1e6
-        if not eps or list(eps) != sorted(set(eps)) or not all(0 <= radius <= highest for radius in eps):
-            raise ConfigurationError(f"attack {name}: eps={list(eps)}; give increasing values within 0..{highest:g}")
-        if len({f"{radius:g}" for radius in eps}) < len(eps):
-            raise ConfigurationError(f"attack {name}: eps={list(eps)}; give values that differ within six digits")
+        columns = [f"{value:g}" for value in self.eps_255]
+        given = f"attack {name}: eps=[{', '.join(f'{radius:g}' for radius in eps)}] (eps_255=[{', '.join(columns)}])"
+        if not eps or list(eps) != sorted(set(eps)) or not all(0 <= radius <= highest / 255 for radius in eps):
+            raise ConfigurationError(
+                f"{given}; give increasing values within 0..{highest / 255:g} pixels, e.g. 8/255 "
+                f"(eps_255: 0..{highest:g})"
+            )
+        if len(set(columns)) < len(columns):
+            raise ConfigurationError(f"{given}; give values that differ within six digits")
         if norm not in ("linf", "l2"):
             raise ConfigurationError(f"attack {name}: norm={norm}; give linf or l2")
-        self.name, self.eps, self.norm = name, tuple(eps), norm
+        warn_of_doubtful(self.eps)
+
+    def __repr__(self) -> str:
+        radii = ", ".join(f"{value:g}/255" for value in self.eps_255)
+        return f"{type(self).__name__}({self.name}: eps {radii}, {self.norm})"
+
+    @property
+    def eps_255(self) -> tuple[int | float, ...]:
+        """Radii in units of 1/255, as columns, files and messages have them."""
+        return tuple(in_units_of_255(radius) for radius in self.eps)
 
     def describe(self) -> dict[str, object]:
-        """Settings as plain values, for metadata."""
-        return {"attack": type(self).__name__, **{k: v for k, v in vars(self).items() if not k.startswith("_")}}
+        """Settings as plain values, for metadata; ``eps`` is in units of 1/255 there."""
+        settings = {k: v for k, v in vars(self).items() if not k.startswith("_")}
+        return {"attack": type(self).__name__, **settings, "eps": self.eps_255}
 
 
 class BatchAttack(AbstractAttack):
-    """An attack given as one function over a batch: any other library's.
+    """An attack of any library, given as one function over a batch.
 
     Args:
-        function: ``(model, inputs, labels, *, eps, norm, seed, **settings) -> adversarial inputs``; eps is in pixel
-            units.
+        function: ``(model, inputs, labels, *, eps, norm, seed, **settings) -> adversarial inputs``; eps is in
+            pixels.
         name: prefix of the columns.
-        eps: radii in units of 1/255, increasing.
-        norm: the ball.
+        eps: radii in pixels, increasing.
+        norm: the ball's norm, ``"linf"`` or ``"l2"``.
         settings: further arguments of the function.
     """
 
@@ -76,7 +120,7 @@ class BatchAttack(AbstractAttack):
         self.function, self.settings = function, settings
 
     def perturb(self, model: Model, inputs: Pixels, labels: Int[Tensor, " slots"], *, eps: float, seed: int) -> Pixels:
-        """Adversarial images at one radius in pixel units.
+        """Adversarial images at one radius in pixels.
 
         Raises:
             InvalidInput: if the function returns something else.
@@ -128,10 +172,10 @@ class SteppedAttack(AbstractAttack):
         """The attack's own entries of new slots; ``point`` is evaluated first.
 
         Args:
-            slots: for every slot, ``inputs`` (the clean image), ``labels``, ``eps`` (in pixel units), ``attempt``
-                (which run this is, from 0), ``keys`` and ``shared_keys`` (see :mod:`evaluation.randomness`; the latter
-                are equal for all images of a radius), ``clean_logits``, and ``clean_sign`` (of the clean gradient) if
-                the attack asked for it. All but the last two stay in the slot.
+            slots: the new slots' ``inputs`` (clean images), ``labels``, ``eps`` (in pixels), ``attempt`` (number of the
+                run, from 0), ``keys`` and ``shared_keys`` (see :mod:`evaluation.randomness`; the latter are equal for
+                all images of a radius), ``clean_logits``, and ``clean_sign`` (of the clean gradient) if the attack
+                asked for it. All but the last two stay in the slot.
         """
 
     def check_classes(self, num_classes: int) -> None:
@@ -151,7 +195,7 @@ class SteppedAttack(AbstractAttack):
 
 
 def radius_code(eps: Float[Tensor, " n"]) -> Int[Tensor, " n"]:
-    """What draws know of a radius in pixel units: equal for ``8 / 255`` in single and in double precision."""
+    """What draws know of a radius in pixels: equal for ``8 / 255`` in single and in double precision."""
     return code((eps.double() * 255).round(decimals=5))
 
 

@@ -12,9 +12,10 @@ from agnet.errors import ConfigurationError, InvalidInput
 from evaluation.attacks import scheduler
 from evaluation.attacks.auto_attack import Ensemble
 from evaluation.attacks.base import AbstractAttack, BatchAttack, Model, SteppedAttack
-from evaluation.attacks.checks import check_differentiable, check_finite, check_images, check_logits, check_model
 from evaluation.attacks.outcome import AttackOutcome, Evaluation
-from evaluation.attacks.scheduler import Ledger, Target
+from evaluation.attacks.scheduler import Ledger, Subject
+from evaluation.attacks.slots import gradient_of
+from evaluation.checks import check_differentiable, check_images, check_logits, check_model, check_sound
 from evaluation.data.images import in_unit_interval
 from evaluation.networks.compiled import CompiledNetwork
 from evaluation.networks.nasbench201 import CellNetwork
@@ -61,15 +62,15 @@ def evaluate(
             normalisation inside; a module must be in evaluation mode. A
             :class:`~evaluation.networks.nasbench201.CellNetwork` is compiled first.
         images: pixels in [0, 1], or uint8 levels.
-        labels: true classes.
+        labels: true class of every image.
         attacks: attacks with their radii.
         mode: ``"published"``: each radius by itself, PGD and FGSM judged at the last iterate on all images, APGD and
             Square on the correctly classified ones, as the published robustness dataset; ``"worst_case"``: any
             misclassified iterate counts, misclassified images count as fooled, and an image fooled at one radius counts
             as fooled at all larger ones.
         seed: seed of all random draws.
-        precision: of the search: ``"float32"``, ``"float64"``, or ``"bfloat16"``, several times faster on processors
-            with such units. Outcomes are judged in float32 (float64) in any case.
+        precision: number format of the search: ``"float32"``, ``"float64"``, or ``"bfloat16"``, which is several times
+            faster on processors with such units. Outcomes are judged in float32 (float64) in any case.
         indices: the images' indices in their data set, to which random draws belong; 0, 1, ... by default.
         batch_size: slots attacked at a time; by default as many as suit the device.
         keep_images: keep the reported images, ``Evaluation.adversarial``.
@@ -79,7 +80,7 @@ def evaluate(
         Outcomes: the clean images first, then each attack and radius.
 
     Raises:
-        InvalidInput: if images, labels, model or logits are not usable; see :mod:`evaluation.attacks.checks`.
+        InvalidInput: if images, labels, model or logits are not usable; see :mod:`evaluation.checks`.
         ConfigurationError: if a setting is unknown, or two attacks share a name.
     """
     check_images(images, labels)
@@ -94,7 +95,7 @@ def evaluate(
     if indices.shape != labels.shape:
         raise InvalidInput(f"{len(indices)} indices for {len(images)} images; give one index per image")
     members = [m for attack in attacks for m in (attack.members if isinstance(attack, Ensemble) else (attack,))]
-    target = _prepare(
+    subject = _prepare(
         model,
         in_unit_interval(images.detach()).double() if precision == "float64" else images.detach(),
         labels.long(),
@@ -107,20 +108,20 @@ def evaluate(
     )
     for member in members:
         if isinstance(member, SteppedAttack):
-            member.check_classes(target.clean_logits.shape[1])
-    clean = Ledger(target, 1)
+            member.check_classes(subject.clean_logits.shape[1])
+    clean = Ledger(subject, 1)
     outcomes = [_outcome("clean", "", 0.0, mode, clean, 0)]
     adversarial: dict[str, Tensor] = {}
     worst_case = mode == "worst_case"
     for attack in attacks:
-        ledger = Ledger(target, len(attack.eps), keep_images=keep_images)
+        ledger = Ledger(subject, len(attack.eps), keep_images=keep_images)
         for member in attack.members if isinstance(attack, Ensemble) else (attack,):
             everything = isinstance(member, SteppedAttack) and member.attacks_misclassified and not worst_case
             todo = torch.ones_like(ledger.fooled) if everything and member is attack else ~ledger.fooled
             with tqdm(total=int(todo.sum()), desc=member.name, unit="pair", disable=None if progress else True) as bar:
-                _run(member, target, todo, ledger, worst_case=worst_case, tick=bar.update)
+                _run(member, subject, todo, ledger, worst_case=worst_case, tick=bar.update)
         for k, eps in enumerate(attack.eps):
-            outcome = _outcome(attack.name, attack.norm, float(eps), mode, ledger, k)
+            outcome = _outcome(attack.name, attack.norm, eps, mode, ledger, k)
             outcomes.append(outcome)
             if ledger.images is not None:
                 adversarial[outcome.column] = ledger.images[k]
@@ -132,14 +133,14 @@ def evaluate(
         "torch": str(torch.__version__),
         "device": str(images.device),
     }
-    return Evaluation(tuple(outcomes), target.clean_logits.shape[1], settings, adversarial)
+    return Evaluation(tuple(outcomes), subject.clean_logits.shape[1], settings, adversarial)
 
 
-def _run(attack: AbstractAttack, target: Target, todo: Tensor, ledger: Ledger, **options) -> None:
+def _run(attack: AbstractAttack, subject: Subject, todo: Tensor, ledger: Ledger, **options) -> None:
     if isinstance(attack, SteppedAttack):
-        scheduler.run(attack, target, todo, ledger, **options)
+        scheduler.run(attack, subject, todo, ledger, **options)
     elif isinstance(attack, BatchAttack):
-        scheduler.run_batches(attack, target, todo, ledger, **options)
+        scheduler.run_batches(attack, subject, todo, ledger, **options)
     else:
         raise TypeError(f"{type(attack).__name__} is neither a SteppedAttack nor a BatchAttack nor an Ensemble")
 
@@ -161,7 +162,7 @@ def _prepare(
     capacity: int,
     with_sign: bool,
     with_gradient: bool,
-) -> Target:
+) -> Subject:
     """Compile the model and pass the clean images through it."""
     search, judge = searcher_and_judge(model, precision)
     logits, signs = [], []
@@ -171,24 +172,20 @@ def _prepare(
             with torch.enable_grad():
                 inputs.requires_grad_()
                 found = judge(inputs)
-                check_logits(found, labels[rows])
-                loss = F.cross_entropy(found, labels[rows], reduction="sum")
-                if loss.requires_grad:
-                    (gradient,) = torch.autograd.grad(loss, inputs)
-                    check_finite(~gradient.isnan())
-                    signs.append(gradient.sign().to(torch.int8))
-                else:  # a constant network
-                    signs.append(torch.zeros_like(inputs, dtype=torch.int8))
+                check_logits(found, inputs, labels[rows], min_classes=2)
+                gradient = gradient_of(F.cross_entropy(found, labels[rows], reduction="sum"), inputs)
+                check_sound(~gradient.isnan())
+                signs.append(gradient.sign().to(torch.int8))
         else:
             with torch.no_grad():
                 found = judge(inputs)
-            check_logits(found, labels[rows])
+            check_logits(found, inputs, labels[rows], min_classes=2)
         logits.append(found.detach())
     if with_sign or with_gradient:
         with torch.enable_grad():
             found = search(in_unit_interval(images[:2].clone()).requires_grad_())
         check_differentiable(found)
-    return Target(
+    return Subject(
         search=search,
         judge=judge,
         images=images,

@@ -30,8 +30,8 @@ def fab_t(
     Args:
         model: logits of images.
         inputs: images in [0, 1].
-        labels: true classes.
-        eps: radius in pixel units.
+        labels: true class of every image.
+        eps: radius in pixels.
         seed: seed of its draws.
         norm: ``"linf"`` or ``"l2"``.
         targets: target classes tried.
@@ -64,7 +64,7 @@ class FABT(BatchAttack):
     """FAB-T at several radii.
 
     Args:
-        eps: radii in units of 1/255, increasing.
+        eps: radii in pixels, increasing.
         targets: target classes tried.
         steps: iterations for each target.
         norm: ``"linf"`` or ``"l2"``.

@@ -7,12 +7,15 @@ from collections.abc import Sequence
 
 from evaluation.attacks.base import Slots, SteppedAttack, broadcast
 
+PUBLISHED_FGSM_EPS = tuple(value / 255 for value in (0.1, 0.5, 1, 2, 3, 4, 5, 6, 7, 8, 255))
+"""Radii of the published dataset's FGSM, in pixels."""
+
 
 class FGSM(SteppedAttack):
-    """FGSM at several radii for the price of one gradient: it is taken at the clean image.
+    """FGSM at several radii. One gradient, at the clean image, serves them all.
 
     Args:
-        eps: radii in units of 1/255, increasing; by default the published dataset's.
+        eps: radii in pixels, increasing; by default the published dataset's.
         name: prefix of the columns.
     """
 
@@ -20,9 +23,7 @@ class FGSM(SteppedAttack):
     attacks_misclassified = True
     stops_when_fooled = False
 
-    def __init__(
-        self, eps: Sequence[int | float] = (0.1, 0.5, 1, 2, 3, 4, 5, 6, 7, 8, 255), *, name: str = "fgsm"
-    ) -> None:
+    def __init__(self, eps: Sequence[int | float] = PUBLISHED_FGSM_EPS, *, name: str = "fgsm") -> None:
         super().__init__(name, eps)
 
     @property

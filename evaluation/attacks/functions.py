@@ -7,12 +7,12 @@ from torch.nn import functional as F
 
 from agnet.errors import InvalidInput
 from evaluation.attacks.auto_projected_gradient_descent import APGD
-from evaluation.attacks.base import Model, SteppedAttack, radius_code
-from evaluation.attacks.checks import check_differentiable, check_finite, check_images, check_logits, check_model
+from evaluation.attacks.base import Model, SteppedAttack, broadcast, radius_code, warn_of_doubtful
 from evaluation.attacks.fast_gradient_sign import FGSM
 from evaluation.attacks.projected_gradient_descent import PGD
+from evaluation.attacks.slots import ask, fresh_slots, gradient_of
 from evaluation.attacks.square import Square
-from evaluation.randomness import keys
+from evaluation.checks import check_differentiable, check_images, check_logits, check_model, check_sound
 
 Batch = Float[Tensor, "batch channels height width"]
 Labels = Int[Tensor, " batch"]
@@ -25,8 +25,8 @@ def fgsm(model: Model, inputs: Batch, labels: Labels, *, eps: Eps) -> Batch:
     Args:
         model: logits of images; a module must be in evaluation mode.
         inputs: images in [0, 1].
-        labels: true classes.
-        eps: L-inf radius in pixel units, one number or one per sample.
+        labels: true class of every image.
+        eps: L-inf radius in pixels, one number or one per sample.
 
     Raises:
         InvalidInput: if model, inputs, labels or eps are not usable.
@@ -52,14 +52,14 @@ def pgd(
     Args:
         model: logits of images; a module must be in evaluation mode.
         inputs: images in [0, 1].
-        labels: true classes.
-        eps: radius in pixel units, one number or one per sample.
-        steps: gradient steps.
+        labels: true class of every image.
+        eps: radius in pixels, one number or one per sample.
+        steps: number of gradient steps.
         relative_step: step length as a share of eps.
         random_start: start at a uniform draw from the ball, or at the image.
         norm: ``"linf"`` or ``"l2"``.
         seed: seed of the start.
-        indices: what the draws belong to besides seed and eps; 0, 1, ... by default.
+        indices: the images' indices, to which random draws belong besides seed and eps; 0, 1, ... by default.
 
     Raises:
         InvalidInput: if model, inputs, labels or eps are not usable.
@@ -89,17 +89,16 @@ def apgd(
     Args:
         model: logits of images; a module must be in evaluation mode.
         inputs: images in [0, 1].
-        labels: true classes.
-        eps: radius in pixel units, one number or one per sample.
+        labels: true class of every image.
+        eps: radius in pixels, one number or one per sample.
         loss: ``"ce"``, ``"dlr"`` or ``"targeted_dlr"``.
         steps: iterations of a run.
         restarts: runs (for every target).
         targets: target classes of ``"targeted_dlr"``.
         norm: ``"linf"`` or ``"l2"``.
-        unfooled: what to return of an image that is never fooled: the ``"clean"`` image or the iterate of the
-            ``"best"`` loss.
+        unfooled: the image to return where none is fooled: the ``"clean"`` one or the iterate of the ``"best"`` loss.
         seed: seed of the starts.
-        indices: what the draws belong to besides seed and eps; 0, 1, ... by default.
+        indices: the images' indices, to which random draws belong besides seed and eps; 0, 1, ... by default.
 
     Raises:
         InvalidInput: if model, inputs, labels or eps are not usable.
@@ -127,14 +126,14 @@ def square(
     Args:
         model: logits of images; a module must be in evaluation mode.
         inputs: images in [0, 1].
-        labels: true classes.
-        eps: L-inf radius in pixel units, one number or one per sample.
-        queries: proposals.
+        labels: true class of every image.
+        eps: L-inf radius in pixels, one number or one per sample.
+        queries: number of proposals.
         rescale: stretch the window schedule to ``queries``.
         windows: ``"per_sample"`` or ``"shared"``, see :class:`~evaluation.attacks.Square`.
-        unfooled: what to return of an image that is never fooled: the ``"clean"`` image or the ``"best"`` found.
+        unfooled: the image to return where none is fooled: the ``"clean"`` one or the ``"best"`` found.
         seed: seed of the proposals.
-        indices: what the draws belong to besides seed and eps; 0, 1, ... by default.
+        indices: the images' indices, to which random draws belong besides seed and eps; 0, 1, ... by default.
 
     Raises:
         InvalidInput: if model, inputs, labels or eps are not usable.
@@ -158,13 +157,13 @@ def perturb(
     """Run an attack's state machine on one batch; its own radii are not used.
 
     Args:
-        attack: the attack.
+        attack: the attack to run.
         model: logits of images; a module must be in evaluation mode.
         inputs: images in [0, 1].
-        labels: true classes.
-        eps: radius in pixel units, one number or one per sample.
+        labels: true class of every image.
+        eps: radius in pixels, one number or one per sample.
         seed: seed of all draws.
-        indices: what the draws belong to besides seed and eps; 0, 1, ... by default.
+        indices: the images' indices, to which random draws belong besides seed and eps; 0, 1, ... by default.
 
     Returns:
         Adversarial images, within the ball and [0, 1].
@@ -176,18 +175,21 @@ def perturb(
     check_model(model)
     radius = torch.as_tensor(eps, dtype=inputs.dtype, device=inputs.device).expand(len(inputs))
     if not bool(((radius >= 0) & radius.isfinite()).all()):
-        raise InvalidInput(f"eps must be finite and >= 0 (pixel units, e.g. 8 / 255), got {eps}")
+        raise InvalidInput(f"eps must be finite and >= 0 (pixels, e.g. 8 / 255), got {eps}")
+    warn_of_doubtful(radius.tolist())
     labels = labels.long()
     indices = torch.arange(len(inputs)) if indices is None else indices
     clean = inputs.detach().clone().requires_grad_()
     clean_logits = model(clean)
-    check_logits(clean_logits, labels)
+    check_logits(clean_logits, inputs, labels, min_classes=2)
     attack.check_classes(clean_logits.shape[1])
     if attack.needs_gradient or attack.needs_clean_gradient:
         check_differentiable(clean_logits)
     of_clean = {"clean_logits": clean_logits.detach()}
     if attack.needs_clean_gradient:
-        of_clean["clean_sign"] = _gradient(F.cross_entropy(clean_logits, labels, reduction="sum"), clean).sign()
+        gradient = gradient_of(F.cross_entropy(clean_logits, labels, reduction="sum"), clean)
+        check_sound(~gradient.isnan())  # the sign of NaN is 0, which would pass for a flat loss
+        of_clean["clean_sign"] = gradient.sign()
     clean, clean_logits = clean.detach(), clean_logits.detach()
     result, decided = clean.clone(), torch.zeros_like(labels, dtype=torch.bool)
     if attack.stops_when_fooled:
@@ -198,39 +200,31 @@ def perturb(
         if not len(rows):
             break
         here = rows.cpu()
-        which = torch.full_like(here, attempt)
-        slots = {
-            "inputs": clean[rows],
-            "labels": labels[rows],
-            "eps": radius[rows],
-            "keys": keys(seed, attack.name, indices.cpu()[here], codes[here], which).to(inputs.device),
-            "shared_keys": keys(seed, attack.name, codes[here], which).to(inputs.device),
-            "attempt": which.to(inputs.device),
-            "step": torch.zeros_like(rows),
-        }
-        slots |= attack.start(slots | {name: values[rows] for name, values in of_clean.items()})
+        slots = fresh_slots(
+            attack,
+            clean[rows],
+            labels[rows],
+            radius[rows],
+            indices=indices.cpu()[here],
+            codes=codes[here],
+            attempt=torch.full_like(here, attempt),
+            seed=seed,
+            clean={name: values[rows] for name, values in of_clean.items()},
+        )
         fooled = torch.zeros_like(rows, dtype=torch.bool)
         found = slots["point"]
         for _ in range(attack.evaluations):
-            point = slots["point"].detach().requires_grad_(attack.needs_gradient)
-            logits = model(point)
-            check_finite(logits.isfinite())
-            loss = attack.loss(logits, slots)
-            gradient = _gradient(loss.sum(), point) if attack.needs_gradient else None
+            logits, loss, gradient = ask(attack, model, slots)
+            check_sound(logits.isfinite())
+            if gradient is not None:
+                check_sound(~gradient.isnan())
             if attack.stops_when_fooled:
                 new = (logits.argmax(dim=1) != slots["labels"]) & ~fooled
-                found, fooled = torch.where(new[:, None, None, None], point.detach(), found), fooled | new
+                found, fooled = torch.where(broadcast(new), slots["point"], found), fooled | new
                 if bool(fooled.all()):
                     break
-            slots |= attack.update(slots, loss.detach(), gradient) | {"step": slots["step"] + 1}
+            slots |= attack.update(slots, loss, gradient) | {"step": slots["step"] + 1}
         final = attack.final(slots)
-        result[rows] = torch.where(fooled[:, None, None, None], found, slots["inputs"] if final is None else final)
+        result[rows] = torch.where(broadcast(fooled), found, slots["inputs"] if final is None else final)
         decided[rows] = fooled
     return result.detach()
-
-
-def _gradient(loss: Tensor, point: Tensor) -> Tensor:
-    """Gradient of a loss, zero if it does not depend on the point (a constant network)."""
-    gradient = torch.autograd.grad(loss, point)[0] if loss.requires_grad else torch.zeros_like(point)
-    check_finite(~gradient.isnan())  # the sign of NaN is 0, which would pass for a flat loss
-    return gradient

@@ -1,4 +1,4 @@
-"""What attacks increase: losses of logits, one value per image."""
+"""Losses that attacks increase: one value per image, from its logits."""
 
 import torch
 from jaxtyping import Float, Int

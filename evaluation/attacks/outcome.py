@@ -1,4 +1,4 @@
-"""What an attack found out: per image and radius, and in summary."""
+"""Outcomes of attacks: per image and radius, and as summaries, files and a plot."""
 
 import csv
 import io
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from agnet.errors import InvalidInput
 from agnet.runtime.files import replacing, write_text
+from evaluation.attacks.base import in_units_of_255
 
 Row = dict[str, str | int | float | None]
 
@@ -27,9 +28,9 @@ class AttackOutcome:
     Attributes:
         attack: the attack's name, or ``"clean"``.
         norm: the ball, or an empty string for the clean images.
-        eps: radius in units of 1/255.
+        eps: radius in pixels.
         mode: ``"published"`` or ``"worst_case"``, see :func:`evaluation.evaluate`.
-        labels: true classes.
+        labels: true class of every image.
         predicted: class of each reported image.
         robust: whether the image counts as correctly classified under the attack.
         confidence: highest softmax of each reported image.
@@ -50,10 +51,18 @@ class AttackOutcome:
     forwards: Int[Tensor, " images"]
     gradients: Int[Tensor, " images"]
 
+    def __repr__(self) -> str:
+        return f"AttackOutcome({self.column}, {self.mode}: {self.accuracy:.2f} % of {len(self.labels)} images)"
+
+    @property
+    def eps_255(self) -> float:
+        """Radius in units of 1/255, as columns and files have it."""
+        return float(in_units_of_255(self.eps))
+
     @property
     def column(self) -> str:
         """Name of the accuracy in a table, e.g. ``pgd_eps0.5``."""
-        return self.attack if self.attack == "clean" else f"{self.attack}_eps{self.eps:g}"
+        return self.attack if self.attack == "clean" else f"{self.attack}_eps{self.eps_255:g}"
 
     @property
     def accuracy(self) -> float:
@@ -80,7 +89,7 @@ class AttackOutcome:
         return {
             "attack": self.attack,
             "norm": self.norm,
-            "eps": self.eps,
+            "eps": self.eps_255,
             "mode": self.mode,
             "images": len(self.labels),
             "accuracy": self.accuracy,
@@ -113,6 +122,10 @@ class Evaluation:
     num_classes: int
     settings: dict[str, object]
     adversarial: dict[str, Tensor] = field(default_factory=dict, repr=False)
+
+    def __repr__(self) -> str:
+        accuracies = ", ".join(f"{column} {accuracy:.2f} %" for column, accuracy in self.accuracies.items())
+        return f"Evaluation({len(self.outcomes[0].labels)} images, {self.num_classes} classes: {accuracies})"
 
     def __getitem__(self, column: str) -> AttackOutcome:
         for outcome in self.outcomes:
@@ -166,7 +179,9 @@ def save_outcomes(path: Path, evaluation: Evaluation) -> None:
     about = {
         "num_classes": evaluation.num_classes,
         "settings": evaluation.settings,
-        "outcomes": [{k: getattr(o, k) for k in ("attack", "norm", "eps", "mode")} for o in evaluation.outcomes],
+        "outcomes": [
+            {"attack": o.attack, "norm": o.norm, "eps": o.eps_255, "mode": o.mode} for o in evaluation.outcomes
+        ],
     }
     arrays = {"about": np.array(json.dumps(about)), "labels": evaluation.outcomes[0].labels.numpy()}
     for outcome in evaluation.outcomes:
@@ -189,7 +204,8 @@ def load_outcomes(path: Path) -> Evaluation:
         for entry in about["outcomes"]:
             column = entry["attack"] if entry["attack"] == "clean" else f"{entry['attack']}_eps{entry['eps']:g}"
             values: dict[str, Any] = {name: arrays[f"{column}/{name}"] for name in PER_IMAGE}
-            outcomes.append(AttackOutcome(**entry, labels=arrays["labels"], **values))
+            in_pixels = {**entry, "eps": entry["eps"] / 255}
+            outcomes.append(AttackOutcome(**in_pixels, labels=arrays["labels"], **values))
     except (OSError, ValueError, KeyError, TypeError, BadZipFile) as error:
         raise InvalidInput(f"damaged file {path}: {error}; delete it and run again") from error
     return Evaluation(tuple(outcomes), about["num_classes"], about["settings"])
@@ -205,17 +221,17 @@ def plot(outcomes: Sequence[AttackOutcome], path: Path) -> None:
     axes.axhline(clean.accuracy, color="0.5", linestyle=":", label="clean")
     names = list(dict.fromkeys(o.attack for o in outcomes if o.attack != "clean"))
     for name, marker in zip(names, "osD^vP*X<>" * (1 + len(names) // 10), strict=False):
-        points = [(o.eps, o.accuracy) for o in outcomes if o.attack == name]
+        points = [(o.eps_255, o.accuracy) for o in outcomes if o.attack == name]
         axes.plot(*zip(*points, strict=True), marker=marker, markersize=4, linewidth=1.4, label=name)
-    positive = sorted({o.eps for o in outcomes if o.eps > 0})
+    positive = sorted({o.eps_255 for o in outcomes if o.eps > 0})
     if positive:
         axes.set_xscale("symlog", linthresh=positive[0])
         axes.set_xlim(0 if any(o.eps == 0 for o in outcomes[1:]) else positive[0] * 0.8, positive[-1] * 1.25)
         ticks = positive[-1:]  # those whose labels do not run into each other
-        for eps in reversed(positive):
-            if eps <= ticks[-1] / 1.25:
-                ticks.append(eps)
-        axes.set_xticks(ticks, [f"{eps:g}" for eps in ticks])
+        for value in reversed(positive):
+            if value <= ticks[-1] / 1.25:
+                ticks.append(value)
+        axes.set_xticks(ticks, [f"{value:g}" for value in ticks])
         axes.minorticks_off()
     axes.set_ylim(0, 100)
     axes.set_xlabel("eps in units of 1/255")

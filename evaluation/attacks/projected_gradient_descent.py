@@ -29,8 +29,8 @@ class PGD(SteppedAttack):
     """PGD from a uniform random start, judged at its last iterate.
 
     Args:
-        eps: radii in units of 1/255, increasing.
-        steps: gradient steps.
+        eps: radii in pixels, increasing.
+        steps: number of gradient steps.
         relative_step: step length as a share of eps.
         random_start: start at a uniform draw from the ball, or at the image.
         norm: ``"linf"`` or ``"l2"``.

@@ -14,27 +14,27 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from evaluation.attacks.base import BatchAttack, Model, Slots, SteppedAttack, radius_code
-from evaluation.attacks.checks import check_finite
+from evaluation.attacks.slots import ask, fresh_slots
+from evaluation.checks import check_sound
 from evaluation.data.images import in_unit_interval
-from evaluation.randomness import keys
 
-Job = tuple[int, int, int]  # image, radius, attempt
+Job = tuple[int, int, int]  # indices of image and radius, attempt
 
 
 @dataclass(frozen=True)
-class Target:
+class Subject:
     """A network and the images it is attacked on.
 
     Attributes:
         search: the network that attacks ask for logits and gradients.
         judge: the network at full precision; nothing counts as fooled before it says so.
         images: pixels in [0, 1], or uint8 levels.
-        labels: true classes.
+        labels: true class of every image.
         indices: the images' indices in their data set, to which random draws belong.
         clean_logits: the judge's logits of the images.
         clean_sign: sign of the cross-entropy's gradient at the images, int8, if an attack needs it.
         seed: seed of all draws.
-        capacity: slots.
+        capacity: largest number of slots.
         chunk: evaluations between two looks at which slots are decided; each look waits for the device.
     """
 
@@ -49,6 +49,9 @@ class Target:
     capacity: int
     chunk: int
 
+    def __repr__(self) -> str:
+        return f"Subject({len(self.labels)} images, {self.clean_logits.shape[1]} classes, {self.capacity} slots)"
+
     @property
     def correct(self) -> Bool[Tensor, " images"]:
         """Whether each clean image is classified correctly."""
@@ -56,10 +59,10 @@ class Target:
 
 
 class Ledger:
-    """What is known of every (radius, image) pair of an attack; at first, what the clean image says.
+    """Outcome of every (radius, image) pair of an attack; at first that of the clean image.
 
     Args:
-        target: the network and the images.
+        subject: the network and the images.
         num_radii: radii of the attack.
         keep_images: store the reported images too.
 
@@ -73,25 +76,25 @@ class Ledger:
         images: reported images, or None.
     """
 
-    def __init__(self, target: Target, num_radii: int, *, keep_images: bool = False) -> None:
-        probabilities = target.clean_logits.softmax(dim=1)
+    def __init__(self, subject: Subject, num_radii: int, *, keep_images: bool = False) -> None:
+        probabilities = subject.clean_logits.softmax(dim=1)
         top = probabilities.max(dim=1)
 
         def repeat(values: Tensor) -> Tensor:
             return values.cpu().expand(num_radii, *values.shape).clone()
 
-        self.labels = target.labels.cpu()
-        self.fooled = repeat(~target.correct)
+        self.labels = subject.labels.cpu()
+        self.fooled = repeat(~subject.correct)
         self.predicted = repeat(top.indices)
         self.confidence = repeat(top.values)
-        self.true_confidence = repeat(probabilities.gather(1, target.labels[:, None]).squeeze(1))
+        self.true_confidence = repeat(probabilities.gather(1, subject.labels[:, None]).squeeze(1))
         self.forwards = torch.zeros(num_radii, len(self.labels), dtype=torch.int64)
         self.gradients = torch.zeros_like(self.forwards)
-        self.images = repeat(in_unit_interval(target.images)) if keep_images else None
+        self.images = repeat(in_unit_interval(subject.images)) if keep_images else None
 
     def record(
         self,
-        radius: Int[Tensor, " rows"],
+        radius_index: Int[Tensor, " rows"],
         image: Int[Tensor, " rows"],
         logits: Float[Tensor, "rows classes"],
         points: Tensor,
@@ -100,23 +103,23 @@ class Ledger:
         probabilities = logits.to(self.confidence.dtype).softmax(dim=1)
         top = probabilities.max(dim=1)
         labels = self.labels[image].to(logits.device)
-        self.fooled[radius, image] = (top.indices != labels).cpu()
-        self.predicted[radius, image] = top.indices.cpu()
-        self.confidence[radius, image] = top.values.cpu()
-        self.true_confidence[radius, image] = probabilities.gather(1, labels[:, None]).squeeze(1).cpu()
+        self.fooled[radius_index, image] = (top.indices != labels).cpu()
+        self.predicted[radius_index, image] = top.indices.cpu()
+        self.confidence[radius_index, image] = top.values.cpu()
+        self.true_confidence[radius_index, image] = probabilities.gather(1, labels[:, None]).squeeze(1).cpu()
         if self.images is not None:
-            self.images[radius, image] = points.cpu().to(self.images.dtype)
+            self.images[radius_index, image] = points.cpu().to(self.images.dtype)
 
-    def carry(self, radius: int, image: int) -> None:
+    def carry(self, radius_index: int, image: int) -> None:
         """Report a success at all larger radii too: the image lies in their balls."""
         for values in (self.fooled, self.predicted, self.confidence, self.true_confidence, self.images):
             if values is not None:
-                values[radius + 1 :, image] = values[radius, image]
+                values[radius_index + 1 :, image] = values[radius_index, image]
 
 
 def run(
     attack: SteppedAttack,
-    target: Target,
+    subject: Subject,
     todo: Bool[Tensor, "radii images"],
     ledger: Ledger,
     *,
@@ -126,15 +129,15 @@ def run(
     """Attack pairs and enter the outcomes in the ledger.
 
     Args:
-        attack: the attack.
-        target: the network and the images.
+        attack: the attack to run.
+        subject: the network and the images.
         todo: pairs to attack.
-        ledger: where outcomes go.
+        ledger: ledger that receives the outcomes.
         worst_case: any misclassified point is a success, and an image fooled at one radius counts as fooled at all
             larger ones, where it is not attacked again.
         tick: called with the number of pairs decided.
     """
-    _Run(attack, target, todo, ledger, worst_case, tick).run()
+    _Run(attack, subject, todo, ledger, worst_case, tick).run()
 
 
 class _Run:
@@ -143,24 +146,24 @@ class _Run:
     def __init__(
         self,
         attack: SteppedAttack,
-        target: Target,
+        subject: Subject,
         todo: Bool[Tensor, "radii images"],
         ledger: Ledger,
         worst_case: bool,
         tick: Callable[[int], object],
     ) -> None:
-        self.attack, self.target, self.ledger = attack, target, ledger
+        self.attack, self.subject, self.ledger = attack, subject, ledger
         self.worst_case, self.tick = worst_case, tick
         self.stops = attack.stops_when_fooled or worst_case
-        self.device = target.images.device
-        self.radii = torch.tensor([eps / 255 for eps in attack.eps], dtype=torch.float64)
+        self.device = subject.images.device
+        self.radii = torch.tensor(attack.eps, dtype=torch.float64)
         self.codes = radius_code(self.radii)
         self.todo = todo.cpu()
         pairs = self.todo.nonzero().tolist()  # small radii, whose pairs last longest, come first
         if worst_case:  # the larger radii of an image follow when the smaller have failed
             started: set[int] = set()
-            pairs = [(radius, image) for radius, image in pairs if not (image in started or started.add(image))]
-        self.queue: deque[Job] = deque((image, radius, 0) for radius, image in pairs)
+            pairs = [(r, i) for r, i in pairs if not (i in started or started.add(i))]
+        self.queue: deque[Job] = deque((i, r, 0) for r, i in pairs)
         self.slots: Slots = {}
 
     @property
@@ -169,41 +172,38 @@ class _Run:
 
     def run(self) -> None:
         while self.queue or self.active:
-            room = self.target.capacity - self.active
-            if self.queue and room >= max(self.target.capacity // 16, 1):
+            room = self.subject.capacity - self.active
+            if self.queue and room >= max(self.subject.capacity // 16, 1):
                 self._refill(room)
-            for _ in range(self.target.chunk if self.attack.evaluations else 0):
+            for _ in range(self.subject.chunk if self.attack.evaluations else 0):
                 self.slots = self._advance(self.slots)
             self._harvest()
 
     def _refill(self, room: int) -> None:
         """Give free slots the next pairs."""
         jobs = torch.tensor([self.queue.popleft() for _ in range(min(room, len(self.queue)))])
-        image, radius, attempt = jobs.unbind(dim=1)
-        attack, target = self.attack, self.target
-        inputs = in_unit_interval(target.images[image.to(self.device)])
-        index = target.indices[image.to(target.indices.device)].cpu()
-        device = self.device
-        slots: Slots = {
-            "image": image.to(device),
-            "radius": radius.to(device),
-            "attempt": attempt.to(device),
-            "inputs": inputs,
-            "labels": target.labels[image.to(self.device)],
-            "eps": self.radii[radius].to(inputs),
-            "keys": keys(target.seed, attack.name, index, self.codes[radius], attempt).to(device),
-            "shared_keys": keys(target.seed, attack.name, self.codes[radius], attempt).to(device),
-            "step": torch.zeros(len(jobs), dtype=torch.int64, device=device),
-            "spent": torch.zeros(len(jobs), dtype=torch.int64, device=device),
-            "paused": torch.full((len(jobs),), attack.evaluations == 0, device=device),
-            "claimed": torch.zeros(len(jobs), dtype=torch.bool, device=device),
-            "denied": torch.zeros(len(jobs), dtype=torch.bool, device=device),
-            "broken": torch.zeros(len(jobs), dtype=torch.bool, device=device),
-        }
-        clean: Slots = {"clean_logits": target.clean_logits[slots["image"]]}
-        if target.clean_sign is not None:
-            clean["clean_sign"] = target.clean_sign[slots["image"]].to(inputs)
-        slots |= attack.start(slots | clean)
+        image, radius_index, attempt = jobs.unbind(dim=1)
+        attack, subject = self.attack, self.subject
+        rows = image.to(self.device)  # the queue and the codes of radii live on the CPU, images on the device
+        inputs = in_unit_interval(subject.images[rows])
+        clean: Slots = {"clean_logits": subject.clean_logits[rows]}
+        if subject.clean_sign is not None:
+            clean["clean_sign"] = subject.clean_sign[rows].to(inputs)
+        slots = fresh_slots(
+            attack,
+            inputs,
+            subject.labels[rows],
+            self.radii[radius_index].to(inputs),
+            indices=subject.indices[image.to(subject.indices.device)].cpu(),
+            codes=self.codes[radius_index],
+            attempt=attempt,
+            seed=subject.seed,
+            clean=clean,
+        )
+        no = torch.zeros_like(rows, dtype=torch.bool)
+        paused = no if attack.evaluations else ~no
+        slots |= {"image": rows, "radius_index": radius_index.to(self.device), "spent": torch.zeros_like(rows)}
+        slots |= {"paused": paused, "claimed": no, "denied": no, "broken": no}
         self.slots = {k: torch.cat([self.slots[k], v]) for k, v in slots.items()} if self.active else slots
 
     def _advance(self, slots: Slots) -> Slots:
@@ -212,21 +212,7 @@ class _Run:
         Slots that are decided, or seem to be, stay as they are.
         """
         attack = self.attack
-        point, gradient = slots["point"].detach(), None
-        if attack.needs_gradient:
-            with torch.enable_grad():
-                point.requires_grad_()
-                logits = self.target.search(point)
-                loss = attack.loss(logits, slots)
-                if loss.requires_grad:
-                    (gradient,) = torch.autograd.grad(loss.sum(), point)
-                else:  # a constant network
-                    gradient = torch.zeros_like(point)
-            logits, loss = logits.detach(), loss.detach()
-        else:
-            with torch.no_grad():
-                logits = self.target.search(point)
-                loss = attack.loss(logits, slots)
+        logits, loss, gradient = ask(attack, self.subject.search, slots)
         claimed = torch.zeros_like(slots["claimed"])
         if self.stops:
             claimed = (logits.argmax(dim=1) != slots["labels"]) & ~slots["denied"] & ~slots["paused"]
@@ -237,7 +223,7 @@ class _Run:
         within = slots["step"].clamp(max=attack.evaluations - 1)  # paused slots are past the end of the attack's tables
         changes = attack.update({**slots, "step": within}, loss, gradient)
         changes |= {"step": slots["step"] + 1, "denied": torch.zeros_like(slots["denied"])}
-        if self.target.chunk > 1 or bool(frozen.any()):  # with one evaluation to a chunk, looking costs nothing
+        if self.subject.chunk > 1 or bool(frozen.any()):  # with one evaluation to a chunk, looking costs nothing
             changes = {k: _where(frozen, slots[k], v) for k, v in changes.items()}
         changes["spent"] = slots["spent"] + ~slots["paused"]
         changes["claimed"] = slots["claimed"] | claimed
@@ -250,8 +236,10 @@ class _Run:
         paused = self.slots["paused"].nonzero().squeeze(1)
         if not len(paused):
             return
+        # 1. Choose the images to judge. An attack that reports nothing where it fails (final is None) leaves the clean
+        # image, whose outcome the ledger has; then only slots whose search claims a success need the judge.
         slots = {k: v[paused] for k, v in self.slots.items()}
-        check_finite(~slots["broken"])
+        check_sound(~slots["broken"])
         claimed = slots["claimed"]
         final = self.attack.final(slots)
         if final is None:
@@ -259,30 +247,36 @@ class _Run:
         else:
             judged = torch.arange(len(paused), device=self.device)
             points = torch.where(claimed[:, None, None, None], slots["point"], final)
-        image, radius, attempt = (slots[k].cpu() for k in ("image", "radius", "attempt"))
+        # 2. Judge at full precision. A claim that the judge does not share is denied: it is not recorded, and its slot
+        # continues after this point.
+        image, radius_index, attempt = (slots[k].cpu() for k in ("image", "radius_index", "attempt"))
         spent = slots["spent"].cpu()
         fooled = torch.zeros(len(paused), dtype=torch.bool)
         denied = torch.zeros(len(paused), dtype=torch.bool)
         if len(judged):
             with torch.no_grad():
-                logits = self.target.judge(points[judged])
-            check_finite(logits.isfinite())
+                logits = self.subject.judge(points[judged])
+            check_sound(logits.isfinite())
             rows = judged.cpu()
             wrong = (logits.argmax(dim=1) != slots["labels"][judged]).cpu()
             fooled[rows] = wrong
             denied[rows] = claimed.cpu()[rows] & ~wrong
             spent_on_judge = torch.zeros_like(spent)
             spent_on_judge[rows] = 1
-            self.ledger.forwards[radius, image] += spent_on_judge
+            self.ledger.forwards[radius_index, image] += spent_on_judge
             keep = ~denied[rows]
             on_device = keep.to(self.device)
-            self.ledger.record(radius[rows][keep], image[rows][keep], logits[on_device], points[judged][on_device])
+            self.ledger.record(
+                radius_index[rows][keep], image[rows][keep], logits[on_device], points[judged][on_device]
+            )
+        # 3. Book the costs of the runs that have ended, and queue what follows them.
         ended = ~denied
         if self.attack.evaluations:
-            self.ledger.forwards[radius[ended], image[ended]] += spent[ended]
+            self.ledger.forwards[radius_index[ended], image[ended]] += spent[ended]
             if self.attack.needs_gradient:
-                self.ledger.gradients[radius[ended], image[ended]] += spent[ended]
-        self._follow(radius[ended], image[ended], attempt[ended], fooled[ended])
+                self.ledger.gradients[radius_index[ended], image[ended]] += spent[ended]
+        self._follow(radius_index[ended], image[ended], attempt[ended], fooled[ended])
+        # 4. Wake the denied slots, and drop the ended ones: the batch is compacted before the next refill.
         if bool(denied.any()):
             rows = paused[denied.to(self.device)]
             for name, value in (("denied", True), ("paused", False), ("claimed", False)):
@@ -292,10 +286,11 @@ class _Run:
         kept = stays.nonzero().squeeze(1)
         self.slots = {k: v[kept] for k, v in self.slots.items()} if len(kept) else {}
 
-    def _follow(self, radius: Tensor, image: Tensor, attempt: Tensor, fooled: Tensor) -> None:
+    def _follow(self, radius_index: Tensor, image: Tensor, attempt: Tensor, fooled: Tensor) -> None:
         """Queue the next run or the next radius of pairs that have not been fooled."""
         last = len(self.radii) - 1
-        for r, i, a, success in zip(radius.tolist(), image.tolist(), attempt.tolist(), fooled.tolist(), strict=True):
+        ended = (radius_index.tolist(), image.tolist(), attempt.tolist(), fooled.tolist())
+        for r, i, a, success in zip(*ended, strict=True):
             if not success and a + 1 < self.attack.attempts:
                 self.queue.appendleft((i, r, a + 1))
                 continue
@@ -313,7 +308,7 @@ class _Run:
 
 def run_batches(
     attack: BatchAttack,
-    target: Target,
+    subject: Subject,
     todo: Bool[Tensor, "radii images"],
     ledger: Ledger,
     *,
@@ -324,16 +319,16 @@ def run_batches(
     todo = todo.cpu().clone()
     for k, eps in enumerate(attack.eps):
         images = todo[k].nonzero().squeeze(1)
-        for image in images.split(target.capacity):
-            rows = image.to(target.images.device)
-            inputs, labels = in_unit_interval(target.images[rows]), target.labels[rows]
-            points = attack.perturb(target.judge, inputs, labels, eps=eps / 255, seed=target.seed)
+        for image in images.split(subject.capacity):
+            rows = image.to(subject.images.device)
+            inputs, labels = in_unit_interval(subject.images[rows]), subject.labels[rows]
+            points = attack.perturb(subject.judge, inputs, labels, eps=eps, seed=subject.seed)
             with torch.no_grad():
-                logits = target.judge(points)
-            check_finite(logits.isfinite())
-            radius = torch.full_like(image, k)
-            ledger.forwards[radius, image] += 1
-            ledger.record(radius, image, logits, points)
+                logits = subject.judge(points)
+            check_sound(logits.isfinite())
+            radius_index = torch.full_like(image, k)
+            ledger.forwards[radius_index, image] += 1
+            ledger.record(radius_index, image, logits, points)
             tick(len(image))
             if worst_case:
                 for i in image[ledger.fooled[k, image]].tolist():

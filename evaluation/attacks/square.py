@@ -25,14 +25,14 @@ class Square(SteppedAttack):
     """Square attack.
 
     Args:
-        eps: radii in units of 1/255, increasing.
+        eps: radii in pixels, increasing.
         queries: proposals; one more query is spent on the start.
         initial_share: share of the image that the first windows cover.
         rescale: stretch the window schedule, which is made for 10,000 queries, to ``queries`` (AutoAttack does not).
         windows: ``"per_sample"`` draws a window and signs for every image, and signs again if nothing would change, as
             the paper's code does; ``"shared"`` gives all images of a radius the same windows and signs after the start,
             as AutoAttack does.
-        unfooled: what is reported of an image that is never fooled: the ``"clean"`` image or the ``"best"`` found.
+        unfooled: the image to report where none is fooled: the ``"clean"`` one or the ``"best"`` found.
         name: prefix of the columns.
 
     Raises:
@@ -98,17 +98,19 @@ class Square(SteppedAttack):
             self.queries, self.initial_share, self.rescale, height=height, width=width, device=step.device
         )
         side = schedule[step]
-        stream = 3 * step + 1
+        stream = 3 * step + 1  # three independent draws for each step (top, left, signs); stream 0 made the stripes
         top = integers(keys, (), (height - side).clamp(min=1), stream=stream)
         left = integers(keys, (), (width - side).clamp(min=1), stream=stream + 1)
         rows, columns = torch.arange(height, device=step.device), torch.arange(width, device=step.device)
         inside = _within(rows, top, side)[:, None, :, None] & _within(columns, left, side)[:, None, None, :]
         if self.windows == "shared":
             sign = signs(keys, (channels, 1, 1), stream=stream + 2).to(inputs)
+            # from a corner of the ball, 2 eps reach the opposite corner or leave the ball, and are projected back
             proposal = best + torch.where(inside, 2 * eps * sign, 0.0)
             proposal = torch.minimum(torch.maximum(proposal, inputs - eps), inputs + eps).clamp(0, 1)
         else:
             high, low = slots["high"], slots["low"]
+            # a window that already has its signs would waste a query: take the first draw that changes a pixel
             raised, lowered = _changes(best, high, inside), _changes(best, low, inside)
             sign = _first_that_changes(signs(keys, (REDRAWS, channels), stream=stream + 2), raised, lowered)
             proposal = torch.where(inside, torch.where(sign[..., None, None] > 0, high, low), best)

@@ -1,4 +1,4 @@
-"""Common corruptions of images: the fifteen of CIFAR-C at five severities, seeded and batched; its files.
+"""The fifteen common corruptions of CIFAR-C at five severities, seeded and batched, and their files.
 
 Source: Hendrycks & Dietterich, 2019, "Benchmarking neural network robustness to common corruptions and perturbations",
 https://arxiv.org/abs/1903.12261. ``docs/corruptions.md`` says what differs from the published files.

@@ -61,8 +61,8 @@ def affine(images: Float[Tensor, "n c h w"], jitter: Float[Tensor, "n 3 2"], rea
 
     Args:
         images: the images; mirrored beyond their border.
-        jitter: where the points go, column then row, in units of ``reach``.
-        reach: in pixels.
+        jitter: displacements of the points, column then row, in units of ``reach``.
+        reach: length of the unit in pixels.
     """
     height, width = images.shape[-2:]
     device = images.device
@@ -96,10 +96,11 @@ def interpolate(
     """Bilinear values at real positions.
 
     Args:
-        images: the images.
+        images: the images to change.
         rows: position along the height, counted from the first pixel's centre.
         columns: position along the width.
-        fold: which pixel stands for one beyond the border, e.g. :func:`~evaluation.corruptions.filters.mirror_edges`.
+        fold: rule that finds the pixel in place of one beyond the border, e.g.
+            :func:`~evaluation.corruptions.filters.mirror_edges`.
     """
     height, width = images.shape[-2:]
     top, left = rows.floor(), columns.floor()

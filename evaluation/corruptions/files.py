@@ -1,4 +1,4 @@
-"""Folders of corrupted images in CIFAR-C's layout: reading the published ones, writing one's own.
+"""Read and write folders of corrupted images in CIFAR-C's layout.
 
 A folder holds ``<corruption>.npy`` (uint8, ``[5 n, height, width, channels]``, severities 1 to 5 one after the other,
 the ``n`` images in test order within each) and ``labels.npy`` (``[5 n]``, the same labels five times). CIFAR-10-C
@@ -29,7 +29,7 @@ class CorruptedImages:
     """A folder in CIFAR-C's layout, read piece by piece.
 
     Args:
-        path: the folder.
+        path: folder with the files.
         num_classes: labels must be below it; null accepts any.
 
     Attributes:
@@ -115,11 +115,11 @@ def write_corrupted(
     says how the folder came about, ``frost_source`` included.
 
     Args:
-        out: the folder.
-        images: in test order, 8-bit levels, on the device that is to work.
+        out: folder to write.
+        images: 8-bit images in test order, on the device that does the work.
         labels: class indices in 0..255.
-        seed: see :func:`~evaluation.corruptions.generate.corrupt`.
-        names: which corruptions; files of others are left alone.
+        seed: seed of all draws; see :func:`~evaluation.corruptions.generate.corrupt`.
+        names: corruptions to write; files of others are left alone.
         frost: null is procedural frost.
         facts: more entries for ``corruptions.json``; they may differ when a call continues.
 

@@ -62,7 +62,7 @@ def mirror_centres(index: Int[Tensor, "*shape"], size: int) -> Int[Tensor, "*sha
 
 
 def zoom_steps(factor: float, size: int) -> tuple[int, int]:
-    """Of a centre zoom: pixels cropped, and pixels they are stretched to before the rest is trimmed off."""
+    """Pixels that a centre zoom crops, and pixels that it stretches them to before it trims the rest."""
     crop = math.ceil(size / factor)
     return crop, round(crop * factor)
 
@@ -115,7 +115,7 @@ def motion_offsets(angles: Float[Tensor, " n"], taps: int) -> tuple[Int[Tensor, 
     """Whole-pixel steps along a line.
 
     Args:
-        angles: in degrees, clockwise from the direction of rising columns.
+        angles: directions in degrees, clockwise from that of rising columns.
         taps: number of steps.
 
     Returns:
@@ -139,8 +139,8 @@ def motion_blur_levels(
 
     Args:
         levels: whole numbers in 0..255.
-        angles: see :func:`motion_offsets`.
-        radius: in pixels.
+        angles: directions of the motion; see :func:`motion_offsets`.
+        radius: reach of the blur in pixels.
         sigma: standard deviation in pixels.
     """
     height, width = levels.shape[-2:]
@@ -166,9 +166,9 @@ def correlate(
     """Slide a small kernel of odd width over every channel.
 
     Args:
-        images: the images.
+        images: the images to change.
         kernel: its zeros cost nothing.
-        fold: which pixel stands for one beyond the border, e.g. :func:`mirror_centres`.
+        fold: rule that finds the pixel in place of one beyond the border, e.g. :func:`mirror_centres`.
     """
     height, width = images.shape[-2:]
     reach = len(kernel) // 2

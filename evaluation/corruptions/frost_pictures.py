@@ -1,4 +1,4 @@
-"""Pictures of frost: the five of the user's folder, or a procedural stand-in that says so.
+"""Pictures of frost: five files of the user, or a procedural stand-in that names itself as such.
 
 The pictures belong to the code of Hendrycks & Dietterich (github.com/hendrycks/robustness, folder
 ImageNet-C/create_c, Apache-2.0) and are not part of this project. CIFAR-C uses the first five of its six.
@@ -27,7 +27,7 @@ _ENDINGS = (".png", ".jpg", ".jpeg")
 
 @dataclass(frozen=True)
 class FrostPictures:
-    """What the frost corruption lays over images.
+    """Pictures that the frost corruption lays over images.
 
     Attributes:
         pictures: shrunk pictures, red, green and blue.
@@ -36,6 +36,9 @@ class FrostPictures:
 
     pictures: tuple[UInt8[Tensor, "3 _ _"], ...]
     source: Literal["pictures", "procedural"]
+
+    def __repr__(self) -> str:
+        return f"FrostPictures({len(self.pictures)} {self.source})"
 
 
 def read_frost(folder: Path) -> FrostPictures:

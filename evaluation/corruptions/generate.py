@@ -61,10 +61,10 @@ def corrupt(
             nearest level. The constants are those for 32x32; they stay as they are at other sizes, where a blur of so
             many pixels means something else.
         name: one of :data:`CORRUPTIONS`.
-        severity: 1..5.
+        severity: severity from 1 to 5.
         seed: seed of all draws.
         indices: the images' places in their data set; null counts from 0.
-        frost: see :func:`~evaluation.corruptions.frost_pictures.read_frost`; null is procedural frost.
+        frost: pictures of frost (:func:`~evaluation.corruptions.frost_pictures.read_frost`); None for procedural frost.
 
     Returns:
         Levels on the device of ``images``.

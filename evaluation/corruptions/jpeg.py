@@ -56,7 +56,7 @@ def round_trip(images: UInt8[Tensor, "n c h w"], quality: int) -> UInt8[Tensor, 
     """Compress and decompress.
 
     Args:
-        images: of one channel (gray) or three (red, green, blue), at least 5 pixels wide.
+        images: images with one channel (gray) or three (red, green, blue), at least 5 pixels wide.
         quality: 1..100 as libjpeg understands it.
     """
     if images.shape[1] == 1:

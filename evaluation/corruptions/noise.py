@@ -58,7 +58,7 @@ def poisson(levels: UInt8[Tensor, "*shape"], photons: int, fraction: Float[Tenso
     by ``v``, so that one binary search serves every pixel.
 
     Args:
-        levels: 8-bit pixels.
+        levels: 8-bit values of the pixels.
         photons: mean count of a white pixel.
         fraction: numbers in [0, 1) of at most 40 bits.
     """

@@ -1,4 +1,4 @@
-"""From 8-bit levels to [0, 1] and back, as CIFAR-C does it: the way back truncates.
+"""Convert 8-bit levels to [0, 1] and back as CIFAR-C does, which truncates on the way back.
 
 All arithmetic in between is in float64. Truncation jumps at every integer, and exact integers are common (flat regions,
 a weight of 1); what rounding leaves of them depends on the order of summation. A value that misses an integer by less

@@ -19,15 +19,15 @@ from evaluation.randomness import integers, normal, uniform
 
 @dataclass(frozen=True)
 class Snow:
-    """How it snows.
+    """Settings of the snow at one severity.
 
     Attributes:
-        mean: of the noise the flakes come from.
-        std: of that noise.
+        mean: mean of the noise that the flakes come from.
+        std: standard deviation of that noise.
         zoom: size of the flakes.
         threshold: noise below it is no flake.
-        radius: of the flakes' motion, in pixels.
-        sigma: of the flakes' motion, in pixels.
+        radius: reach of the flakes' motion in pixels.
+        sigma: width of the flakes' motion in pixels.
         keep: share of the image that is not whitened.
     """
 

@@ -1,4 +1,4 @@
-"""Image sets with fixed train / valid / test splits: what networks are trained on, selected by and judged on."""
+"""Image sets with fixed splits: networks are trained on ``train``, selected by ``valid`` and judged on ``test``."""
 
 from evaluation.data.arrays import image_npz
 from evaluation.data.bundled import digits

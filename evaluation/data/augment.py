@@ -1,4 +1,4 @@
-"""Augmentation on the device: a whole batch at once, every image's draw its own.
+"""Augment a whole batch on its device; every image has its own draw.
 
 The draws belong to (seed, epoch, image) through :mod:`evaluation.randomness`: they depend neither on the device nor on
 the order or size of the batches.

@@ -1,4 +1,4 @@
-"""Reading image files of others: official python batches, ``.npz`` batches, lossless WebP sprites.
+"""Read images in published formats: official python batches, ``.npz`` batches, lossless WebP sprites.
 
 A batch is one file of images with labels, found in a folder under its official name (``data_batch_1``) in one of three
 forms, tried in this order:
@@ -36,12 +36,12 @@ def read_batches(
     """Batches of a folder, one after the other.
 
     Args:
-        folder: where the files are.
+        folder: folder with the files.
         names: the batches' official names.
         prefix: beginning of the names of sprites and of their labels file, e.g. ``cifar10``.
         size: height and width of the images in pixels; they have three channels.
         labels: key of the labels.
-        num_labels: how many different labels there may be.
+        num_labels: number of different labels there may be.
         first_label: the smallest label in the files; it becomes 0.
 
     Raises:

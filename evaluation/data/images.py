@@ -1,4 +1,4 @@
-"""What an image set is: pixels, labels, splits."""
+"""The types of an image set: pixels, labels and splits."""
 
 from dataclasses import dataclass
 
@@ -23,6 +23,10 @@ class Images:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def __repr__(self) -> str:
+        shape = "x".join(map(str, self.stored.shape[1:]))
+        return f"Images({len(self)} of {shape}, {self.stored.dtype} on {self.stored.device})"
 
     @property
     def pixels(self) -> Float[Tensor, "images channels height width"]:
@@ -76,6 +80,10 @@ class ImageSplits:
     valid: Images
     test: Images
     normalization: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+
+    def __repr__(self) -> str:
+        parts = ", ".join(f"{part}={getattr(self, part)!r}" for part in ("train", "valid", "test"))
+        return f"ImageSplits({self.name}, {self.num_classes} classes, {parts})"
 
     @property
     def in_channels(self) -> int:

@@ -40,7 +40,8 @@ def cifar10(
             ``cifar10_train_1..5.webp``, ``cifar10_test.webp`` and ``cifar10_labels.npz``; also the folder above
             ``cifar-10-batches-py``.
         held_out_of: take the validation images from the ``"train"`` or from the ``"test"`` images.
-        num_valid: how many; with 0 there is nothing to select by, which suits work on the test images alone.
+        num_valid: number of validation images; with 0 there is nothing to select by, which suits work on the test
+            images alone.
         num_train: train on so many of the remaining training images; all by default.
         num_test: test on so many of the remaining test images; all by default.
         split_seed: seed of the shuffle that chooses images; the chosen ones stay in the files' order.
@@ -78,12 +79,12 @@ def cifar100(
     Args:
         path: folder with ``train`` and ``test`` (official pickles, or ``.npz`` with the key ``fine_labels``), or the
             folder above ``cifar-100-python``.
-        held_out_of: see :func:`cifar10`.
-        num_valid: see :func:`cifar10`.
-        num_train: see :func:`cifar10`.
-        num_test: see :func:`cifar10`.
-        split_seed: see :func:`cifar10`.
-        resolution: see :func:`cifar10`.
+        held_out_of: part that the validation images come from; see :func:`cifar10`.
+        num_valid: number of validation images; see :func:`cifar10`.
+        num_train: number of training images; see :func:`cifar10`.
+        num_test: number of test images; see :func:`cifar10`.
+        split_seed: seed of the split; see :func:`cifar10`.
+        resolution: height and width in pixels; see :func:`cifar10`.
 
     Raises:
         ConfigurationError: if files are missing or damaged, or a number does not fit.
@@ -118,12 +119,12 @@ def imagenet16(
     Args:
         path: folder with ``train_data_batch_1..10`` and ``val_data`` (official pickles or ``.npz``, labels 1..1000).
         num_classes: keep the images with labels up to this one.
-        held_out_of: see :func:`cifar10`.
-        num_valid: see :func:`cifar10`.
-        num_train: see :func:`cifar10`.
-        num_test: see :func:`cifar10`.
-        split_seed: see :func:`cifar10`.
-        resolution: see :func:`cifar10`; a divisor of 16.
+        held_out_of: part that the validation images come from; see :func:`cifar10`.
+        num_valid: number of validation images; see :func:`cifar10`.
+        num_train: number of training images; see :func:`cifar10`.
+        num_test: number of test images; see :func:`cifar10`.
+        split_seed: seed of the split; see :func:`cifar10`.
+        resolution: height and width in pixels, a divisor of 16; see :func:`cifar10`.
 
     Raises:
         ConfigurationError: if files are missing or damaged, or a number does not fit.
@@ -181,17 +182,17 @@ def _split(
     if held_out_of not in ("train", "test"):
         raise ConfigurationError(f"held_out_of={held_out_of}: give train or test")
     parts = {"train": train, "test": test}
-    wanted = {"train": num_train, "test": num_test}
+    requested = {"train": num_train, "test": num_test}
     orders = {name: _shuffled(len(labels), seed) for name, (_, labels) in parts.items()}
     source = orders[held_out_of]
     if not 0 <= num_valid < len(source):
         raise ConfigurationError(f"num_valid={num_valid}: give 0..{len(source) - 1} of the {held_out_of} images")
     valid = source[len(source) - num_valid :]
     orders[held_out_of] = source[: len(source) - num_valid]
-    for name, wish in wanted.items():
-        if wish is not None and not 1 <= wish <= len(orders[name]):
-            raise ConfigurationError(f"num_{name}={wish}: give 1..{len(orders[name])}, or null for all")
-        orders[name] = orders[name][:wish]
+    for name, count in requested.items():
+        if count is not None and not 1 <= count <= len(orders[name]):
+            raise ConfigurationError(f"num_{name}={count}: give 1..{len(orders[name])}, or null for all")
+        orders[name] = orders[name][:count]
     return (
         _take(train, orders["train"], resolution),
         _take(parts[held_out_of], valid, resolution),

@@ -1,4 +1,4 @@
-"""Splits of a user's own images: every class in each of them, drawn class by class where the files set none apart."""
+"""Split a user's own images. Every split has every class; what the files do not set apart is drawn by class."""
 
 import random
 import re
@@ -59,7 +59,7 @@ def choose(
         classes: name or number of every image's class, for each part that the files set apart; ``train`` is one.
         num_valid: validation images to draw from ``train``, by default a fifth of it.
         num_test: test images to draw, likewise. They are drawn first and do not depend on ``num_valid``.
-        seed: of the shuffles.
+        seed: seed of the shuffles.
 
     Raises:
         ConfigurationError: if there is one class, if one has no images in a split, or if a number does not fit.
@@ -123,7 +123,7 @@ def assemble(where: Path, name: str, chosen: Mapping[str, Chosen], pixels: Mappi
     Args:
         where: the files, for messages.
         name: the data set's name.
-        chosen: what :func:`choose` chose.
+        chosen: the choice that :func:`choose` made.
         pixels: the images of each split, in that order.
 
     Raises:

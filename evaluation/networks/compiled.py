@@ -1,4 +1,4 @@
-"""A network compiled for attack: the same logits (to rounding), cheaper passes.
+"""Compile a network for attack: equal logits (to rounding) by cheaper passes.
 
 An attack asks one network for logits and input gradients thousands of times, so everything that does not depend on the
 image is done once: batch normalisations are folded into the convolutions, edges that cannot reach the output are left
@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from agnet.errors import InvalidInput
 from agnet.spaces.nasbench201 import EDGES
-from evaluation.networks.nasbench201 import KERNELS, Cell, CellNetwork, Reduction, edges_to_output
+from evaluation.networks.nasbench201 import KERNELS, CellNetwork, NASBench201Cell, Reduction, edges_to_output
 from evaluation.networks.pool import average_pool_3x3
 
 MIN_BATCH = 16  # smaller batches are padded: on CPU they take other matrix and convolution routines and round otherwise
@@ -27,7 +27,7 @@ class Convolution(nn.Module):
     Args:
         weight: kernel, ``[c_out, c_in, k, k]``.
         bias: shift of each output channel, or None.
-        stride: stride.
+        stride: stride of the convolution.
     """
 
     weight: Tensor
@@ -65,7 +65,7 @@ class CompiledCell(nn.Module):
         parallel: make the convolutions that read one node with one kernel size a single convolution.
     """
 
-    def __init__(self, cell: Cell, *, parallel: bool) -> None:
+    def __init__(self, cell: NASBench201Cell, *, parallel: bool) -> None:
         super().__init__()
         self.channels = cell.channels
         self.plain: list[tuple[int, int, str]] = []  # skips and pools: source, target, operation

@@ -1,4 +1,4 @@
-"""What any network costs: its parameters and its multiply-accumulates, counted without computing anything."""
+"""Count the parameters and multiply-accumulates of any network without computing its outputs."""
 
 import math
 from collections.abc import Callable
@@ -39,7 +39,7 @@ def multiply_accumulates(
 
     Args:
         network: is set to evaluation; on the meta device nothing is computed.
-        image: of the size that is asked for, on the network's device.
+        image: one image of the size in question, on the network's device.
         elementwise: count two for every normalised value and one for every value of a ReLU or a pool as well, as the
             counter behind several papers does; only modules are seen, not functions.
 
@@ -77,7 +77,7 @@ def macs_of(
         make: builds the network.
         in_channels: channels of the images.
         image_size: their height and width in pixels.
-        elementwise: see there.
+        elementwise: whether element-wise operations count; see :func:`multiply_accumulates`.
     """
     with torch.device("meta"):
         return multiply_accumulates(

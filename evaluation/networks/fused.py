@@ -13,7 +13,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from agnet.spaces.nasbench201 import parse
-from evaluation.networks.nasbench201 import KERNELS, Cell, CellNetwork, NetworkShape, edges_to_output, normalize
+from evaluation.networks.nasbench201 import (
+    KERNELS,
+    CellNetwork,
+    NASBench201Cell,
+    NetworkShape,
+    edges_to_output,
+    normalize,
+)
 from evaluation.networks.pool import average_pool_3x3
 from evaluation.networks.stacked import initialize
 
@@ -36,6 +43,9 @@ class FusedNetwork(nn.Module):
         initialize(self.network, seed=seed)
         self.network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
+    def __repr__(self) -> str:
+        return f"FusedNetwork({self.network!r})"
+
     def forward(self, x: Features) -> Float[Tensor, "batch classes"]:
         """Logits of images with pixels in [0, 1]."""
         network = self.network
@@ -48,9 +58,11 @@ class FusedNetwork(nn.Module):
         return network.classifier(F.relu_(network.norm(x)).mean(dim=(2, 3)))
 
 
-def fused_cell(cell: Cell, operations: tuple[str, ...], x: Features) -> Features:
+def fused_cell(cell: NASBench201Cell, operations: tuple[str, ...], x: Features) -> Features:
     """Output of a cell's last node; ``x`` may be overwritten."""
     edges = edges_to_output(operations)
+    # A rectified node serves all convolutions that read it. It may overwrite the node unless a skip or a pool reads the
+    # node itself, or another node is the same tensor.
     unrectified = {source for edge, source, _ in edges if operations[edge] not in KERNELS}
     nodes: list[Tensor | None] = [x, None, None, None]
     rectified: dict[int, Tensor] = {}
@@ -69,6 +81,7 @@ def fused_cell(cell: Cell, operations: tuple[str, ...], x: Features) -> Features
         elif op == "avg_pool_3x3":
             value = average_pool_3x3(value)
         assert isinstance(value, Tensor)
+        # Sums are taken in place where one operand is a tensor of our own; a skip hands on its source's tensor.
         total, fresh = nodes[target], op != "skip_connect"
         if total is None:
             nodes[target] = value

@@ -1,4 +1,4 @@
-"""How long a network takes."""
+"""Measure the latency of a network."""
 
 import time
 

@@ -28,7 +28,7 @@ class NetworkShape:
         num_classes: outputs of the classifier.
         in_channels: channels of the images.
         channels: ``C``, channels of the stem and of the first stage.
-        cells_per_stage: ``N``.
+        cells_per_stage: cells per stage, ``N``.
         mean: pixel mean subtracted inside the network, one for all channels or one for each.
         std: pixel standard deviation divided by inside the network, likewise.
 
@@ -59,7 +59,7 @@ def check_normalization(mean: float | tuple[float, ...], std: float | tuple[floa
     """Refuse a normalisation of pixels that does not suit the number of channels.
 
     Raises:
-        ConfigurationError: naming it.
+        ConfigurationError: naming the setting that is out of range.
     """
     for name, value in (("mean", mean), ("std", std)):
         if isinstance(value, tuple) and len(value) != in_channels:
@@ -115,7 +115,7 @@ class ReLUConvNorm(nn.Sequential):
         )
 
 
-class Cell(nn.Module):
+class NASBench201Cell(nn.Module):
     """Four nodes; node ``j`` is the sum over ``i < j`` of the operation on edge ``(i, j)`` of node ``i``."""
 
     def __init__(self, operations: tuple[str, ...], channels: int) -> None:
@@ -165,17 +165,22 @@ class CellNetwork(nn.Module):
     def __init__(self, architecture: str, shape: NetworkShape = NetworkShape()) -> None:
         super().__init__()
         operations = parse(architecture)
-        self.shape = shape
+        self.architecture, self.shape = architecture, shape
         c0, c1, c2 = shape.widths
         self.stem = nn.Sequential(nn.Conv2d(shape.in_channels, c0, 3, padding=1, bias=False), nn.BatchNorm2d(c0))
 
         def stage(channels: int) -> nn.ModuleList:
-            return nn.ModuleList(Cell(operations, channels) for _ in range(shape.cells_per_stage))
+            return nn.ModuleList(NASBench201Cell(operations, channels) for _ in range(shape.cells_per_stage))
 
         self.stages = nn.ModuleList([stage(c0), stage(c1), stage(c2)])
         self.reductions = nn.ModuleList([Reduction(c0, c1), Reduction(c1, c2)])
         self.norm = nn.BatchNorm2d(c2)
         self.classifier = nn.Linear(c2, shape.num_classes)
+
+    def __repr__(self) -> str:
+        shape = self.shape
+        sizes = f"{shape.channels} channels, {shape.cells_per_stage} cells per stage, {shape.num_classes} classes"
+        return f"CellNetwork({self.architecture}, {sizes})"
 
     def forward(self, x: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch classes"]:
         """Logits of images with pixels in [0, 1]."""

@@ -52,7 +52,7 @@ class GroupedConvNorm(nn.Module):
         c_in: input channels of each member.
         c_out: output channels of each member.
         kernel: side of the kernel.
-        stride: stride.
+        stride: stride of the convolution.
         norm: whether a batch normalisation follows.
         seed: seed of the initial weights (the framework's default distribution).
     """
@@ -128,9 +128,10 @@ class StackedCell(nn.Module):
 
     def forward(self, x: Features) -> Features:
         """Output nodes of the cells."""
-        zero = torch.zeros_like(x[:, 0])
+        zero = torch.zeros_like(x[:, 0])  # by identity it marks nodes that nothing has reached yet
         nodes = [[value] + [zero] * 3 for value in x.unbind(1)]
         for target, plan in enumerate(self.plan, start=1):
+            # in a fixed order: a node's sum must not depend, even by rounding, on the other architectures of the stack
             for op in ("nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3", "skip_connect"):
                 operands = [nodes[a][source] for a, source in plan.get(op, ())]
                 if not operands:
@@ -212,6 +213,9 @@ class NetworkStack(nn.Module):
 
     def __len__(self) -> int:
         return len(self.architectures)
+
+    def __repr__(self) -> str:
+        return f"NetworkStack({len(self)} networks, {self.shape})"
 
     def forward(
         self, x: Float[Tensor, "batch members channels height width"]

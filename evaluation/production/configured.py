@@ -1,4 +1,4 @@
-"""From a configuration to a protocol, in the process that reads it and in those that work."""
+"""Build the protocol of a configuration, in the main process and in worker processes."""
 
 import json
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from agnet.errors import ConfigurationError
+from evaluation.attacks.configured import build_attacks
 from evaluation.corruptions import CORRUPTIONS, CorruptedImages, read_frost
 from evaluation.production import Corruptions, Protocol, Sensitivities
 
@@ -19,7 +20,7 @@ def build_protocol(cfg: DictConfig) -> Protocol:
         channels=cfg.network.channels,
         cells_per_stage=cfg.network.cells_per_stage,
         recipe=instantiate(cfg.recipe),
-        attacks=[instantiate(attack) for attack in (cfg.get("attack") or {}).values()],
+        attacks=build_attacks(cfg.get("attack")),
         attack_images=dict(cfg.attack_images or {}),
         corruptions=_corruptions(cfg.corruption),
         sensitivities=Sensitivities(**cfg.sensitivity) if cfg.sensitivity.num_images else None,
@@ -48,7 +49,7 @@ def _corruptions(cfg: DictConfig) -> Corruptions | None:
 
 @dataclass(frozen=True)
 class FromConfig:
-    """A worker's way to the protocol: it reads the images itself.
+    """Source of the protocol for a worker process, which reads the images itself.
 
     Attributes:
         text: the configuration as JSON.

@@ -1,4 +1,4 @@
-"""Going on from a finished table: its cells are taken over, only those it lacks are evaluated."""
+"""Extend a finished table: reuse its rows and evaluate only the missing cells."""
 
 import json
 from collections.abc import Sequence
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agnet.errors import RunDirectoryError
+from agnet.spaces import NASBench201
 from agnet.tables.robustness import RobustnessTable
 from agnet.tables.table import KEY
 from evaluation.production.protocol import Protocol
@@ -23,8 +24,8 @@ class Base:
     Attributes:
         rows: measured columns by representative.
         content_sha256: hash of its content.
-        revisions: of the code that made it, oldest first.
-        cpu_seconds: what it took, as far as it says so.
+        revisions: revisions of the code that made it, oldest first.
+        cpu_seconds: CPU seconds spent on it, as far as the table says so.
     """
 
     rows: dict[str, Row]
@@ -32,14 +33,17 @@ class Base:
     revisions: list[str]
     cpu_seconds: float
 
+    def __repr__(self) -> str:
+        return f"Base({len(self.rows)} cells, content {self.content_sha256[:16]})"
+
 
 def read_base(path: Path, protocol: Protocol, seeds: Sequence[int]) -> Base:
     """Read a table that :func:`~evaluation.production.merge` has written, to go on from it.
 
     Args:
         path: the Parquet file.
-        protocol: how the further cells will be evaluated.
-        seeds: of every cell.
+        protocol: protocol of the further cells.
+        seeds: seeds of every cell.
 
     Raises:
         TableError: if it cannot be read, or was changed.
@@ -57,9 +61,9 @@ def read_base(path: Path, protocol: Protocol, seeds: Sequence[int]) -> Base:
     if json.loads(metadata["seeds"]) != sorted(set(seeds)):
         raise RunDirectoryError(f"extend={path} was made of seeds {metadata['seeds']}, not {list(seeds)}; give those")
     names = [name for name in found.table.column_names if name not in _COUNTED]
-    evaluated = [row for row, cell in enumerate(found.architectures) if found.representative(cell) == cell]
     columns = {name: found.table[name].to_pylist() for name in names}
-    rows = {found.architectures[row]: {name: columns[name][row] for name in names} for row in evaluated}
+    cells = NASBench201().enumerate()
+    rows = {cells[number]: {name: columns[name][row] for name in names} for number, row in found.evaluated.items()}
     return Base(
         rows,
         metadata["content_sha256"],

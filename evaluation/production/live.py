@@ -1,4 +1,4 @@
-"""A live objective: every architecture that a search asks for is trained and attacked, and kept in a store.
+"""A live objective: train and attack every architecture that a search asks for, and keep it in a store.
 
 ``search.run objective=live`` builds one. It has the columns of the table that :mod:`evaluation.run` would make under
 the same protocol, and its store is that command's folder: what either has evaluated, the other finds.
@@ -29,12 +29,12 @@ class Evaluations:
     """Evaluates architectures, each isomorphism class once.
 
     Attributes:
-        protocol: how.
-        source: where worker processes get the protocol from.
+        protocol: the protocol of the evaluation.
+        source: source from which worker processes get the protocol.
         store: folder of the units.
-        executor: who works.
+        executor: executor that runs the tasks.
         seeds: every architecture is trained with each; what counts is the mean.
-        device: see :func:`evaluation.production.produce.produce`.
+        device: ``cpu`` or ``cuda``; see :func:`evaluation.production.produce.produce`.
     """
 
     protocol: Protocol
@@ -93,10 +93,10 @@ def live_objective(
     """Objective and report of a configuration.
 
     Args:
-        protocol: as in ``conf/protocol``.
-        executor: as in ``conf/executor``.
+        protocol: settings of the protocol, as in ``conf/protocol``.
+        executor: settings of the executor, as in ``conf/executor``.
         store: folder of the units; searches may share one, one after another.
-        seeds: see :class:`Evaluations`.
+        seeds: seeds of every architecture; see :class:`Evaluations`.
         device: ``cpu`` or ``cuda``.
         maximize: columns to maximise.
         minimize: columns to minimise.

@@ -1,4 +1,4 @@
-"""From checked units to a table, its details, and a manifest that says what they are made of."""
+"""Merge checked units into a table, its details, and a manifest of their sources."""
 
 import hashlib
 import json
@@ -38,7 +38,7 @@ _CONFIDENCES = ("confidence_right", "confidence_wrong")
 def representatives(space: NASBench201) -> list[str]:
     """The lowest-id member of every isomorphism class, in id order: the cells that are evaluated."""
     cells = space.enumerate()
-    return [cells[i] for i in sorted(set(space.isomorphs))]
+    return [cells[i] for i in space.representatives]
 
 
 def merge(
@@ -59,7 +59,7 @@ def merge(
 
     Args:
         found: checked units of representatives, none missing.
-        protocol: how they were evaluated.
+        protocol: protocol that they were evaluated under.
         space: the space of the architectures.
         table: one row per architecture; ``isomorph`` is the id of the representative whose measurements it has;
             ``parameters`` and ``macs`` are counted for the string itself.
@@ -183,11 +183,11 @@ def write_manifest(
     """Write what was checked: counts, a hash over all units, what failed, the hashes of the files made of them.
 
     Args:
-        store: where.
-        found: what.
-        seconds: of :func:`cpu_seconds`.
+        store: store of the units.
+        found: units that were found.
+        seconds: CPU seconds by part; see :func:`cpu_seconds`.
         files: made of the units.
-        facts: further entries.
+        facts: further entries of the manifest.
     """
     units = hashlib.sha256()
     for unit in sorted(found.records, key=lambda unit: (unit.seed, unit.architecture)):

@@ -1,4 +1,4 @@
-"""Working off what is missing of a production, in any number of processes, and saying how far it is."""
+"""Evaluate the missing units of a production in any number of processes, and report progress."""
 
 import json
 import os
@@ -48,25 +48,25 @@ class Given:
 
 @dataclass(frozen=True)
 class Group:
-    """A task: members are trained together, those wanted are evaluated.
+    """A task: its members are trained together, and the chosen ones among them are evaluated.
 
     Attributes:
-        members: architectures.
-        wanted: some of them.
-        seed: of all of them.
+        members: architectures of the group.
+        chosen: members to evaluate.
+        seed: seed of every member.
     """
 
     members: tuple[str, ...]
-    wanted: tuple[str, ...]
+    chosen: tuple[str, ...]
     seed: int
 
     @property
     def units(self) -> list[Unit]:
         """What is recorded."""
-        return [Unit(architecture, self.seed) for architecture in self.wanted]
+        return [Unit(architecture, self.seed) for architecture in self.chosen]
 
     def __str__(self) -> str:
-        first, *others = self.wanted
+        first, *others = self.chosen
         return f"{first}{f' and {len(others)} more' if others else ''}, seed {self.seed}"
 
 
@@ -74,9 +74,9 @@ def grouped(units: Sequence[Unit], catalogue: Sequence[str] | None, size: int) -
     """Units as tasks: alone, or with those who are always trained together.
 
     Args:
-        units: what is to be recorded.
+        units: units to be recorded.
         catalogue: all architectures; every ``size`` of them that follow each other are a group, whichever of them are
-            wanted, so that no number depends on what else is evaluated. None where ``size`` is 1.
+            to be evaluated, so that no number depends on what else is evaluated. None where ``size`` is 1.
         size: members of a group.
 
     Raises:
@@ -92,12 +92,10 @@ def grouped(units: Sequence[Unit], catalogue: Sequence[str] | None, size: int) -
             f"group_size={size}: {unknown[:1]} is not among the {len(place)} architectures that are trained in groups; "
             "give group_size=1"
         )
-    wanted: dict[tuple[int, int], list[str]] = {}
+    chosen: dict[tuple[int, int], list[str]] = {}
     for unit in units:
-        wanted.setdefault((place[unit.architecture], unit.seed), []).append(unit.architecture)
-    return [
-        Group(tuple(catalogue[i * size : (i + 1) * size]), tuple(chosen), seed) for (i, seed), chosen in wanted.items()
-    ]
+        chosen.setdefault((place[unit.architecture], unit.seed), []).append(unit.architecture)
+    return [Group(tuple(catalogue[i * size : (i + 1) * size]), tuple(some), seed) for (i, seed), some in chosen.items()]
 
 
 def produce(
@@ -117,13 +115,13 @@ def produce(
     """Evaluate architectures, resuming what lies in ``folder``.
 
     Args:
-        protocol: how to evaluate.
-        architectures: distinct strings.
-        folder: the store.
-        executor: who works.
+        protocol: protocol of the evaluation.
+        architectures: distinct architectures, as strings.
+        folder: folder of the store.
+        executor: executor that runs the tasks.
         seeds: every architecture is evaluated with each.
-        catalogue: see :func:`grouped`.
-        source: where processes get the protocol from; None hands it over as it is.
+        catalogue: all architectures; see :func:`grouped`.
+        source: source from which processes get the protocol; None hands it over as it is.
         device: ``cpu``, or ``cuda``: then the local executor's workers take turns in taking a GPU.
         share: ``(k, n)``: only the ``k``-th of ``n`` shares of the work, counted from 1. Shares are the same whatever
             is done already, and may be worked off at the same time by whatever means.
@@ -177,20 +175,20 @@ def _owned(folder: Path, share: tuple[int, int] | None) -> Iterator[None]:
 
 
 def _by_cost(groups: Sequence[Group], protocol: Protocol) -> list[Group]:
-    """The dearest first, so that workers end together."""
-    return sorted(groups, key=lambda group: (-_cost(group, protocol), group.seed, group.wanted))
+    """The most expensive tasks first, so that workers end together."""
+    return sorted(groups, key=lambda group: (-_cost(group, protocol), group.seed, group.chosen))
 
 
 def _missing(groups: Sequence[Group], missing: set[Unit]) -> list[Group]:
-    wanted = [
+    reduced = [
         Group(group.members, tuple(u.architecture for u in group.units if u in missing), group.seed) for group in groups
     ]
-    return [group for group in wanted if group.wanted]
+    return [group for group in reduced if group.chosen]
 
 
 def _cost(group: Group, protocol: Protocol) -> int:
     """Multiply-accumulates of one image through all networks of a group."""
-    return sum(live_macs(architecture, protocol.shape, protocol.image_size) for architecture in group.wanted)
+    return sum(live_macs(architecture, protocol.shape, protocol.image_size) for architecture in group.chosen)
 
 
 def live_macs(architecture: str, shape: NetworkShape, image_size: int) -> int:
@@ -297,7 +295,7 @@ def _work(source: Source, digest: str, folder: Path, device: str, group: Group) 
         evaluator = _evaluator(source, digest, device_of_worker(device))
         store = Store(folder, evaluator.protocol)
         failures = 0
-        for result in evaluator(group.members, group.wanted, group.seed):
+        for result in evaluator(group.members, group.chosen, group.seed):
             store.write(result)
             failures += isinstance(result, Failure)
         return failures

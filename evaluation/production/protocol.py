@@ -1,4 +1,4 @@
-"""Everything that decides the numbers in a table."""
+"""The protocol: everything that decides the numbers in a table."""
 
 import dataclasses
 import hashlib
@@ -27,13 +27,13 @@ _NAME = re.compile(r"[a-z][a-z0-9]*")
 
 @dataclass(frozen=True)
 class Corruptions:
-    """Which corrupted images networks are shown.
+    """The corrupted images that networks are shown.
 
     Attributes:
         names: corruptions; each at all five severities.
-        num_images: of each split, the first so many; None for all.
-        seed: of the corruptions' draws; it has nothing to do with the networks' seeds.
-        splits: of which images.
+        num_images: number of images, the first of each split; None for all.
+        seed: seed of the corruptions' draws; it has nothing to do with the networks' seeds.
+        splits: splits whose images are corrupted.
         frost: pictures of frost; None for procedural frost.
         folder: take the corrupted test images from a folder in CIFAR-C's layout instead of making them.
 
@@ -104,21 +104,21 @@ class Sensitivities:
 
 @dataclass(frozen=True)
 class Protocol:
-    """How the networks of a table are made and evaluated.
+    """Settings of making and evaluating the networks of a table.
 
     Attributes:
-        images: the task.
+        images: the image set: training, validation and test images.
         channels: ``C`` of the networks.
         cells_per_stage: ``N`` of the networks.
-        recipe: training recipe.
+        recipe: recipe of the training.
         attacks: attacks with their radii.
-        attack_images: for some attacks, by name, the first so many images of each split instead of all.
+        attack_images: number of images by attack, the first of each split; attacks that are not named get all.
         corruptions: corrupted images, if any.
         sensitivities: training-free measures, if any.
         group_size: architectures trained together, always the same ones; it is part of the protocol because rounding,
             which training amplifies, may depend on it.
         mode: ``"published"`` or ``"worst_case"``, see :func:`evaluation.evaluate`.
-        precision: of the attacks' search; outcomes are judged in float32 in any case.
+        precision: number format of the attacks' search; outcomes are judged in float32 in any case.
         name: begins the table's columns; None for the name of the image set.
 
     Raises:
@@ -189,7 +189,7 @@ class Protocol:
         names: list[str] = []
         for split in SPLITS:
             levels = [(CLEAN, CLEAN, 0.0)]
-            levels += [(ATTACK, attack.name, float(eps)) for attack in self.attacks for eps in attack.eps]
+            levels += [(ATTACK, attack.name, float(eps_255)) for attack in self.attacks for eps_255 in attack.eps_255]
             if self.corruptions is not None and split in self.corruptions.splits:
                 levels += [(CORRUPTION, name, float(s)) for name in self.corruptions.names for s in SEVERITIES]
             names += [Column(self.prefix, split, *level).name for level in levels]

@@ -1,4 +1,4 @@
-"""Details as the robustness dataset's files: what each file holds, and writing them into a folder.
+"""Write details of a table as files in the layout of the published robustness dataset.
 
 :mod:`agnet.tables.published_json` describes the layout. It has one number for each network, so a split and a seed
 are chosen.
@@ -38,15 +38,15 @@ class PublishedMeasurements:
     """All networks' measurements of one data set and one key.
 
     Attributes:
-        dataset: our name.
+        dataset: our name of the data set.
         kind: ``clean``, ``attack`` or ``corruption``.
         name: ``clean``, or our name of the attack or corruption.
-        ids: of the networks, ascending.
-        levels: of every network, ascending.
-        accuracy: fractions.
+        ids: ids of the networks, ascending.
+        levels: levels of every network, ascending.
+        accuracy: accuracies as fractions.
         confidence: mean highest softmax; NaN where it is not known.
         confusion: counts, rows = true classes.
-        norm: of an attack.
+        norm: norm of an attack's ball.
     """
 
     dataset: str
@@ -58,6 +58,9 @@ class PublishedMeasurements:
     confidence: Float64[np.ndarray, "networks levels"]
     confusion: Int32[np.ndarray, "networks levels classes classes"]
     norm: str = "linf"
+
+    def __repr__(self) -> str:
+        return f"PublishedMeasurements({self.dataset}, {self.name}: {len(self.ids)} networks, levels {self.levels})"
 
     @property
     def key(self) -> str:
@@ -83,7 +86,7 @@ def chosen_rows(details: pa.Table, split: str, seed: int | None) -> tuple[pa.Tab
     """The rows of one split and one seed, and the seed.
 
     Args:
-        details: as :func:`agnet.tables.conditions.read_details` gives them.
+        details: details of a table, from :func:`agnet.tables.conditions.read_details`.
         split: ``valid`` or ``test``.
         seed: None for the lowest.
 
@@ -105,15 +108,15 @@ def measurements(rows: pa.Table, space: NASBench201, norms: Mapping[str, str]) -
     """Details of one split and seed by data set and key, in the order of their first rows.
 
     Args:
-        rows: see :func:`chosen_rows`.
-        space: of the architectures.
-        norms: of attacks, by name; ``linf`` where nothing is said.
+        rows: details of one split and seed; see :func:`chosen_rows`.
+        space: space of the architectures.
+        norms: norms of attacks by name; an attack that is missing has ``linf``.
 
     Raises:
         TableError: for a network that stands for no class, or levels or classes that differ between networks.
     """
-    cells, isomorphs = space.enumerate(), space.isomorphs
-    place = {cells[i]: i for i in set(isomorphs)}
+    cells = space.enumerate()
+    place = {cells[i]: i for i in space.representatives}
     encoded = rows["architecture"].combine_chunks().dictionary_encode()
     names: list[str] = encoded.dictionary.to_pylist()
     if strange := next((name for name in names if name not in place), None):
@@ -167,7 +170,7 @@ def epsilons(found: Sequence[PublishedMeasurements]) -> dict[str, list[float]]:
     """Radii of every attack.
 
     Raises:
-        TableError: where they differ between data sets: the layout has one list for all.
+        TableError: if they differ between data sets: the layout has one list for all.
     """
     radii: dict[str, list[float]] = {}
     for part in found:
@@ -191,7 +194,7 @@ def write_tree(
 
     Args:
         out: the folder, new or of the same export; what the same export has written is written again.
-        found: what to write.
+        found: measurements to write.
         space: whose strings have the ids.
         about: :data:`IDENTITY` and where it comes from, for the entry ``agnet`` of ``meta.json``.
         force: replace another export; what no export has made is refused in any case.
@@ -202,7 +205,7 @@ def write_tree(
 
     Raises:
         RunDirectoryError: if the folder holds something else, or is in use.
-        TableError: where radii differ between data sets.
+        TableError: if radii differ between data sets.
     """
     meta = {"ids": ids(space.enumerate(), space.isomorphs), "epsilons": epsilons(found)}
     left_out = [f"{part.dataset}, {part.name} at {_listed(part.levels)}" for part in found if not part.fits]

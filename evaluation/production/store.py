@@ -1,4 +1,4 @@
-"""The folder of a production: one file per unit, the protocol they belong to, and what became damaged.
+"""The folder of a production: one file per unit, their protocol, and damaged files that were moved aside.
 
 A file appears when it is whole: it is written under a temporary name and renamed. So a kill loses at most what is in
 flight, any number of processes can write at once, and who wrote what in which order leaves no trace in the numbers.
@@ -25,11 +25,11 @@ _STALE_SECONDS = 3_600.0
 
 
 class Records(Mapping[Unit, UnitRecord]):
-    """Records of units that are done, read when they are asked for: all of a large production do not fit into memory.
+    """Records of finished units, read from disk on access: those of a large production do not fit into memory.
 
     Args:
-        store: where they lie.
-        units: whose.
+        store: store that holds the records.
+        units: units whose records are read.
     """
 
     def __init__(self, store: "Store", units: Iterable[Unit]) -> None:
@@ -49,11 +49,11 @@ class Records(Mapping[Unit, UnitRecord]):
 
 @dataclass(frozen=True)
 class Found:
-    """What lies in a store of some units.
+    """State of some units in a store: finished, failed, missing or damaged.
 
     Attributes:
-        records: of the units that are done and whose files were checked.
-        failures: of those that raised an error.
+        records: records of the units that are done and whose files were checked.
+        failures: failures of the units that raised an error.
         missing: those of which there is nothing.
         damaged: files that could not be read and were moved aside; their units are missing.
     """
@@ -63,13 +63,17 @@ class Found:
     missing: list[Unit] = field(default_factory=list)
     damaged: list[Path] = field(default_factory=list)
 
+    def __repr__(self) -> str:
+        counts = f"{len(self.records)} done, {len(self.failures)} failed, {len(self.missing)} missing"
+        return f"Found({counts}, {len(self.damaged)} damaged)"
+
 
 class Store:
     """The files of a production.
 
     Args:
-        folder: where; it need not exist.
-        protocol: what everything in it was made under.
+        folder: folder of the store; it need not exist.
+        protocol: protocol that everything in it was made under.
     """
 
     def __init__(self, folder: Path, protocol: Protocol) -> None:

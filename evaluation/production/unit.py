@@ -36,7 +36,7 @@ class Unit:
 
     Attributes:
         architecture: the cell's string.
-        seed: of initial weights, image order, augmentation and the attacks' random starts.
+        seed: seed of initial weights, image order, augmentation and the attacks' random starts.
     """
 
     architecture: str
@@ -48,16 +48,16 @@ class Unit:
 
 @dataclass(frozen=True)
 class UnitRecord:
-    """What is known of a unit.
+    """The results of a unit.
 
     Attributes:
-        unit: the network.
-        columns: what belongs into a table, accuracies in percent; the same whenever and wherever it is computed on one
-            kind of machine.
-        timed: what was timed, in ms.
-        outcomes: per split, attack or corruption and level: accuracy, confidences, cost, confusion matrix, and the bit
-            of every image; plain values.
-        cost: what it took, and where: plain values.
+        unit: the network in question.
+        columns: values of the table's columns, accuracies in percent; the same whenever and wherever they are computed
+            on one kind of machine.
+        timed: measured times in ms, by column.
+        outcomes: one entry per split, attack or corruption, and level: accuracy, confidences, cost, confusion matrix,
+            and the bit of every image; plain values.
+        cost: CPU seconds of training and of evaluation, by name.
     """
 
     unit: Unit
@@ -66,15 +66,18 @@ class UnitRecord:
     outcomes: list[dict[str, Any]]
     cost: dict[str, Any] = field(default_factory=dict, compare=False)
 
+    def __repr__(self) -> str:
+        return f"UnitRecord({self.unit}: {len(self.columns)} columns, {len(self.outcomes)} outcomes)"
+
 
 @dataclass(frozen=True)
 class Failure:
     """A unit that raised an error.
 
     Attributes:
-        unit: the network.
-        error: what was raised, in one line.
-        trace: where.
+        unit: the network in question.
+        error: the error that was raised, in one line.
+        trace: traceback of the error.
     """
 
     unit: Unit
@@ -83,11 +86,11 @@ class Failure:
 
 
 class UnitEvaluator:
-    """Evaluates units of one protocol; what all of them share is made once.
+    """Evaluates units of one protocol. Images and corruptions are prepared once for all of them.
 
     Args:
-        protocol: how.
-        device: where networks are trained and attacked; numbers agree between devices to rounding. Latency is measured
+        protocol: the protocol of the evaluation.
+        device: device that trains and attacks networks; numbers agree between devices to rounding. Latency is measured
             on the CPU in any case.
     """
 
@@ -95,12 +98,12 @@ class UnitEvaluator:
         self.protocol, self.device = protocol, torch.device(device)
         self.splits: dict[str, Images] = {split: getattr(protocol.images, split).to(self.device) for split in SPLITS}
 
-    def __call__(self, group: Sequence[str], wanted: Sequence[str], seed: int) -> Iterator[UnitRecord | Failure]:
-        """Train a group and evaluate the wanted of its members, one after another.
+    def __call__(self, group: Sequence[str], chosen: Sequence[str], seed: int) -> Iterator[UnitRecord | Failure]:
+        """Train a group of architectures, then evaluate the chosen ones among them, one after another.
 
         Raises:
             ConfigurationError: for settings that no unit could be evaluated with.
-            OSError: as it comes; anything else becomes a :class:`Failure`.
+            OSError: if a file cannot be read or written; any other error becomes a :class:`Failure`.
         """
         protocol, begin = self.protocol, time.process_time()
         try:
@@ -108,11 +111,11 @@ class UnitEvaluator:
         except (ConfigurationError, OSError):
             raise
         except Exception as error:
-            yield from (_failure(Unit(architecture, seed), error) for architecture in wanted)
+            yield from (_failure(Unit(architecture, seed), error) for architecture in chosen)
             return
         share = (time.process_time() - begin) / len(group)
         for architecture, network in zip(group, networks, strict=True):
-            if architecture not in wanted:
+            if architecture not in chosen:
                 continue
             unit, begin = Unit(architecture, seed), time.process_time()
             try:
@@ -131,8 +134,7 @@ class UnitEvaluator:
         outcomes: list[dict[str, Any]] = []
         attacked = self._attacked(unit, network)
         for split in SPLITS:
-            for kind, outcome in [*attacked[split], *self._corrupted(network, split)]:
-                column = Column(protocol.prefix, split, kind, outcome.attack, outcome.eps)
+            for column, outcome in [*attacked[split], *self._corrupted(network, split)]:
                 columns[column.name] = outcome.accuracy
                 outcomes.append(_plain(column, outcome, protocol.images.num_classes))
         columns |= self._measured(unit, network)
@@ -142,7 +144,7 @@ class UnitEvaluator:
         latency = latency_ms(unit.architecture, protocol.shape, protocol.image_size)
         return UnitRecord(unit, columns, {protocol.latency: latency}, outcomes)
 
-    def _attacked(self, unit: Unit, network: CellNetwork) -> dict[str, list[tuple[str, AttackOutcome]]]:
+    def _attacked(self, unit: Unit, network: CellNetwork) -> dict[str, list[tuple[Column, AttackOutcome]]]:
         """Clean images, then every attack, by split.
 
         The splits are attacked together, and attacks on equally many images share the passes they share: a small
@@ -154,7 +156,7 @@ class UnitEvaluator:
         for attack in protocol.attacks:
             count = protocol.attack_images.get(attack.name, max(everything))
             groups.setdefault(tuple(min(count, n) for n in everything), []).append(attack)
-        made: dict[str, list[tuple[str, AttackOutcome]]] = {split: [] for split in SPLITS}
+        made: dict[str, list[tuple[Column, AttackOutcome]]] = {split: [] for split in SPLITS}
         for counts, attacks in groups.items():
             chosen = [self.splits[split].first(count) for split, count in zip(SPLITS, counts, strict=True)]
             found = evaluate(
@@ -172,67 +174,74 @@ class UnitEvaluator:
                 rows = slice(begin, begin + count)
                 begin += count
                 if counts == everything:
-                    made[split].append((CLEAN, found["clean"].part(rows)))
-                made[split] += [(ATTACK, outcome.part(rows)) for outcome in found.outcomes[1:]]
+                    made[split].append((Column(protocol.prefix, split, CLEAN, CLEAN), found["clean"].part(rows)))
+                for outcome in found.outcomes[1:]:
+                    column = Column(protocol.prefix, split, ATTACK, outcome.attack, outcome.eps_255)
+                    made[split].append((column, outcome.part(rows)))
         return made
 
-    def _corrupted(self, network: CellNetwork, split: str) -> Iterator[tuple[str, AttackOutcome]]:
+    def _corrupted(self, network: CellNetwork, split: str) -> Iterator[tuple[Column, AttackOutcome]]:
         """All corruptions of a split in a few large batches."""
         if split not in self._corruptions:
             return
         images, judge = self._corruptions[split], CompiledNetwork(network)
         with torch.no_grad():
             logits = [judge(in_unit_interval(part)) for part in images.split(default_batch_size(images))]
-        levels = self._levels
-        softmax = torch.cat(logits).float().softmax(1).cpu().unflatten(0, (len(levels), -1))
+        conditions = self._conditions
+        softmax = torch.cat(logits).float().softmax(1).cpu().unflatten(0, (len(conditions), -1))
         labels = self.splits[split].labels[: softmax.shape[1]].cpu()
-        for (name, severity), probabilities in zip(levels, softmax, strict=True):
-            yield CORRUPTION, _judged(probabilities, labels, name, severity, self.protocol.mode)
+        for (name, level), probabilities in zip(conditions, softmax, strict=True):
+            column = Column(self.protocol.prefix, split, CORRUPTION, name, float(level))
+            yield column, _judged(probabilities, labels, name, self.protocol.mode)
 
     @property
-    def _levels(self) -> list[tuple[str, int]]:
-        """Corruptions and severities, in the order of the corrupted images."""
-        wanted = self.protocol.corruptions
-        return [(name, severity) for name in wanted.names for severity in SEVERITIES] if wanted else []
+    def _conditions(self) -> list[tuple[str, int]]:
+        """Corruptions and levels, in the order of the corrupted images."""
+        corruptions = self.protocol.corruptions
+        return [(name, level) for name in corruptions.names for level in SEVERITIES] if corruptions else []
 
     @cached_property
     def _corruptions(self) -> dict[str, UInt8[Tensor, "n c h w"]]:
         """Corrupted images by split, made once: every network is shown the same."""
-        wanted = self.protocol.corruptions
-        if wanted is None:
+        corruptions = self.protocol.corruptions
+        if corruptions is None:
             return {}
         made: dict[str, Tensor] = {}
-        for split in wanted.splits:
+        for split in corruptions.splits:
             images = self.splits[split]
-            images = images if wanted.num_images is None else images.first(min(wanted.num_images, len(images)))
-            levels = images.stored if images.stored.dtype == torch.uint8 else to_levels(images.stored)
-            made[split] = torch.cat([self._made(name, severity, levels) for name, severity in self._levels])
+            images = (
+                images if corruptions.num_images is None else images.first(min(corruptions.num_images, len(images)))
+            )
+            pixels = images.stored if images.stored.dtype == torch.uint8 else to_levels(images.stored)
+            made[split] = torch.cat([self._made(name, level, pixels) for name, level in self._conditions])
         return made
 
-    def _made(self, name: str, severity: int, levels: UInt8[Tensor, "n c h w"]) -> UInt8[Tensor, "n c h w"]:
-        wanted = self.protocol.corruptions
-        assert wanted is not None
-        if wanted.folder is None:
-            return corrupt(levels, name, severity, seed=wanted.seed, frost=wanted.frost)
-        images, _ = wanted.folder.images(name, severity)
-        if images.shape[1:] != levels.shape[1:]:
+    def _made(self, name: str, level: int, pixels: UInt8[Tensor, "n c h w"]) -> UInt8[Tensor, "n c h w"]:
+        corruptions = self.protocol.corruptions
+        assert corruptions is not None
+        if corruptions.folder is None:
+            return corrupt(pixels, name, level, seed=corruptions.seed, frost=corruptions.frost)
+        images, _ = corruptions.folder.images(name, level)
+        if images.shape[1:] != pixels.shape[1:]:
             raise ConfigurationError(
-                f"corruption.path={wanted.folder.path} has images of {list(images.shape[1:])}, the data set of "
-                f"{list(levels.shape[1:])}; give the folder of the same images, or null to corrupt them here"
+                f"corruption.path={corruptions.folder.path} has images of {list(images.shape[1:])}, the data set of "
+                f"{list(pixels.shape[1:])}; give the folder of the same images, or null to corrupt them here"
             )
-        return images[: len(levels)].to(levels.device)
+        return images[: len(pixels)].to(pixels.device)
 
     def _measured(self, unit: Unit, network: CellNetwork) -> dict[str, float]:
         """Training-free measures before and after training."""
-        protocol, wanted = self.protocol, self.protocol.sensitivities
-        if wanted is None:
+        protocol, measured = self.protocol, self.protocol.sensitivities
+        if measured is None:
             return {}
         fresh = CellNetwork(unit.architecture, protocol.shape)
         initialize(fresh, seed=unit.seed)
-        images = protocol.images.train.first(wanted.num_images).to(self.device)
+        images = protocol.images.train.first(measured.num_images).to(self.device)
         columns: dict[str, float] = {}
         for state, examined in zip(STATES, (fresh.to(self.device).eval(), network), strict=True):
-            found = sensitivity(examined, images.pixels, images.labels, seed=unit.seed, projections=wanted.projections)
+            found = sensitivity(
+                examined, images.pixels, images.labels, seed=unit.seed, projections=measured.projections
+            )
             columns |= {Column(protocol.prefix, "", MEASURE, key, 0.0, state).name: v for key, v in found.items()}
         return columns
 
@@ -242,16 +251,14 @@ def _failure(unit: Unit, error: Exception) -> Failure:
     return Failure(unit, text, "".join(traceback.format_exception(error)))
 
 
-def _judged(
-    softmax: Float[Tensor, "n classes"], labels: Int[Tensor, " n"], name: str, severity: int, mode: str
-) -> AttackOutcome:
+def _judged(softmax: Float[Tensor, "n classes"], labels: Int[Tensor, " n"], name: str, mode: str) -> AttackOutcome:
     """What a network has made of corrupted images."""
     confidence, predicted = softmax.max(1)
     ones = torch.ones_like(labels)
     return AttackOutcome(
         attack=name,
         norm="",
-        eps=float(severity),
+        eps=0.0,
         mode=mode,
         labels=labels,
         predicted=predicted,

@@ -41,7 +41,8 @@ def report(
     """Analyse a table and write everything.
 
     Args:
-        table: see :func:`~evaluation.report.reading.read_measurements`, as for the next but one and the others.
+        table: table to report on; this and the other arguments of reading are those of
+            :func:`~evaluation.report.reading.read_measurements`.
         out: the folder; files of an earlier report in it are replaced.
         extra: tables to join.
         datasets: names of those to analyse; None for all.

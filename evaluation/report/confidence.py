@@ -1,4 +1,4 @@
-"""How sure the networks are when they are right and when they are wrong, against eps."""
+"""Confidence of right and of wrong predictions against eps."""
 
 import numpy as np
 

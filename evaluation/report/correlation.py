@@ -1,4 +1,4 @@
-"""Whether a cell that is robust to one thing is robust to another: rank correlations between accuracies."""
+"""Rank correlations between accuracies: is a cell that resists one attack robust to the others?"""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""What a network costs: columns of the table, or counts from the cell's string."""
+"""Costs of networks: columns of the table, or counts from the cell's string."""
 
 from collections.abc import Sequence
 

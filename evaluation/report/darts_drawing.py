@@ -55,7 +55,7 @@ def draw_cell(axis: Axes, cell: Cell) -> None:
 
     Args:
         axis: cleared of its frame.
-        cell: its nodes.
+        cell: nodes of the cell.
     """
     axis.set_axis_off()
     axis.set_aspect("equal")

@@ -45,7 +45,7 @@ def draw_cell(axis: Axes, architecture: str, *, size: float = 8.0) -> None:
     Args:
         axis: cleared of its frame.
         architecture: the cell's string.
-        size: of the labels in points.
+        size: size of the labels in points.
     """
     axis.set_axis_off()
     axis.set_aspect("equal")

@@ -1,4 +1,4 @@
-"""What the figures share: size and layout, and matrices with their values written in."""
+"""Parts that figures share: sizes, layouts, and matrices with their values written in."""
 
 from collections.abc import Sequence
 
@@ -19,8 +19,8 @@ def new_figure(width: float, height: float) -> Figure:
     """An empty figure.
 
     Args:
-        width: in inches.
-        height: in inches.
+        width: width in inches.
+        height: height in inches.
     """
     figure = Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06))
     FigureCanvasAgg(figure)
@@ -33,8 +33,8 @@ def grid(count: int, columns: int, width: float, height: float) -> tuple[Figure,
     Args:
         count: number of panels.
         columns: panels in a row, at most.
-        width: of a panel, in inches.
-        height: of a panel, in inches.
+        width: width of a panel in inches.
+        height: height of a panel in inches.
     """
     columns = min(count, columns)
     rows = -(-count // columns)
@@ -59,14 +59,14 @@ def heatmap(
     """Draw a matrix with every value written into its cell; NaN stays grey and empty.
 
     Args:
-        axis: where.
-        values: the matrix.
+        axis: axis to draw on.
+        values: the matrix to draw.
         rows: names of the rows.
         columns: names of the columns.
         limits: values of the first and of the last colour.
         colors: name of the colour map.
-        form: how a value is written.
-        size: of the values and names, in points.
+        form: format of a value.
+        size: size of the values and names in points.
     """
     cmap = colormaps[colors].with_extremes(bad="0.85")
     image = axis.imshow(values, cmap=cmap, vmin=limits[0], vmax=limits[1], aspect="auto")

@@ -1,4 +1,4 @@
-"""What a robustness table says about the evaluated classes of one data set."""
+"""Measurements of the evaluated classes of one data set, from a robustness table."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -71,6 +71,10 @@ class Measurements:
     ids: Int[np.ndarray, " classes"]
     values: Mapping[Column, Values]
     costs: Mapping[str, Values]
+
+    def __repr__(self) -> str:
+        where = f"{self.dataset} {self.split}".strip()
+        return f"Measurements({where}: {len(self.ids)} classes, {len(self.values)} columns, {len(self.costs)} costs)"
 
     @cached_property
     def architectures(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""Whether measures that need no attack, or costs, say which cells are robust."""
+"""Correlation of robustness with costs and with measures that need no attack."""
 
 from agnet.tables.columns import CLEAN
 from evaluation.report.figures import heatmap, new_figure

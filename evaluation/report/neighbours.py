@@ -1,4 +1,4 @@
-"""What changes when one operation of the best cell is changed."""
+"""Neighbours of the best cell: the effect of changing one operation."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,11 +20,11 @@ class Neighbour:
     """A cell that differs from another on one edge.
 
     Attributes:
-        edge: which, 0..5.
+        edge: number of the edge, 0..5.
         before: the other cell's operation there.
-        after: its own.
-        architecture: its string.
-        row: of its class among the evaluated; None where that was not.
+        after: operation of the neighbour there.
+        architecture: string of the neighbour.
+        row: row of its class among the evaluated ones; None where its class was not evaluated.
     """
 
     edge: int

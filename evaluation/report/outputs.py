@@ -1,4 +1,4 @@
-"""The files of a report: every one replaced atomically; what an earlier run left and this one lacks is removed."""
+"""Write the files of a report atomically, and remove files of an earlier report that this one lacks."""
 
 import csv
 import io
@@ -48,7 +48,7 @@ class Outputs:
         """Write a figure as PNG and PDF.
 
         Returns:
-            The PNG.
+            The figure as PNG.
         """
         with replacing(self._path(f"{stem}.png")) as temporary:
             figure.savefig(temporary, format="png", dpi=_DPI)

@@ -1,4 +1,4 @@
-"""The report as one HTML file that needs nothing else: figures, and an explorer of the cells."""
+"""The report as one self-contained HTML file with all figures and an explorer of the cells."""
 
 import base64
 import json
@@ -25,8 +25,8 @@ def page(heading: str, results: Results, images: Mapping[tuple[str, str], bytes]
     """The document.
 
     Args:
-        heading: its title.
-        results: what was found.
+        heading: title of the page.
+        results: measurements and sections of every data set.
         images: the PNG of every figure, by data set and name.
     """
     here = files("evaluation.report")

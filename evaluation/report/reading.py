@@ -1,4 +1,4 @@
-"""Reading a robustness table for the analyses: which data sets it has, and one row for every evaluated class."""
+"""Read a robustness table for the analyses: its data sets, with one row for every evaluated class."""
 
 import re
 from collections.abc import Sequence
@@ -7,14 +7,12 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from agnet.errors import ConfigurationError, InvalidArchitecture, TableError
-from agnet.spaces.nasbench201 import parse
+from agnet.errors import ConfigurationError, TableError
 from agnet.tables.columns import CLEAN, MEASURE, Column, parse_column
-from agnet.tables.table import Table, column_names, read_table
+from agnet.tables.robustness import RobustnessTable
+from agnet.tables.table import column_names, read_table
 from evaluation.report.costs import COUNTS, count_costs, is_cost
-from evaluation.report.measurements import IDS, SPACE, Measurements
-
-ISOMORPH = "isomorph"
+from evaluation.report.measurements import SPACE, Measurements
 
 
 def read_measurements(
@@ -39,14 +37,13 @@ def read_measurements(
         if not path.is_file():
             raise TableError(f"no table at {path}; check {key} (paths are relative to the current folder)")
     splits = _splits(table, datasets, split)
-    main, *others = (_read(path, splits) for path in paths)
-    assert main is not None  # it has accuracies
-    evaluated = _evaluated(table, main)
-    ids = sorted(evaluated)
+    main = RobustnessTable.read(table)
+    ids = sorted(main.evaluated)
     cells = [SPACE.enumerate()[i] for i in ids]
-    values = _rows(main, [evaluated[i] for i in ids])
-    for path, part in zip(extra, others, strict=True):
-        for name, column in _rows(part, cells).items():
+    rows = [main.evaluated[i] for i in ids]
+    values = {name: main.table[name].to_numpy().astype(np.float64)[rows] for name in _used(table, splits)}
+    for path in extra:
+        for name, column in _values(path, _used(path, splits), cells).items():
             if name in values:
                 raise TableError(f"column {name!r} is in {path} too; drop that table or rename its column")
             values[name] = column
@@ -104,51 +101,23 @@ def _belongs(column: Column, dataset: str, split: str) -> bool:
     return column.dataset == dataset and (column.kind == MEASURE or column.split == split)
 
 
-def _read(path: Path, splits: dict[str, str]) -> Table | None:
-    """What the analyses use of a table; None if that is nothing."""
-    names = [
+def _used(path: Path, splits: dict[str, str]) -> list[str]:
+    """Columns of a table that the analyses use."""
+    return [
         name
         for name in column_names([path])
-        if name == ISOMORPH
-        or any(
+        if any(
             is_cost(name, dataset) or ((c := parse_column(name)) is not None and _belongs(c, dataset, split))
             for dataset, split in splits.items()
         )
     ]
-    return read_table([path], names, missing="keep") if names else None
 
 
-def _evaluated(path: Path, table: Table) -> dict[int, str]:
-    """For every class of a table the id of the evaluated cell, and the row that has its values."""
-    named = table.values[:, table.columns.index(ISOMORPH)].tolist() if ISOMORPH in table.columns else None
-    representatives: dict[int, int] = {}
-    rows: dict[int, str] = {}
-    for row, architecture in enumerate(table.rows):
-        try:
-            parse(architecture)
-        except InvalidArchitecture as error:
-            raise TableError(f"{path}: {error}; these analyses are made for NAS-Bench-201") from None
-        own = IDS[architecture]
-        lowest = SPACE.isomorphs[own]
-        given = float(lowest) if named is None else named[row]
-        chosen = int(given) if given.is_integer() else -1
-        known = representatives.setdefault(lowest, chosen)
-        if not 0 <= chosen < len(IDS) or SPACE.isomorphs[chosen] != lowest or known != chosen:
-            raise TableError(
-                f"{path}: column {ISOMORPH!r} is {given:g} for {architecture!r}: not the one id that stands for its "
-                f"class, whose lowest is {lowest}; correct the column or drop it"
-            )
-        if own == chosen:
-            rows[chosen] = architecture
-        else:
-            rows.setdefault(chosen, architecture)
-    return rows
-
-
-def _rows(table: Table | None, architectures: Sequence[str]) -> dict[str, Float[np.ndarray, " cells"]]:
-    """Columns of a table but ``isomorph``, in the order of some cells; NaN where it lacks one."""
-    if table is None:
+def _values(path: Path, names: list[str], architectures: Sequence[str]) -> dict[str, Float[np.ndarray, " cells"]]:
+    """Columns of a table in the order of some cells; NaN where it lacks one."""
+    if not names:
         return {}
+    table = read_table([path], names, missing="keep")
     index = np.array([table.rows.get(a, -1) for a in architectures])
     values = np.where(index[:, None] < 0, np.nan, table.values.numpy()[index])
-    return {name: values[:, i] for i, name in enumerate(table.columns) if name != ISOMORPH}
+    return dict(zip(table.columns, values.T, strict=True))

@@ -1,4 +1,4 @@
-"""One analysis's result: what is said, drawn and tabulated."""
+"""Result of one analysis: text, figures and tables."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,8 +15,8 @@ class Picture:
 
     Attributes:
         name: stem of its files.
-        caption: what is computed and drawn, in whole sentences.
-        figure: as drawn.
+        caption: caption in whole sentences: the quantity and how it is drawn.
+        figure: the figure itself.
     """
 
     name: str
@@ -26,13 +26,13 @@ class Picture:
 
 @dataclass(frozen=True)
 class Section:
-    """What one analysis found.
+    """Findings of one analysis.
 
     Attributes:
         name: its key in the summary.
-        title: its heading.
-        text: what is found or why nothing can be, in whole sentences; may be empty.
-        pictures: its figures.
+        title: heading of the section.
+        text: findings in whole sentences, or the reason why there are none; may be empty.
+        pictures: figures of the section.
         tables: its CSV files, by the stems of their names.
         facts: headline numbers and texts, for the summary.
         cells: labelled ids of cells that are worth a look.

@@ -1,4 +1,4 @@
-"""How accuracies are spread over the cells: box plots under every attack and corruption."""
+"""Box plots of the cells' accuracies under every attack and corruption."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""Where operations should be: the cells with exactly two 3x3 convolutions and no 1x1 convolution."""
+"""Best places of operations: the cells with exactly two 3x3 convolutions and no 1x1 convolution."""
 
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -77,7 +77,7 @@ def two_convolution_classes() -> list[int]:
     """Lowest ids of the classes."""
     return [
         number
-        for number in sorted(set(SPACE.isomorphs))
+        for number in SPACE.representatives
         if (operations := live_operations(number)).count("nor_conv_3x3") == 2 and "nor_conv_1x1" not in operations
     ]
 

@@ -12,10 +12,10 @@ On an NVIDIA GPU float32 convolutions may run in TF32 (``torch.backends.cudnn.al
 digits; switch it off for figures to compare with a CPU's.
 """
 
-from evaluation.sensitivity.columns import MEASURES, sensitivity
 from evaluation.sensitivity.input_hessian import input_hessian_top
 from evaluation.sensitivity.jacobian import jacobian, jacobian_norm
 from evaluation.sensitivity.lanczos import Eigenvalues, lanczos
+from evaluation.sensitivity.table_measures import MEASURES, sensitivity
 from evaluation.sensitivity.weight_hessian import weight_hessian_top
 
 __all__ = [

@@ -19,8 +19,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from evaluation.checks import check_batch, check_finite, check_positive
 from evaluation.randomness import normal
-from evaluation.sensitivity.checks import check_batch, check_finite, check_positive
 from evaluation.sensitivity.jacobian import batches, class_basis, linearise, pull_back, sample_keys
 from evaluation.sensitivity.lanczos import Eigenvalues, Product, lanczos
 
@@ -48,17 +48,17 @@ def input_hessian_top(
     on one worst image.
 
     Args:
-        model: see :mod:`evaluation.sensitivity`.
-        inputs: images.
-        labels: their classes.
+        model: the network, as described in :mod:`evaluation.sensitivity`.
+        inputs: batch of images.
+        labels: class of every image.
         method: ``"gauss_newton"`` is exact for piecewise linear networks, as those of NAS-Bench-201 are, and positive
             semidefinite (an approximation) for others. ``"power"`` is a power iteration by double backward passes for
             any twice differentiable network: slower, slow to converge where eigenvalues lie close together, and without
             correct digits where the network is certain beyond the precision of its dtype.
-        iterations: of the power iteration (twice as many where the eigenvalue of largest magnitude is negative and the
-            largest one has to be sought by a shift), or of Lanczos' with many classes.
+        iterations: iterations of the power method (twice as many where the eigenvalue of largest magnitude is negative
+            and the largest one has to be sought by a shift), or of Lanczos' method with many classes.
         tolerance: residual, relative to the eigenvalue, at which a sample's iteration ends.
-        exact_classes: with this many classes and more ``"gauss_newton"`` iterates with products ``J v`` and ``v^T J``
+        exact_classes: number of classes from which on ``"gauss_newton"`` iterates with products ``J v`` and ``v^T J``
             instead of computing ``J``.
         seed: seed of the start vectors of iterations.
         indices: the images' indices in their data set, which start vectors belong to; by default 0, 1, 2, ...
@@ -69,7 +69,7 @@ def input_hessian_top(
 
     Raises:
         ValueError: if a setting is not positive or the method unknown, and for what
-            :mod:`evaluation.sensitivity.checks` refuses.
+            :mod:`evaluation.checks` refuses.
 
     Example:
         >>> model = torch.nn.Linear(2, 2, bias=False).eval()
@@ -116,7 +116,7 @@ def gauss_newton_top(
 
     Args:
         jacobians: ``J`` of every sample.
-        logits: of the same samples.
+        logits: logits of the same samples.
     """
     factor = _centred(jacobians, logits.detach())
     return torch.linalg.eigvalsh(factor @ factor.transpose(1, 2))[:, -1].clamp_min(0.0)

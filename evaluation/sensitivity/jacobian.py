@@ -11,8 +11,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from evaluation.checks import check_batch, check_logits, check_positive
 from evaluation.randomness import keys, normal
-from evaluation.sensitivity.checks import check_batch, check_logits, check_positive
 
 
 def batches(size: int, batch_size: int) -> Iterator[slice]:
@@ -36,7 +36,7 @@ def linearise(
     """Inputs as a leaf and the logits as a function of it alone: no graph reaches the parameters.
 
     Raises:
-        ValueError: if the logits cannot be used; see :func:`~evaluation.sensitivity.checks.check_logits`.
+        ValueError: if the logits cannot be used; see :func:`~evaluation.checks.check_logits`.
     """
     leaf = inputs.detach().requires_grad_()
     fixed = {name: parameter.detach() for name, parameter in model.named_parameters()}
@@ -57,8 +57,8 @@ def pull_back(
 
     Args:
         leaf: inputs that the logits were computed from; see :func:`linearise`.
-        logits: their logits.
-        directions: what to multiply by.
+        logits: logits of those inputs.
+        directions: vectors to multiply by.
         vectorised: all directions in one batched pass, which needs their memory at once. On a CPU the loop is as fast
             or faster (``python -m benchmarks.sensitivity``), so that by default only a GPU takes the batched pass.
 
@@ -107,14 +107,14 @@ def jacobian(model: nn.Module, inputs: Float[Tensor, " batch *image"]) -> Float[
     """Derivatives of every logit of a sample with respect to its input, by one backward pass per class.
 
     Args:
-        model: see :mod:`evaluation.sensitivity`.
+        model: the network, as described in :mod:`evaluation.sensitivity`.
         inputs: all of them at once; the result holds ``C * D`` numbers per sample.
 
     Returns:
         Jacobians, flattened over the input's dimensions; detached.
 
     Raises:
-        ValueError: for what :mod:`evaluation.sensitivity.checks` refuses.
+        ValueError: for what :mod:`evaluation.checks` refuses.
     """
     check_batch(model, inputs)
     leaf, logits = linearise(model, inputs)
@@ -136,8 +136,8 @@ def jacobian_norm(
     what the projections estimate without bias, so that exact and estimated columns have one meaning.
 
     Args:
-        model: see :mod:`evaluation.sensitivity`.
-        inputs: images.
+        model: the network, as described in :mod:`evaluation.sensitivity`.
+        inputs: batch of images.
         projections: random directions per sample, one backward pass each; None is exact and takes ``C`` passes. One
             projection of one sample has a relative standard deviation of up to ``sqrt(2)`` in the square.
         seed: seed of the directions.
@@ -149,7 +149,7 @@ def jacobian_norm(
 
     Raises:
         ValueError: if ``projections`` or ``batch_size`` is not positive, and for what
-            :mod:`evaluation.sensitivity.checks` refuses.
+            :mod:`evaluation.checks` refuses.
 
     Example:
         >>> model = torch.nn.Linear(2, 2, bias=False).eval()

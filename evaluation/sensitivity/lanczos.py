@@ -10,18 +10,18 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from evaluation.checks import check_finite, check_positive
 from evaluation.randomness import normal
-from evaluation.sensitivity.checks import check_finite, check_positive
 
 Product = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
 class Eigenvalues:
-    """Eigenvalues and what is known of their error.
+    """Eigenvalues with their residuals.
 
     Attributes:
-        values: estimates.
+        values: estimates of the eigenvalues.
         residuals: ``||H v - value v||`` of the unit vectors behind them; an eigenvalue lies within this distance.
         converged: whether the residual is within the tolerance.
     """
@@ -49,12 +49,12 @@ def lanczos(
 
     Args:
         product: maps ``[batch, size]`` to the operators' products with it.
-        keys: of the start vectors; their device is where the vectors live.
+        keys: keys of the start vectors, on the device of the vectors.
         size: dimension of the operators.
-        k: eigenvalues wanted, at most ``size``.
+        k: number of eigenvalues, at most ``size``.
         iterations: products at most, at least ``k``; also the basis vectors held in memory.
         tolerance: residual relative to the largest magnitude found; an isolated eigenvalue's error is about its square.
-        dtype: of the vectors.
+        dtype: data type of the vectors.
 
     Returns:
         Eigenvalues ``[batch, k]`` in decreasing order.

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
+from evaluation.checks import check_batch, check_logits, check_positive
 from evaluation.randomness import keys
-from evaluation.sensitivity.checks import check_batch, check_logits, check_positive
 from evaluation.sensitivity.jacobian import batches
 from evaluation.sensitivity.lanczos import Eigenvalues, lanczos
 
@@ -35,10 +35,10 @@ def weight_hessian_top(
     Normalisations use their running statistics. The column ``hessian_weight_top1`` is the first value.
 
     Args:
-        model: see :mod:`evaluation.sensitivity`.
+        model: the network, as described in :mod:`evaluation.sensitivity`.
         inputs: the images that the loss is the mean over.
-        labels: their classes.
-        k: eigenvalues wanted; of a multiple eigenvalue one copy may be found, see
+        labels: class of every image.
+        k: number of eigenvalues; of a multiple eigenvalue one copy may be found, see
             :func:`~evaluation.sensitivity.lanczos.lanczos`.
         iterations: Hessian-vector products at most; also the vectors of the model's size held in memory.
         tolerance: residual, relative to the largest eigenvalue, at which the iteration ends.
@@ -52,7 +52,7 @@ def weight_hessian_top(
 
     Raises:
         ValueError: if a setting is not positive, the model has fewer than ``k`` parameters or gets fewer than ``k``
-            iterations, and for what :mod:`evaluation.sensitivity.checks` refuses.
+            iterations, and for what :mod:`evaluation.checks` refuses.
     """
     check_batch(model, inputs, labels)
     check_positive(iterations=iterations, tolerance=tolerance, batch_size=batch_size)

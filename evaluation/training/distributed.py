@@ -1,4 +1,4 @@
-"""One training in several processes, as ``torchrun`` starts them; a process alone needs nothing of it."""
+"""Train one network in several processes started by ``torchrun``, or in a single process without it."""
 
 import os
 from collections.abc import Iterator
@@ -19,8 +19,8 @@ class Process:
 
     Attributes:
         rank: its number; 0 writes the files.
-        world_size: how many there are.
-        device: where it computes.
+        world_size: number of processes.
+        device: device that it computes on.
     """
 
     rank: int

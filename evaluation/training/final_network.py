@@ -1,4 +1,4 @@
-"""Training one final network: in any number of processes, and so that a kill at any moment changes nothing.
+"""Train one final network in any number of processes. A killed run continues and ends with the same weights.
 
 No draw is taken from a generator whose state would have to be kept: the order of the images belongs to (seed, epoch),
 augmentation and dropped paths belong to (seed, epoch, image). A checkpoint is therefore the weights, the optimiser's
@@ -38,12 +38,12 @@ _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torc
 
 @dataclass
 class Progress:
-    """How far a training is.
+    """Progress of a training.
 
     Attributes:
-        epoch: complete epochs.
+        epoch: number of complete epochs.
         step: complete steps of the next one.
-        sums: of its loss, images, and right predictions so far, float64; see :meth:`Process.gather`.
+        sums: sums of its loss, images, and right predictions so far, float64; see :meth:`Process.gather`.
         history: a row for every complete epoch.
     """
 
@@ -54,13 +54,13 @@ class Progress:
 
 
 class Trainer:
-    """A network on its way.
+    """Trains a network and keeps its progress.
 
     Args:
-        network: on the process's device.
-        stream: images.
+        network: network on the process's device.
+        stream: stream of the images.
         recipe: optimiser and schedule.
-        seed: of the images' order, augmentation and dropped paths; initial weights are the network's.
+        seed: seed of the images' order, augmentation and dropped paths; initial weights are the network's.
         out: folder of the checkpoint and the history.
         identity: digest of everything that the result depends on; a checkpoint of another is refused.
         process: this process among those that train together.

@@ -17,16 +17,17 @@ class FinalRecipe:
         epochs: passes over the training images.
         batch_size: images of a step, of all processes together; an incomplete last batch is dropped.
         learning_rate: initial rate, for this batch size.
-        momentum: without Nesterov's correction.
-        weight_decay: on all parameters.
+        momentum: factor of the momentum, without Nesterov's correction.
+        weight_decay: weight decay of all parameters.
         schedule: the rate's way down, epoch by epoch: ``cosine`` or ``linear`` to zero, or ``exponential``.
         decay: factor of an exponential schedule.
         warmup_epochs: so many epochs approach the schedule's rate in equal steps.
         gradient_clip: largest Euclidean norm of the gradient; 0 for no limit.
-        auxiliary_weight: of the auxiliary head's loss.
+        auxiliary_weight: weight of the auxiliary head's loss.
         drop_path: probability of dropping a path at the end; it rises linearly from 0, epoch by epoch.
         label_smoothing: share of the target that all classes have equally.
-        precision: of convolutions and products; the others by autocast, ``float16`` with a scaled loss.
+        precision: number format of convolutions and products; all but float32 by autocast, ``float16`` with a scaled
+            loss.
 
     Raises:
         ConfigurationError: if a value is outside its range.

@@ -33,13 +33,14 @@ class Recipe:
         epochs: passes over the training images.
         batch_size: images per step; an incomplete last batch is dropped.
         learning_rate: initial rate, annealed to zero by a cosine; there is no warm-up.
-        momentum: Nesterov momentum.
-        weight_decay: on all parameters.
+        momentum: factor of Nesterov's momentum.
+        weight_decay: weight decay of all parameters.
         flip: mirror half of the images, chosen anew in every epoch.
         crop_padding: crop every image at a random place of a black frame of so many pixels, chosen anew in every epoch
             (the benchmark: 4 for CIFAR, 2 for ImageNet16); 0 for none.
         anneal: follow the cosine with every ``step``, or with every ``epoch`` as the benchmark does.
-        precision: of convolutions and products; ``bfloat16`` by autocast, with weights and statistics in float32.
+        precision: number format of convolutions and products; ``bfloat16`` by autocast, with weights and statistics in
+            float32.
 
     Raises:
         ConfigurationError: if a setting is none of its values or negative.
@@ -90,13 +91,13 @@ def fit(
         images: the training split, on any device.
         recipe: schedule and optimiser settings.
         seed: seed of the initial weights, the image order and the augmentation.
-        device: where to train.
+        device: device to train on.
 
     Returns:
         Networks in evaluation mode, on the device.
 
     Raises:
-        ConfigurationError: see :func:`train`.
+        ConfigurationError: if :func:`train` refuses the recipe.
     """
     images, device = images.to(device), torch.device(device)
     if device.type != "cpu" or shape.channels * images.size**2 <= STACKED_VALUES:

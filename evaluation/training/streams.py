@@ -33,10 +33,10 @@ Normalization = tuple[float | tuple[float, ...], float | tuple[float, ...]]
 
 
 class AbstractStream(ABC):
-    """Where final networks get their images from.
+    """Source of the images that final networks are trained and tested on.
 
     Attributes:
-        name: of the image set.
+        name: name of the image set.
         num_classes: labels are ``0..num_classes - 1``.
         in_channels: channels of the images.
         image_size: their height and width in pixels.
@@ -67,7 +67,7 @@ class AbstractStream(ABC):
             rows: indices of training images, a batch in each row.
             seed: the run's seed.
             epoch: the pass over the images.
-            device: where they are wanted.
+            device: device of the returned batch.
         """
 
     @abstractmethod
@@ -95,7 +95,7 @@ class ArrayStream(AbstractStream):
         self.num_train, self.num_test = len(images.train), len(images.test)
 
     def describe(self) -> dict[str, Any]:
-        """See :class:`AbstractStream`; the images by a hash."""
+        """Settings as plain values; the images as a hash."""
         sha = hashlib.sha256()
         for part in (self._images.train, self._images.test):
             for values in (part.stored, part.labels):
@@ -106,7 +106,7 @@ class ArrayStream(AbstractStream):
     def batches(
         self, rows: Int[Tensor, "steps batch"], *, seed: int, epoch: int, device: torch.device
     ) -> Iterator[Batch]:
-        """See :class:`AbstractStream`."""
+        """Augmented batches of training images, one per step."""
         self._images = self._images.to(device)
         train, fill = self._images.train, self.normalization[0]
         for chosen in rows.to(device):
@@ -120,7 +120,7 @@ class ArrayStream(AbstractStream):
             )
 
     def test(self, rows: range, batch_size: int, device: torch.device) -> Iterator[Batch]:
-        """See :class:`AbstractStream`."""
+        """Batches of test images, in order."""
         self._images = self._images.to(device)
         for begin in range(0, len(rows), batch_size):
             yield self._images.test.batch(torch.tensor(rows[begin : begin + batch_size], device=device))
@@ -135,7 +135,7 @@ class FolderStream(AbstractStream):
         path: folder of ``train`` and ``val`` (or ``valid``, or ``test``).
         size: height and width of the views in pixels.
         workers: processes that read and augment, for every process that trains; 0 reads in that one.
-        name: what results call the set.
+        name: name of the image set in results.
 
     Raises:
         ConfigurationError: if folders are missing or differ in their classes.
@@ -166,7 +166,7 @@ class FolderStream(AbstractStream):
         self.num_train, self.num_test = len(self._train), len(self._test)
 
     def describe(self) -> dict[str, Any]:
-        """See :class:`AbstractStream`; the files by their names."""
+        """Settings as plain values; the files as a hash of their names."""
         sha = hashlib.sha256()
         for part in (self._train, self._test):
             sha.update(b"\n".join(part.files.tolist()))
@@ -175,7 +175,7 @@ class FolderStream(AbstractStream):
     def batches(
         self, rows: Int[Tensor, "steps batch"], *, seed: int, epoch: int, device: torch.device
     ) -> Iterator[Batch]:
-        """See :class:`AbstractStream`.
+        """Augmented batches of training images, one per step.
 
         Raises:
             ConfigurationError: if a file cannot be read.
@@ -184,7 +184,7 @@ class FolderStream(AbstractStream):
         yield from self._read(self._train, rows.tolist(), device)
 
     def test(self, rows: range, batch_size: int, device: torch.device) -> Iterator[Batch]:
-        """See :class:`AbstractStream`.
+        """Batches of test images, in order.
 
         Raises:
             ConfigurationError: if a file cannot be read.
@@ -206,7 +206,7 @@ class FolderStream(AbstractStream):
 
 
 class _Photographs(Dataset):
-    """Files by index: bytes ``[3, size, size]`` and label, or what is wrong.
+    """Files by index: bytes ``[3, size, size]`` and label, or an error message.
 
     Names are kept in one array: a list of a million would be copied, bit by bit, into every worker.
 

@@ -1,4 +1,4 @@
-"""Augmentation of photographs and of small images, by numbers that are handed in.
+"""Augment photographs and small images by random numbers that the caller hands in.
 
 Sources: DeVries & Taylor, 2017, https://arxiv.org/abs/1708.04552 (cutout); Szegedy et al., 2015,
 https://arxiv.org/abs/1409.4842, section 6 (crops of random area and shape). Strengths as in DARTS' published code.
@@ -33,10 +33,10 @@ def cutout(
     """Replace a square around a random pixel of every image; what lies outside of the image is lost.
 
     Args:
-        pixels: images.
+        pixels: batch of images.
         rows: each image's index in its split, to which the place belongs.
         length: side of the square, 0 for none.
-        fill: what it becomes, for all channels or each; the mean pixel is what normalisation makes zero.
+        fill: value of the hidden pixels, for all channels or each; normalisation makes the mean pixel zero.
         seed: the run's seed.
         epoch: the pass over the images.
     """
@@ -58,7 +58,7 @@ def photograph(image: Image.Image, size: int, numbers: Sequence[float]) -> Image
     """A training view of a photograph: a random crop, mirrored or not, with its colours changed.
 
     Args:
-        image: RGB.
+        image: one RGB image.
         size: height and width of the view in pixels.
         numbers: :data:`DRAWS` numbers, uniform in [0, 1).
     """
@@ -73,7 +73,7 @@ def random_crop(image: Image.Image, size: int, numbers: Sequence[float]) -> Imag
     """A crop of 8 to 100 % of the area and an aspect ratio of 3/4 to 4/3, resized to a square.
 
     Args:
-        image: any size.
+        image: image of any size.
         size: side of the square in pixels.
         numbers: four for every attempt, uniform in [0, 1): area, ratio, place down and to the right.
     """
@@ -95,7 +95,7 @@ def jitter(image: Image.Image, numbers: Sequence[float]) -> Image.Image:
     """Change brightness, contrast and saturation by up to 40 % and hue by up to a fifth of the circle, in any order.
 
     Args:
-        image: RGB.
+        image: one RGB image.
         numbers: eight, uniform in [0, 1): what changes how much, then the order.
     """
     enhancers = (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color)
@@ -118,7 +118,7 @@ def centre(image: Image.Image, size: int) -> Image.Image:
     """The view of a photograph that is judged: the middle, after its shorter side became 8/7 of the view's.
 
     Args:
-        image: any size.
+        image: image of any size.
         size: height and width of the view in pixels: 224 of 256 as usual.
     """
     width, height = image.size

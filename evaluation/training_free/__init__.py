@@ -1,4 +1,4 @@
-"""Measures of networks that nobody has trained, and searches by them.
+"""Measures of untrained networks, and objectives made of them.
 
 One module per measure; a measure is a function of a network, images and labels that gives one number. It works on a
 copy and leaves the network as it was. Any module serves: rectifiers are seen where the framework computes them

@@ -20,6 +20,6 @@ def num_macs(
     Args:
         network: any module; a copy without values runs.
         images: only their size counts.
-        labels: not needed.
+        labels: ignored by this measure.
     """
     return float(multiply_accumulates(copy.deepcopy(network).to("meta"), images[:1].to("meta")))

@@ -26,7 +26,7 @@ def jacobian_score(
     Args:
         network: any module; a copy runs, in train mode.
         images: some that differ.
-        labels: not needed.
+        labels: ignored by this measure.
 
     Returns:
         The score; that of equal gradients where an image has none.

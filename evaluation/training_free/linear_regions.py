@@ -19,8 +19,8 @@ def num_regions(
 
     Args:
         network: any module with rectifiers; a copy runs, in train mode.
-        images: or noise.
-        labels: not needed.
+        images: images, or noise in their place.
+        labels: ignored by this measure.
 
     Raises:
         InvalidInput: if the network calls no rectifier.

@@ -17,14 +17,14 @@ Function = Callable[[nn.Module, Tensor, Tensor], float]
 
 @dataclass(frozen=True)
 class Measure:
-    """What is computed, of which network, on what.
+    """A measure with the network and the images that it is computed on.
 
     Attributes:
-        function: the measure.
-        direction: which of its values are good.
+        function: function that computes the measure.
+        direction: ``maximize`` or ``minimize``: whether high or low values are good.
         channels: ``C`` of the networks.
         cells_per_stage: ``N`` of the networks.
-        num_images: a batch.
+        num_images: images in a batch.
         noise: null: training images; a number: standard normal noise of one channel and that height and width instead.
         plane: whether the noise lies in a plane through the origin: neighbours come so close that even networks with
             many rectifiers have several inputs in one region.

@@ -26,7 +26,7 @@ def log_determinant(
     Args:
         network: any module with rectifiers; a copy runs, in train mode.
         images: some that differ.
-        labels: not needed.
+        labels: ignored by this measure.
 
     Raises:
         InvalidInput: if the network calls no rectifier.

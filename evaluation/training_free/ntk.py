@@ -27,11 +27,11 @@ def condition_number(
 
     Args:
         network: any module; a copy runs, in train mode.
-        images: at least two.
-        labels: not needed.
+        images: batch of two images or more.
+        labels: ignored by this measure.
 
     Returns:
-        At most :data:`SINGULAR`, which stands for singular kernels and such that are not numbers.
+        The condition number, at most :data:`SINGULAR`, which stands for singular kernels and such that are not numbers.
     """
     gram = kernel(copy.deepcopy(network).train(), images)
     if not bool(gram.isfinite().all()):

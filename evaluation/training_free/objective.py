@@ -29,10 +29,10 @@ def training_free_objective(
 
     Args:
         measures: those to compute, as in ``conf/measure``.
-        dataset: as in ``conf/dataset``.
+        dataset: settings of the image set, as in ``conf/dataset``.
         network: builds the network of an architecture and a :class:`~evaluation.networks.nasbench201.NetworkShape`.
-        seed: see :class:`Untrained`.
-        repeats: see :class:`Untrained`.
+        seed: seed of weights and images; see :class:`Untrained`.
+        repeats: number of draws to average; see :class:`Untrained`.
         maximize: measures to maximise.
         minimize: measures to minimise.
         report: measures, or columns of the tables, to read at the end for the architectures found; a search cannot

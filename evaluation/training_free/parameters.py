@@ -16,8 +16,8 @@ def num_parameters(
     Source: Abdelfattah et al., 2021, https://arxiv.org/abs/2101.08134, compare with it.
 
     Args:
-        network: any module.
-        images: not needed.
-        labels: not needed.
+        network: a module with parameters.
+        images: ignored by this measure.
+        labels: ignored by this measure.
     """
     return float(parameters_of(network))

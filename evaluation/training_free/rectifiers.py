@@ -1,4 +1,4 @@
-"""Which rectifiers of a network are open: seen where the framework computes them, whoever calls them."""
+"""Find which rectifiers of a network are open, at the place where the framework computes them."""
 
 import copy
 from typing import Any
@@ -35,7 +35,7 @@ def open_rectifiers(
 
     Args:
         network: a copy runs, in train mode: normalisations take their statistics from the images.
-        images: one batch.
+        images: one batch of images.
 
     Raises:
         InvalidInput: if the network calls no rectifier.

@@ -1,4 +1,4 @@
-"""Rows measured so far, in a file beside the table that they will be: what a kill leaves and the next run takes up."""
+"""Log of the rows measured so far, beside the future table, from which the next run continues after a kill."""
 
 import json
 import os
@@ -14,11 +14,11 @@ class RowLog:
     """Lines of JSON, the first the settings, then one for every architecture; only ever appended to.
 
     Args:
-        path: of the file; continued where it exists, after a last line that a kill has torn is cut off.
+        path: path of the file. An existing file is continued; a last line that a kill has torn is cut off.
         settings: everything that decides the rows.
 
     Attributes:
-        rows: by architecture.
+        rows: values of every architecture.
 
     Raises:
         RunDirectoryError: if the file holds rows of other settings, or a damaged line.

@@ -25,7 +25,7 @@ def synaptic_flow(
     Args:
         network: any module; a copy runs.
         images: only their size counts.
-        labels: not needed.
+        labels: ignored by this measure.
     """
     network = copy.deepcopy(network).double().eval()
     parameters = list(network.parameters())

@@ -1,4 +1,4 @@
-"""Measures of architectures: networks built, initialised and measured, each once."""
+"""Build, initialise and measure the network of every architecture once."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -17,13 +17,13 @@ Builder = Callable[[str, NetworkShape], nn.Module]
 
 
 class Untrained:
-    """Columns of architectures that nobody trains; each is measured once and remembered.
+    """Columns of untrained architectures; each architecture is measured once and remembered.
 
     Args:
-        measures: by the names of their columns.
+        measures: measures by the names of their columns.
         splits: images; only the training split is looked at.
-        build: of the space.
-        seed: of weights and images; the repeats take it and those that follow.
+        build: function that builds the network of an architecture.
+        seed: seed of weights and images; the repeats take it and those that follow.
         repeats: the mean of so many counts.
 
     Raises:

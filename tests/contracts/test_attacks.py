@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from torch import Tensor
 
 from agnet.runtime.paths import CONF_DIR
 from evaluation import evaluate
 from evaluation.attacks import AbstractAttack, BatchAttack, Ensemble, SteppedAttack
+from evaluation.attacks.configured import build_attacks
 from evaluation.networks.nasbench201 import CellNetwork, NetworkShape
 
 CELL = "|nor_conv_3x3~0|+|none~0|nor_conv_3x3~1|+|skip_connect~0|none~1|skip_connect~2|"
@@ -24,7 +24,8 @@ def attack(request: pytest.FixtureRequest) -> AbstractAttack:
     path: Path = request.param
     (settings,) = OmegaConf.load(path).values()
     small = {key: value for key, value in SMALL.items() if key in settings}
-    return instantiate(OmegaConf.merge(settings, small, {"eps": [0, 2, 16]}))
+    [attack] = build_attacks({"it": OmegaConf.merge(settings, small, {"eps_255": [0, 2, 16]})})
+    return attack
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +51,9 @@ def labels(network: CellNetwork, images: Tensor) -> Tensor:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_the_file_holds_one_attack_under_the_name_of_its_columns(path: Path) -> None:
     (entry,) = OmegaConf.load(path).items()
-    assert instantiate(entry[1]).name == entry[0]
+    [attack] = build_attacks(dict([entry]))
+    assert attack.name == entry[0]
+    assert list(attack.eps_255) == entry[1].eps_255
 
 
 def test_kind_and_description(attack: AbstractAttack) -> None:
@@ -64,9 +67,9 @@ def test_outcomes(attack: AbstractAttack, mode: str, network: CellNetwork, image
     clean, *outcomes = found.outcomes
     assert [outcome.column for outcome in outcomes] == [f"{attack.name}_eps{eps}" for eps in (0, 2, 16)]
     assert outcomes[0].accuracy == clean.accuracy == pytest.approx(100 * 10 / 12)
-    for eps, outcome in zip((0, 2, 16), outcomes, strict=True):
+    for eps_255, outcome in zip((0, 2, 16), outcomes, strict=True):
         points = found.adversarial[outcome.column]
-        assert float((points - images).abs().max()) <= eps / 255 + 1e-6
+        assert float((points - images).abs().max()) <= eps_255 / 255 + 1e-6
         assert 0 <= float(points.min()) <= float(points.max()) <= 1
         with torch.no_grad():
             answers = network(points).argmax(dim=1)

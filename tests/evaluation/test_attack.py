@@ -15,7 +15,7 @@ from evaluation.attack import main
 from evaluation.attacks.evaluate import evaluate
 from evaluation.attacks.outcome import load_outcomes
 
-SHORT = ["attack=[fgsm,pgd]", "attack.fgsm.eps=[1,8]", "attack.pgd.eps=[1,8]", "attack.pgd.steps=2"]
+SHORT = ["attack=[fgsm,pgd]", "attack.fgsm.eps_255=[1,8]", "attack.pgd.eps_255=[1,8]", "attack.pgd.steps=2"]
 
 
 def make() -> nn.Module:
@@ -90,7 +90,7 @@ def test_every_kind_of_model_gives_the_same_files(
         pixels, labels = torch.from_numpy(file["images"]), torch.from_numpy(file["labels"])
     from evaluation.attacks import FGSM, PGD
 
-    expected = evaluate(make(), pixels, labels, [FGSM([1, 8]), PGD([1, 8], steps=2)])
+    expected = evaluate(make(), pixels, labels, [FGSM([1 / 255, 8 / 255]), PGD([1 / 255, 8 / 255], steps=2)])
     found = load_outcomes(out / "images.npz")
     for a, b in zip(found.outcomes, expected.outcomes, strict=True):
         assert (a.column, a.mode) == (b.column, b.mode)

@@ -193,7 +193,7 @@ def test_back_into_a_table(export: Export, tmp_path: Path, monkeypatch: pytest.M
     import_table()
     table = pq.read_table(path)
     assert table["architecture"].to_pylist() == list(CELLS)
-    assert table["isomorph"].to_pylist() == ISOMORPHS
+    assert table["isomorph"].to_pylist() == list(ISOMORPHS)
     kinds = {name: kind for kind, name, _ in KEYS}
     for quantity in ("accuracy", "confidence"):
         for (architecture, key, level), value in expected("valid", 1, quantity).items():

@@ -22,8 +22,8 @@ SMALL = [
     "network.channels=2",
     "recipe.epochs=1",
     "recipe.batch_size=256",
-    "attack.fgsm.eps=[16]",
-    "attack.pgd.eps=[8,24]",
+    "attack.fgsm.eps_255=[16]",
+    "attack.pgd.eps_255=[8,24]",
     "attack.pgd.steps=1",
 ]
 COLUMNS = [f"digits_{part}{attack}" for part in ("valid", "test") for attack in ("", "_fgsm_eps16", "_pgd_eps24")]
@@ -130,14 +130,17 @@ def test_a_wrong_choice_names_the_choices(
 @pytest.mark.parametrize(
     ("override", "said"),
     [
-        ("recipe=adam", "'recipe/adam'; choose from nasbench201, sgd"),
+        ("recipe=adam", "'recipe/adam'; choose from final_darts_cifar10, final_darts_imagenet, nasbench201, sgd"),
         ("attack=[fgsm,deepfool]", "'attack/deepfool'; choose from apgd_ce, "),
         ("experiment=nb201", "Is it made for another command?"),
         ("netwrok.channels=2", "netwrok"),
         ("attack.fgsm.epsilon=[1]", "epsilon"),
         ("+attack.fgsm.epsilon=[1]", "epsilon"),
-        ("attack.fgsm.eps=[9,3]", "eps=[9, 3]; give increasing values within 0..255"),
-        ("attack.pgd.eps=[nan]", "eps=[nan]; give increasing values within 0..255"),
+        ("attack.fgsm.eps=[8]", "no key attack.fgsm.eps (did you mean attack.fgsm.eps_255?)"),
+        ("+attack.fgsm.eps=[8]", "attack.fgsm.eps=[8]: give radii as attack.fgsm.eps_255, in units of 1/255"),
+        ("attack.fgsm.eps_255=8", "attack.fgsm.eps_255=8; give a list of numbers"),
+        ("attack.fgsm.eps_255=[9,3]", "(eps_255=[9, 3]); give increasing values within 0..1 pixels"),
+        ("attack.pgd.eps_255=[nan]", "eps=[nan] (eps_255=[nan]); give increasing values within 0..1"),
         ("attack.pgd.steps=0", "steps=0"),
         ("recipe.batch_size=5000", "recipe.batch_size=5000: give 1..1197"),
         ("num_architectures=0", "num_architectures=0"),

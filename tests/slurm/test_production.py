@@ -31,7 +31,7 @@ def produced(folder: Path, executor: AbstractExecutor) -> Found:
         channels=2,
         cells_per_stage=1,
         recipe=Recipe(epochs=10),
-        attacks=[FGSM([8]), PGD([16], steps=5, relative_step=0.3)],
+        attacks=[FGSM([8 / 255]), PGD([16 / 255], steps=5, relative_step=0.3)],
         corruptions=Corruptions(("fog",), num_images=20),
     )
     return produce(protocol, representatives(NASBench201())[:CELLS], folder, executor=executor, progress=False)
@@ -86,7 +86,7 @@ def test_the_command(slurm_cluster: Cluster, tmp_path: Path) -> None:
     """Jobs read the images themselves: what travels is the configuration."""
     command = [
         *(sys.executable, "-m", "evaluation.run", "num_architectures=4", "group_size=2", "network.channels=2"),
-        *("dataset.num_valid=40", "dataset.num_test=30", "recipe.epochs=1", "attack.fgsm.eps=[16]"),
+        *("dataset.num_valid=40", "dataset.num_test=30", "recipe.epochs=1", "attack.fgsm.eps_255=[16]"),
     ]
     slurm = ["executor=slurm", "executor.tasks_per_job=1", "executor.memory_gb=0.9", "executor.poll_seconds=0.5"]
     tables = []

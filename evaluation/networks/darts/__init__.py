@@ -1,4 +1,4 @@
-"""The networks that pairs of DARTS cells stand for: from a genotype to a classifier of CIFAR-10 or ImageNet."""
+"""Classifiers of CIFAR-10 and ImageNet built from pairs of DARTS cells."""
 
 from evaluation.networks.darts.network import DARTSNetwork, DARTSShape, Logits, staged_network
 from evaluation.networks.darts.published import read_architecture

@@ -12,14 +12,14 @@ EDGES = 2 * STEPS
 """Operations of a cell."""
 
 
-class Cell(nn.Module):
+class DARTSCell(nn.Module):
     """Two inputs, brought to one width and resolution; four nodes, each the sum of two operations; their concatenation.
 
     Args:
-        genes: for every node its two operations and what they read: 0 and 1 the inputs, 2 to 5 the nodes.
+        genes: two operations of every node with their sources: 0 and 1 are the inputs, 2 to 5 the nodes.
         c_before: channels of the first input, the output of the cell before the last.
         c_last: channels of the second input, the output of the last cell.
-        channels: of every node.
+        channels: channels of every node.
         reduces: whether operations on the inputs have stride 2.
         after_reduction: whether the last cell reduced, so that the first input has twice the resolution.
     """
@@ -47,7 +47,7 @@ class Cell(nn.Module):
         Args:
             before: output of the cell before the last.
             last: output of the last cell.
-            kept: for every image and operation a factor, 0 where its path is dropped; identities keep theirs.
+            kept: a factor for every image and operation, 0 where the path is dropped; identities keep theirs.
         """
         nodes = [self.preprocess_before(before), self.preprocess_last(last)]
         for step in range(STEPS):

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from agnet.errors import ConfigurationError
 from agnet.spaces.darts import parse
 from evaluation.networks.cost import macs_of, parameters_of
-from evaluation.networks.darts.cell import EDGES, Cell
+from evaluation.networks.darts.cell import EDGES, DARTSCell
 from evaluation.networks.nasbench201 import NetworkShape, check_normalization
 from evaluation.randomness import uniform
 
@@ -30,7 +30,7 @@ class DARTSShape:
 
     Attributes:
         num_classes: outputs of the classifier.
-        channels: of the first cells' nodes; 36 in the paper for CIFAR-10, 48 for ImageNet.
+        channels: channels of the first cells' nodes; 36 in the paper for CIFAR-10, 48 for ImageNet.
         cells: depth; 20 for CIFAR-10, 14 for ImageNet.
         stem: ``cifar``, which keeps the resolution, or ``imagenet``, which divides it by eight.
         auxiliary: whether there is an auxiliary head for training.
@@ -74,11 +74,11 @@ IMAGENET = DARTSShape(num_classes=1000, channels=48, cells=14, stem="imagenet")
 
 
 class Logits(NamedTuple):
-    """What a network with an auxiliary head gives in training mode.
+    """Output of a network with an auxiliary head in training mode.
 
     Attributes:
-        logits: of the classifier.
-        auxiliary: of the auxiliary head.
+        logits: logits of the classifier.
+        auxiliary: logits of the auxiliary head.
     """
 
     logits: Float[Tensor, "batch classes"]
@@ -89,8 +89,8 @@ class AuxiliaryHead(nn.Module):
     """A second classifier, at two thirds of the depth.
 
     Args:
-        channels: of its input.
-        num_classes: its outputs.
+        channels: channels of the input.
+        num_classes: number of outputs.
         normalize: whether the last convolution is normalised: not in the published ImageNet network, by an oversight
             that its authors kept since their results were obtained with it.
     """
@@ -160,7 +160,7 @@ class DARTSNetwork(nn.Module):
         for position in range(shape.cells):
             reduces = position in shape.reductions
             channels *= 2 if reduces else 1
-            cell = Cell(
+            cell = DARTSCell(
                 genes["reduce" if reduces else "normal"],
                 before,
                 last,
@@ -174,15 +174,18 @@ class DARTSNetwork(nn.Module):
                 self.auxiliary = AuxiliaryHead(last, shape.num_classes, normalize=shape.stem == "cifar")
         self.classifier = nn.Linear(last, shape.num_classes)
 
+    def __repr__(self) -> str:
+        return f"DARTSNetwork({self.shape})"
+
     def forward(
         self, x: Float[Tensor, "batch channels height width"], keys: Int[Tensor, " batch"] | None = None
     ) -> Float[Tensor, "batch classes"] | Logits:
         """Logits of images with pixels in [0, 1]; in training mode with an auxiliary head, of both classifiers.
 
         Args:
-            x: images.
-            keys: for every image a key (:func:`evaluation.randomness.keys`) to which the paths that are dropped belong;
-                without it they are drawn from torch's own generator.
+            x: images with pixels in [0, 1].
+            keys: one key per image (:func:`evaluation.randomness.keys`), to which its dropped paths belong; without
+                keys they are drawn from torch's own generator.
         """
         kept = self._kept(x, keys) if self.training and self.drop_path > 0 else None
         before = self.stem0((x - self.mean) / self.std)

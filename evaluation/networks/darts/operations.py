@@ -70,7 +70,7 @@ def operation(name: str, channels: int, stride: int) -> nn.Module:
 
     Args:
         name: one of :data:`agnet.spaces.darts.OPERATIONS`.
-        channels: of its input and output.
+        channels: channels of input and output.
         stride: 2 on the edges from a reduction cell's inputs, else 1.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Published pairs of cells, and reading whichever notation a user has."""
+"""Published pairs of DARTS cells, and a reader for every notation of them."""
 
 import json
 from collections.abc import Sequence

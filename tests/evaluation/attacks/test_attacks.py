@@ -472,11 +472,13 @@ def test_dlr_does_not_feel_scale_and_shift() -> None:
 
 # ------------------------------------------------------------------------------------------------------ settings
 
+NAN = float("nan")
+
 
 @pytest.mark.parametrize("kind", [FGSM, PGD, APGD, Square, AutoAttack, FABT])
 @pytest.mark.parametrize(
     "eps",
-    [[], [-1], [1, -1], [2, 1], [1, 1], [256], [float("nan")], [1, float("nan")], [float("nan"), 1], [1, 1 + 1e-9]],
+    [[], [-1], [1, -1], [0.2, 0.1], [1, 1], [256 / 255], [8], [NAN], [1, NAN], [NAN, 1], [0.1, 0.1 + 1e-9]],
     ids=str,
 )
 def test_radii_of_a_table(kind: type[AbstractAttack], eps: list[float]) -> None:
@@ -484,27 +486,44 @@ def test_radii_of_a_table(kind: type[AbstractAttack], eps: list[float]) -> None:
         kind(eps)  # pyright: ignore[reportCallIssue]
 
 
+def test_a_radius_that_was_divided_twice_draws_a_warning() -> None:
+    match = r"eps is in pixels in \[0, 1\]: 0.00012\d+ is 0.031\d+/255; did you mean 8/255\?"
+    for make in (lambda: APGD([8 / 255 / 255]), lambda: BatchAttack(some_attack, "x", [8 / 255**2, 8 / 255])):
+        with pytest.warns(UserWarning, match=match):
+            make()
+    x = images(2)
+    with pytest.warns(UserWarning, match=match):
+        fgsm(Curved(), x, torch.zeros(2, dtype=torch.int64), eps=torch.tensor([0, 8 / 255**2], dtype=torch.float64))
+    FGSM([0, 0.1 / 255])
+
+
+@pytest.mark.parametrize("value", [0, 0.1, 0.3, 0.5, 1, 2.5, 3, 7.65, 8, 100 / 3, 255, 1e6, 0.123456789], ids=str)
+def test_units_of_255_have_no_float_dust(value: float) -> None:
+    found = PGD([value / 255], norm="l2").eps_255
+    assert json.dumps(found) == json.dumps([float(f"{value:.15g}") if value % 1 else int(value)])
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: PGD([1], steps=-1), "attack pgd: steps=-1.*positive"),
-        (lambda: PGD([1], relative_step=0), "attack pgd: .*relative_step=0.*positive"),
-        (lambda: PGD([1], relative_step=float("nan")), "attack pgd: .*relative_step=nan.*positive"),
-        (lambda: PGD([1], norm="l1"), "attack pgd_l1: norm=l1; give linf or l2"),
-        (lambda: APGD([1], "hinge"), "attack hinge: loss=hinge; give one of ce, dlr, targeted_dlr"),
-        (lambda: APGD([1], steps=0), "attack apgd_ce: steps=0.*at least 1"),
-        (lambda: APGD([1], restarts=0), "attack apgd_ce: .*restarts=0.*at least 1"),
-        (lambda: APGD([1], "targeted_dlr", targets=0), "attack apgd_t: .*targets=0.*at least 1"),
-        (lambda: APGD([1], unfooled="last"), "attack apgd_ce: unfooled=last; give clean or best"),
-        (lambda: Square([1], queries=0), "attack square: queries=0"),
-        (lambda: Square([1], initial_share=0), "attack square: .*initial_share=0.*within"),
-        (lambda: Square([1], initial_share=1.5), "attack square: .*initial_share=1.5.*within"),
-        (lambda: Square([1], windows="both"), "attack square: windows=both; give per_sample or shared"),
-        (lambda: Square([1], unfooled="last"), "attack square: unfooled=last; give clean or best"),
+        (lambda: PGD([1 / 255], steps=-1), "attack pgd: steps=-1.*positive"),
+        (lambda: PGD([1 / 255], relative_step=0), "attack pgd: .*relative_step=0.*positive"),
+        (lambda: PGD([1 / 255], relative_step=float("nan")), "attack pgd: .*relative_step=nan.*positive"),
+        (lambda: PGD([1 / 255], norm="l1"), "attack pgd_l1: norm=l1; give linf or l2"),
+        (lambda: APGD([1 / 255], "hinge"), "attack hinge: loss=hinge; give one of ce, dlr, targeted_dlr"),
+        (lambda: APGD([1 / 255], steps=0), "attack apgd_ce: steps=0.*at least 1"),
+        (lambda: APGD([1 / 255], restarts=0), "attack apgd_ce: .*restarts=0.*at least 1"),
+        (lambda: APGD([1 / 255], "targeted_dlr", targets=0), "attack apgd_t: .*targets=0.*at least 1"),
+        (lambda: APGD([1 / 255], unfooled="last"), "attack apgd_ce: unfooled=last; give clean or best"),
+        (lambda: Square([1 / 255], queries=0), "attack square: queries=0"),
+        (lambda: Square([1 / 255], initial_share=0), "attack square: .*initial_share=0.*within"),
+        (lambda: Square([1 / 255], initial_share=1.5), "attack square: .*initial_share=1.5.*within"),
+        (lambda: Square([1 / 255], windows="both"), "attack square: windows=both; give per_sample or shared"),
+        (lambda: Square([1 / 255], unfooled="last"), "attack square: unfooled=last; give clean or best"),
         (lambda: Ensemble([]), "attack ensemble: members none; give at least one"),
-        (lambda: Ensemble([PGD([1]), APGD([2])]), r"attack ensemble: members pgd: eps=\[1\].*apgd_ce: eps=\[2\]"),
+        (lambda: Ensemble([PGD([1 / 255]), APGD([2 / 255])]), r"members pgd: eps_255=\[1\].*apgd_ce: eps_255=\[2\]"),
         (
-            lambda: Ensemble([PGD([1]), APGD([1], norm="l2")]),
+            lambda: Ensemble([PGD([1 / 255]), APGD([1 / 255], norm="l2")]),
             "attack ensemble: members .*norm=l2; give .*one eps and norm",
         ),
     ],
@@ -538,12 +557,12 @@ def some_attack(model: Function, inputs: Tensor, labels: Tensor, *, eps: float, 
     "attack",
     [
         FGSM(),
-        PGD([1, 2.5]),
+        PGD([1 / 255, 2.5 / 255]),
         APGD(),
         APGD(loss="targeted_dlr"),
         Square(),
         FABT(),
-        AutoAttack([4]),
+        AutoAttack([4 / 255]),
         BatchAttack(some_attack, "x"),
     ],
     ids=lambda attack: type(attack).__name__,
@@ -551,7 +570,7 @@ def some_attack(model: Function, inputs: Tensor, labels: Tensor, *, eps: float, 
 def test_descriptions_are_plain_values(attack: AbstractAttack) -> None:
     described = json.loads(json.dumps(attack.describe()))
     assert described["attack"] == type(attack).__name__
-    assert described["eps"] == list(attack.eps)
+    assert described["eps"] == list(attack.eps_255)
     assert described["name"] == attack.name
     if isinstance(attack, AutoAttack):
         assert [member["attack"] for member in described["members"]] == ["APGD", "APGD", "FABT", "Square"]

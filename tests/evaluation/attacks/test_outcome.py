@@ -11,7 +11,7 @@ from evaluation.attacks.outcome import AttackOutcome, Evaluation
 LABELS = torch.tensor([0, 0, 1, 2, 2])
 
 
-def outcome(attack: str = "pgd", eps: float = 2.0, **changes: torch.Tensor) -> AttackOutcome:
+def outcome(attack: str = "pgd", eps_255: float = 2.0, **changes: torch.Tensor) -> AttackOutcome:
     values = {
         "labels": LABELS,
         "predicted": torch.tensor([0, 1, 1, 0, 2]),
@@ -22,7 +22,7 @@ def outcome(attack: str = "pgd", eps: float = 2.0, **changes: torch.Tensor) -> A
         "gradients": torch.tensor([0, 1, 2, 3, 4]),
     }
     norm = "" if attack == "clean" else "linf"
-    return AttackOutcome(attack, norm, eps, "published", **(values | changes))
+    return AttackOutcome(attack, norm, eps_255 / 255, "published", **(values | changes))
 
 
 def evaluation(*outcomes: AttackOutcome) -> Evaluation:
@@ -30,7 +30,7 @@ def evaluation(*outcomes: AttackOutcome) -> Evaluation:
 
 
 def test_columns_and_accuracy() -> None:
-    assert [outcome("clean", 0.0).column, outcome(eps=2.0).column, outcome(eps=0.5).column] == [
+    assert [outcome("clean", 0.0).column, outcome(eps_255=2.0).column, outcome(eps_255=0.5).column] == [
         "clean",
         "pgd_eps2",
         "pgd_eps0.5",
@@ -38,7 +38,7 @@ def test_columns_and_accuracy() -> None:
     assert outcome().accuracy == pytest.approx(60)
     found = evaluation(outcome(), outcome("fgsm", 0.5))
     assert list(found.accuracies) == ["clean", "pgd_eps2", "fgsm_eps0.5"]
-    assert found["fgsm_eps0.5"].eps == 0.5
+    assert (found["fgsm_eps0.5"].eps, found["fgsm_eps0.5"].eps_255) == (0.5 / 255, 0.5)
     with pytest.raises(KeyError, match=r"no outcome fgsm; there are clean, pgd_eps2, fgsm_eps0\.5"):
         found["fgsm"]
 
@@ -60,7 +60,7 @@ def test_summary() -> None:
 
 
 def test_saved_files(tmp_path: Path) -> None:
-    found = evaluation(outcome(eps=0.5), outcome(eps=8.0))
+    found = evaluation(outcome(eps_255=0.5), outcome(eps_255=8.0))
     found.save(tmp_path / "new")
     assert {path.name for path in (tmp_path / "new").iterdir()} == {
         "summary.csv", "images.npz", "evaluation.json", "accuracy.png"
@@ -81,5 +81,5 @@ def test_saved_files(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("radii", [(), (0.0,), (0.0, 1.0), (3.0,)], ids=str)
 def test_any_radii_can_be_drawn(radii: tuple[float, ...], tmp_path: Path) -> None:
-    evaluation(*(outcome(eps=eps) for eps in radii)).save(tmp_path)
+    evaluation(*(outcome(eps_255=eps_255) for eps_255 in radii)).save(tmp_path)
     assert (tmp_path / "accuracy.png").exists()

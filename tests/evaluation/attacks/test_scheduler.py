@@ -12,7 +12,7 @@ import evaluation.attacks.evaluate as evaluator
 from evaluation import evaluate
 from evaluation.attacks import APGD, FGSM, PGD, AbstractAttack, Ensemble, Square, SteppedAttack, apgd, pgd, square
 from evaluation.attacks.outcome import Evaluation
-from evaluation.attacks.scheduler import Ledger, Target, _Run, run
+from evaluation.attacks.scheduler import Ledger, Subject, _Run, run
 from evaluation.networks.nasbench201 import CellNetwork, NetworkShape
 
 RICH = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_1x1~2|"
@@ -55,13 +55,13 @@ def labels_of(network: nn.Module, x: Tensor) -> Tensor:
 
 def attacks() -> list[AbstractAttack]:
     return [
-        FGSM([1, 4]),
-        PGD([0.5, 3], steps=4, relative_step=0.3),
-        APGD([0.5, 2, 6], steps=5),
-        APGD([3], "targeted_dlr", steps=2, targets=2, restarts=2, unfooled="best"),
-        APGD([60], "dlr", steps=4, norm="l2", unfooled="best"),
-        Square([2, 8], queries=9, rescale=True),
-        Square([8], queries=6, windows="shared", unfooled="best", name="shared"),
+        FGSM([1 / 255, 4 / 255]),
+        PGD([0.5 / 255, 3 / 255], steps=4, relative_step=0.3),
+        APGD([0.5 / 255, 2 / 255, 6 / 255], steps=5),
+        APGD([3 / 255], "targeted_dlr", steps=2, targets=2, restarts=2, unfooled="best"),
+        APGD([60 / 255], "dlr", steps=4, norm="l2", unfooled="best"),
+        Square([2 / 255, 8 / 255], queries=9, rescale=True),
+        Square([8 / 255], queries=6, windows="shared", unfooled="best", name="shared"),
     ]
 
 
@@ -166,9 +166,9 @@ class NoWaiting(TorchDispatchMode):
 @pytest.mark.parametrize("attack", [a for a in attacks() if not isinstance(a, FGSM)], ids=lambda a: f"{a.name}{a.norm}")
 def test_a_step_does_not_wait_for_the_device(attack: SteppedAttack) -> None:
     network, x = spread(RICH), pictures(6)
-    target = dataclasses.replace(target_of(network, x, labels_of(network, x)), chunk=10)
+    subject = dataclasses.replace(subject_of(network, x, labels_of(network, x)), chunk=10)
     scheduler = _Run(
-        attack, target, torch.ones(len(attack.eps), 6, dtype=torch.bool), Ledger(target, len(attack.eps)), True, print
+        attack, subject, torch.ones(len(attack.eps), 6, dtype=torch.bool), Ledger(subject, len(attack.eps)), True, print
     )
     scheduler._refill(6)
     slots = scheduler._advance(scheduler.slots)  # tables are made once
@@ -178,7 +178,7 @@ def test_a_step_does_not_wait_for_the_device(attack: SteppedAttack) -> None:
     assert bool(slots["paused"].all())
 
 
-def target_of(model: Callable[[Tensor], Tensor], x: Tensor, y: Tensor, *, search: Callable | None = None) -> Target:
+def subject_of(model: Callable[[Tensor], Tensor], x: Tensor, y: Tensor, *, search: Callable | None = None) -> Subject:
     found = evaluator._prepare(
         model, x, y, torch.arange(len(x)), seed=0, precision="float32", capacity=4, with_sign=True, with_gradient=True
     )
@@ -191,7 +191,7 @@ def target_of(model: Callable[[Tensor], Tensor], x: Tensor, y: Tensor, *, search
 def test_the_scheduler_is_the_functions() -> None:
     """Published mode: each attack's pure function gives the images that the scheduler reports."""
     network, x = spread(RICH).double(), pictures(12).double()
-    y, eps = labels_of(network, x), 4
+    y, eps = labels_of(network, x), 4 / 255
     chosen = [
         FGSM([eps]),
         PGD([eps], steps=5),
@@ -202,7 +202,7 @@ def test_the_scheduler_is_the_functions() -> None:
     from evaluation.networks.compiled import CompiledNetwork
 
     model = CompiledNetwork(network, torch.float64)
-    options = {"eps": eps / 255, "seed": 2}
+    options = {"eps": eps, "seed": 2}
     expected = {
         "pgd_eps4": pgd(model, x, y, steps=5, **options),
         "apgd_ce_eps4": apgd(model, x, y, steps=8, unfooled="best", **options),
@@ -226,7 +226,7 @@ def test_reported_images_are_what_is_reported_of_them(mode: str) -> None:
         images = found.adversarial[outcome.column]
         delta = (images - x).flatten(1)
         lengths = delta.norm(dim=1) if outcome.norm == "l2" else delta.abs().amax(dim=1)
-        assert float(lengths.max()) <= outcome.eps / 255 * (1 + 1e-6) + 1e-7
+        assert float(lengths.max()) <= outcome.eps * (1 + 1e-6) + 1e-7
         assert 0 <= float(images.min()) <= float(images.max()) <= 1
         with torch.no_grad():
             probabilities = network(images).softmax(dim=1)
@@ -242,7 +242,11 @@ def test_reported_images_are_what_is_reported_of_them(mode: str) -> None:
 
 @pytest.mark.parametrize(
     "attack",
-    [APGD([0.5, 1, 2, 4], steps=6), PGD([0.5, 1, 2, 4], steps=6, relative_step=0.3), Square([2, 4, 8], queries=9)],
+    [
+        APGD([0.5 / 255, 1 / 255, 2 / 255, 4 / 255], steps=6),
+        PGD([0.5 / 255, 1 / 255, 2 / 255, 4 / 255], steps=6, relative_step=0.3),
+        Square([2 / 255, 4 / 255, 8 / 255], queries=9),
+    ],
     ids=lambda a: a.name,
 )
 def test_the_worst_case_is_the_worst_of_all_smaller_radii(attack: SteppedAttack) -> None:
@@ -250,15 +254,15 @@ def test_the_worst_case_is_the_worst_of_all_smaller_radii(attack: SteppedAttack)
     network, x = spread(RICH), pictures(14)
     y = labels_of(network, x)
     found = evaluate(network, x, y, [attack], mode="worst_case", keep_images=True, seed=1)
-    target = dataclasses.replace(target_of(network, x, y), seed=1)
-    fooled = ~target.correct
+    subject = dataclasses.replace(subject_of(network, x, y), seed=1)
+    fooled = ~subject.correct
     previous = None
-    for k, eps in enumerate(attack.eps):
-        outcome = found[f"{attack.name}_eps{eps:g}"]
-        anyhow = Ledger(target, len(attack.eps))
+    for k, value in enumerate(attack.eps_255):
+        outcome = found[f"{attack.name}_eps{value:g}"]
+        anyhow = Ledger(subject, len(attack.eps))
         only = torch.zeros(len(attack.eps), len(x), dtype=torch.bool)
-        only[k] = target.correct
-        run(attack, target, only, anyhow, worst_case=True)  # with one radius to do, nothing can be carried
+        only[k] = subject.correct
+        run(attack, subject, only, anyhow, worst_case=True)  # with one radius to do, nothing can be carried
         carried = fooled.clone()
         fooled = fooled | anyhow.fooled[k]
         assert torch.equal(~outcome.robust, fooled)
@@ -271,17 +275,19 @@ def test_the_worst_case_is_the_worst_of_all_smaller_radii(attack: SteppedAttack)
             for name in ("predicted", "confidence", "true_confidence"):
                 assert torch.equal(getattr(outcome, name)[before], getattr(previous, name)[before])
             images = found.adversarial[outcome.column]
-            assert float((images - x)[before].abs().max()) <= previous.eps / 255 + 1e-7
+            assert float((images - x)[before].abs().max()) <= previous.eps + 1e-7
         previous = outcome
-    assert int(fooled.sum()) - int((~target.correct).sum()) > 0
+    assert int(fooled.sum()) - int((~subject.correct).sum()) > 0
 
 
 def test_published_radii_are_independent() -> None:
     network, x = spread(RICH), pictures(16)
     y = labels_of(network, x)
-    together = evaluate(network, x, y, [APGD([0.5, 2, 6], steps=5), PGD([0.5, 2, 6], steps=5)])
+    together = evaluate(
+        network, x, y, [APGD([0.5 / 255, 2 / 255, 6 / 255], steps=5), PGD([0.5 / 255, 2 / 255, 6 / 255], steps=5)]
+    )
     for eps in (0.5, 2, 6):
-        assert_same(together, evaluate(network, x, y, [APGD([eps], steps=5), PGD([eps], steps=5)]))
+        assert_same(together, evaluate(network, x, y, [APGD([eps / 255], steps=5), PGD([eps / 255], steps=5)]))
 
 
 def test_misclassified_images() -> None:
@@ -290,7 +296,7 @@ def test_misclassified_images() -> None:
     y = labels_of(network, x)
     wrong = torch.zeros(20, dtype=torch.bool)
     wrong[::5] = True
-    chosen = [FGSM([2]), PGD([2], steps=3), APGD([2], steps=3), Square([2], 3)]
+    chosen = [FGSM([2 / 255]), PGD([2 / 255], steps=3), APGD([2 / 255], steps=3), Square([2 / 255], 3)]
     published = evaluate(network, x, y, chosen)
     for outcome in published.outcomes[1:]:
         everything = outcome.attack in ("fgsm", "pgd")
@@ -315,7 +321,13 @@ def test_costs() -> None:
         network,
         x,
         y,
-        [FGSM([1]), PGD([1]), APGD([2], steps=9), APGD([2], steps=9, unfooled="best", name="best"), Square([4], 11)],
+        [
+            FGSM([1 / 255]),
+            PGD([1 / 255]),
+            APGD([2 / 255], steps=9),
+            APGD([2 / 255], steps=9, unfooled="best", name="best"),
+            Square([4 / 255], 11),
+        ],
     )
     assert set(found["clean"].forwards.tolist()) == {1}
     assert set(found["fgsm_eps1"].forwards.tolist()) == {1}, "its one gradient is shared by all radii"
@@ -338,7 +350,13 @@ def test_costs() -> None:
 @pytest.mark.parametrize("chunk", [1, 10])
 @pytest.mark.parametrize(
     "attack",
-    [APGD([1, 4], steps=5), APGD([4], steps=5, unfooled="best"), PGD([1, 4], steps=5), Square([4], 6), FGSM([4])],
+    [
+        APGD([1 / 255, 4 / 255], steps=5),
+        APGD([4 / 255], steps=5, unfooled="best"),
+        PGD([1 / 255, 4 / 255], steps=5),
+        Square([4 / 255], 6),
+        FGSM([4 / 255]),
+    ],
     ids=["apgd", "best", "pgd", "square", "fgsm"],
 )
 def test_a_search_that_cries_wolf_is_not_believed(attack: SteppedAttack, mode: str, chunk: int) -> None:
@@ -359,9 +377,9 @@ def test_a_search_that_cries_wolf_is_not_believed(attack: SteppedAttack, mode: s
         honest = judge(points)
         return honest.roll(1, dims=1) if len(looks) % 2 else honest
 
-    target = dataclasses.replace(target_of(judge, x, y, search=search), chunk=chunk)
-    ledger = Ledger(target, len(attack.eps))
-    run(attack, target, ~ledger.fooled, ledger, worst_case=mode == "worst_case")
+    subject = dataclasses.replace(subject_of(judge, x, y, search=search), chunk=chunk)
+    ledger = Ledger(subject, len(attack.eps))
+    run(attack, subject, ~ledger.fooled, ledger, worst_case=mode == "worst_case")
     assert not bool(ledger.fooled.any())
     assert torch.equal(ledger.predicted, y.expand(len(attack.eps), -1))
     if attack.evaluations:
@@ -377,7 +395,15 @@ def test_a_search_that_cries_wolf_is_not_believed(attack: SteppedAttack, mode: s
 def test_successes_are_true_at_full_precision(mode: str, precision: str) -> None:
     network, x = spread(RICH), pictures(40)
     y = labels_of(network, x)
-    found = evaluate(network, x, y, [APGD([0.2, 0.5, 1], steps=10)], mode=mode, precision=precision, keep_images=True)
+    found = evaluate(
+        network,
+        x,
+        y,
+        [APGD([0.2 / 255, 0.5 / 255, 1 / 255], steps=10)],
+        mode=mode,
+        precision=precision,
+        keep_images=True,
+    )
     for outcome in found.outcomes[1:]:
         with torch.no_grad():
             wrong = network(found.adversarial[outcome.column]).argmax(dim=1) != y
@@ -391,12 +417,12 @@ def test_successes_are_true_at_full_precision(mode: str, precision: str) -> None
 def test_an_ensemble_is_the_worst_of_its_members(mode: str) -> None:
     network, x = spread(RICH), pictures(24)
     y = labels_of(network, x)
-    radii = [0.5, 1, 2]
+    radii = [0.5 / 255, 1 / 255, 2 / 255]
     members = [APGD(radii, steps=2), PGD(radii, steps=3), Square(radii, 8)]
     found = evaluate(network, x, y, [Ensemble(members, name="all"), *members], mode=mode)
     correct = found["clean"].robust
-    for eps in radii:
+    for eps_255 in (0.5, 1, 2):
         worst = correct.clone()
         for member in members:
-            worst &= found[f"{member.name}_eps{eps:g}"].robust
-        assert torch.equal(found[f"all_eps{eps:g}"].robust, worst)
+            worst &= found[f"{member.name}_eps{eps_255:g}"].robust
+        assert torch.equal(found[f"all_eps{eps_255:g}"].robust, worst)

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from agnet.spaces.nasbench201 import OPERATIONS, to_string
 from evaluation.networks.fused import FusedNetwork, fused_cell
-from evaluation.networks.nasbench201 import Cell, CellNetwork, NetworkShape
+from evaluation.networks.nasbench201 import CellNetwork, NASBench201Cell, NetworkShape
 from evaluation.networks.pool import average_pool_3x3
 from evaluation.networks.stacked import NetworkStack
 
@@ -64,7 +64,7 @@ def test_every_cell_has_the_plain_cells_output_and_gradients(every: int) -> None
     wanted = torch.randn(x.shape, generator=rng)
     ways = itertools.product(("none", "skip_connect", "avg_pool_3x3", "nor_conv_1x1"), repeat=6)
     for operations in itertools.islice(ways, 0, None, every):
-        cell = Cell(operations, 2).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        cell = NASBench201Cell(operations, 2).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         found = []
         for compute in (cell, lambda features, c=cell, o=operations: fused_cell(c, o, features)):
             leaf = x.clone(memory_format=torch.channels_last).requires_grad_()

@@ -9,8 +9,8 @@ from agnet.errors import ConfigurationError, InvalidArchitecture
 from agnet.spaces import NASBench201
 from agnet.spaces.nasbench201 import OPERATIONS, parse, to_string
 from evaluation.networks.nasbench201 import (
-    Cell,
     CellNetwork,
+    NASBench201Cell,
     NetworkShape,
     Reduction,
     count_macs,
@@ -134,25 +134,25 @@ SOME_CELLS = [(op,) * 6 for op in OPERATIONS] + list(itertools.product(OPERATION
 @pytest.mark.parametrize("operations", SOME_CELLS, ids=to_string)
 def test_cell_is_the_sum_over_its_edges(operations: tuple[str, ...]) -> None:
     rng = torch.Generator().manual_seed(0)
-    cell = Cell(operations, 2).eval()
+    cell = NASBench201Cell(operations, 2).eval()
     x = torch.randn(3, 2, 5, 4, generator=rng)
     torch.testing.assert_close(cell(x), by_hand(operations, cell.edges, x))
 
 
 def test_a_dead_cell_ignores_its_input() -> None:
-    cell = Cell(parse("|none~0|+|none~0|nor_conv_3x3~1|+|none~0|none~1|none~2|"), 2)
+    cell = NASBench201Cell(parse("|none~0|+|none~0|nor_conv_3x3~1|+|none~0|none~1|none~2|"), 2)
     assert not bool(cell(torch.randn(3, 2, 4, 4)).any())
 
 
 def test_a_dead_operation_does_not_leak() -> None:
     """x * 0 would turn an infinite feature into NaN."""
     x = torch.full((1, 2, 4, 4), float("inf"))
-    cell = Cell(parse("|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"), 2)
+    cell = NASBench201Cell(parse("|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"), 2)
     assert torch.equal(cell(x), torch.zeros_like(x))
 
 
 def test_convolutions_are_relu_conv_norm() -> None:
-    cell = Cell(parse("|none~0|+|none~0|none~1|+|nor_conv_3x3~0|none~1|none~2|"), 2)
+    cell = NASBench201Cell(parse("|none~0|+|none~0|none~1|+|nor_conv_3x3~0|none~1|none~2|"), 2)
     relu, conv, norm = cell.edges[3].children()
     assert isinstance(conv, nn.Conv2d)
     assert conv.bias is None

@@ -27,7 +27,7 @@ def protocol(tiny: ImageSplits) -> Protocol:
         channels=2,
         cells_per_stage=1,
         recipe=Recipe(epochs=1, batch_size=32),
-        attacks=[FGSM([8]), PGD([16], steps=2, relative_step=0.5)],
+        attacks=[FGSM([8 / 255]), PGD([16 / 255], steps=2, relative_step=0.5)],
         attack_images={"pgd": 20},
         corruptions=Corruptions(("fog", "contrast"), num_images=10),
         sensitivities=Sensitivities(8),

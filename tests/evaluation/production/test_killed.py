@@ -16,7 +16,7 @@ from agnet.runtime.paths import ROOT
 COMMAND = [
     *(sys.executable, "-m", "evaluation.run", "num_architectures=12", "draw_seed=0", "group_size=1"),
     *("dataset.num_valid=40", "dataset.num_test=30", "network.channels=2", "recipe.epochs=1"),
-    *("attack.fgsm.eps=[16]", "attack.pgd.steps=1", "executor=local"),
+    *("attack.fgsm.eps_255=[16]", "attack.pgd.steps=1", "executor=local"),
 ]
 
 

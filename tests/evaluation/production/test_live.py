@@ -28,7 +28,7 @@ SMALL = [
     "objective.protocol.network.channels=2",
     "objective.protocol.recipe.epochs=1",
     "objective.protocol.recipe.batch_size=256",
-    "objective.protocol.attack.fgsm.eps=[16]",
+    "objective.protocol.attack.fgsm.eps_255=[16]",
     "objective.protocol.attack.pgd.steps=1",
 ]
 

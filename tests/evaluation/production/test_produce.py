@@ -44,9 +44,9 @@ def groups(monkeypatch: pytest.MonkeyPatch) -> list[tuple[tuple[str, ...], tuple
     seen: list[tuple[tuple[str, ...], tuple[str, ...], int]] = []
     real = UnitEvaluator.__call__
 
-    def spy(self: UnitEvaluator, group: Sequence[str], wanted: Sequence[str], seed: int) -> Any:
-        seen.append((tuple(group), tuple(wanted), seed))
-        return real(self, group, wanted, seed)
+    def spy(self: UnitEvaluator, group: Sequence[str], chosen: Sequence[str], seed: int) -> Any:
+        seen.append((tuple(group), tuple(chosen), seed))
+        return real(self, group, chosen, seed)
 
     monkeypatch.setattr(UnitEvaluator, "__call__", spy)
     return seen
@@ -242,7 +242,7 @@ def test_a_worker_with_other_images_is_refused(call: Any, protocol: Protocol, tm
 def test_groups_are_those_of_the_catalogue() -> None:
     units = [Unit(name, 0) for name in "ebfa"]
     found = grouped(units, list("abcdefg"), 3)
-    assert [(g.members, g.wanted) for g in found] == [
+    assert [(g.members, g.chosen) for g in found] == [
         (("d", "e", "f"), ("e", "f")),
         (("a", "b", "c"), ("b", "a")),
     ]

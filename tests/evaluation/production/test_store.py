@@ -112,7 +112,7 @@ def test_a_unit_of_another_protocol_is_named(store: Store, units: list[Unit]) ->
     [
         ({"channels": 3}, "shape"),
         ({"recipe": Recipe(epochs=2, batch_size=32)}, "recipe"),
-        ({"attacks": [FGSM([8])], "attack_images": {}}, "attack_images, attacks"),
+        ({"attacks": [FGSM([8 / 255])], "attack_images": {}}, "attack_images, attacks"),
         ({"group_size": 3, "mode": "worst_case"}, "group_size, mode"),
         ({"precision": "bfloat16"}, "precision"),
         ({"corruptions": None}, "corruptions"),

@@ -10,7 +10,7 @@ from agnet.tables.columns import parse_column
 from agnet.tables.table import write_table
 from evaluation.report.measurements import SPACE, Measurements
 
-REPRESENTATIVES = sorted(set(SPACE.isomorphs))
+REPRESENTATIVES = SPACE.representatives
 
 Measure = Callable[..., Measurements]
 Save = Callable[..., Path]
@@ -31,7 +31,7 @@ def measure() -> Measure:
             assert column is not None
             values[column] = np.array(numbers, dtype=np.float64)
         count = len(next(iter(values.values())))
-        chosen = REPRESENTATIVES[:count] if ids is None else list(ids)
+        chosen = list(REPRESENTATIVES[:count]) if ids is None else list(ids)
         priced = {name: np.array(numbers, dtype=np.float64) for name, numbers in (costs or {}).items()}
         first = next(iter(values))
         return Measurements(first.dataset, first.split, np.array(chosen), values, priced)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
+from evaluation.checks import check_batch, check_logits
 from evaluation.networks.nasbench201 import CellNetwork, NetworkShape
 from evaluation.randomness import keys
 from evaluation.sensitivity import (
@@ -20,7 +21,6 @@ from evaluation.sensitivity import (
     sensitivity,
     weight_hessian_top,
 )
-from evaluation.sensitivity.checks import check_batch, check_logits
 from evaluation.sensitivity.input_hessian import gauss_newton_top, power_iteration
 from evaluation.sensitivity.jacobian import class_basis, linearise, norm_along, pull_back
 
@@ -548,7 +548,9 @@ def test_outputs_that_are_no_logits_are_refused(measure: Measure) -> None:
         def forward(self, x: Tensor) -> Tensor:
             return x * self.scale
 
-    with pytest.raises(ValueError, match=r"answers 2 inputs with shape \(2, 2, 8, 8\); it must give logits"):
+    with pytest.raises(
+        ValueError, match=r"returned logits of shape \[2, 2, 8, 8\] for 2 images; give \[images, classes\]"
+    ):
         measure(Maps().eval(), images(2), classes(2))
 
 
@@ -575,7 +577,7 @@ def test_shapes_are_checked() -> None:
         check_batch(model, torch.zeros((), dtype=torch.float64))
     with pytest.raises(ValueError, match=r"inputs are torch.int64"):
         check_batch(nn.Flatten().eval(), torch.zeros(2, 2, dtype=torch.int64))
-    with pytest.raises(ValueError, match=r"shape \(3, 4\); it must give logits"):
+    with pytest.raises(ValueError, match=r"shape \[3, 4\] for 2 images; give \[images, classes\]"):
         check_logits(torch.zeros(3, 4), images(2))
 
 

@@ -1,4 +1,4 @@
-"""The three columns of the robustness table that need no attack."""
+"""The three measures of a network that a robustness table has as columns."""
 
 import logging
 
@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from evaluation.sensitivity.checks import check_batch, check_positive
+from evaluation.checks import check_batch, check_positive
 from evaluation.sensitivity.input_hessian import gauss_newton_top, input_hessian_top
 from evaluation.sensitivity.jacobian import batches, class_basis, jacobian_norm, linearise, norm_along, pull_back
 from evaluation.sensitivity.weight_hessian import weight_hessian_top
@@ -34,9 +34,9 @@ def sensitivity(
     warning.
 
     Args:
-        model: see :mod:`evaluation.sensitivity`.
-        inputs: images.
-        labels: their classes.
+        model: the network, as described in :mod:`evaluation.sensitivity`.
+        inputs: batch of images.
+        labels: class of every image.
         seed: seed of projections and start vectors.
         projections: None for the exact Jacobian, whatever the number of classes; a number for the estimated norm, and
             for a curvature without the Jacobian from :data:`~evaluation.sensitivity.input_hessian.EXACT_CLASSES`
@@ -50,7 +50,7 @@ def sensitivity(
         the images' largest eigenvalues; ``hessian_weight_top1``, the largest eigenvalue for the mean loss.
 
     Raises:
-        ValueError: if a setting is not positive, and for what :mod:`evaluation.sensitivity.checks` refuses.
+        ValueError: if a setting is not positive, and for what :mod:`evaluation.checks` refuses.
     """
     check_batch(model, inputs, labels)
     check_positive(batch_size=batch_size)

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from agnet.errors import AGNetError, InvalidInput
-from evaluation.attacks.checks import check_differentiable, check_finite, check_images, check_logits, check_model
+from evaluation.checks import check_differentiable, check_images, check_logits, check_model, check_sound
 
 IMAGES, LABELS = torch.rand(3, 1, 2, 2), torch.tensor([0, 1, 2])
 
@@ -50,12 +50,14 @@ def test_usable_images(images: torch.Tensor, kind: torch.dtype) -> None:
 
 def test_models_in_training_mode() -> None:
     model = nn.Sequential(nn.Linear(2, 2), nn.Sequential(nn.Dropout()))
-    with pytest.raises(InvalidInput, match=r"the model is in training mode.*call model.eval\(\) first"):
+    with pytest.raises(
+        InvalidInput, match=r"4 modules are in training mode \(first: Sequential\).*call model.eval\(\) first"
+    ):
         check_model(model)
     model.eval()
     check_model(model)
     model[1][0].train()
-    with pytest.raises(InvalidInput, match=r"its part '1\.0' is in training mode"):
+    with pytest.raises(InvalidInput, match=r"1 modules are in training mode \(first: 1\.0\)"):
         check_model(model)
     check_model(lambda x: x)
 
@@ -81,24 +83,24 @@ def test_gradients_must_be_possible() -> None:
         (torch.rand(4, 3), r"logits of shape \[4, 3\] for 3 images"),
         (torch.rand(3, 3, 1), r"logits of shape \[3, 3, 1\]"),
         (torch.ones(3, 3, dtype=torch.int64), "logits of type torch.int64; give floating ones"),
-        (torch.full((3, 3), float("nan")), "NaN or infinite logits on the clean images"),
-        (torch.tensor([[0, float("inf"), 0]] * 3), "NaN or infinite logits on the clean images"),
+        (torch.full((3, 3), float("nan")), "logits of 3 of 3 samples are not finite .*repair the model first"),
+        (torch.tensor([[0, float("inf"), 0]] * 3), "logits of 3 of 3 samples are not finite .*repair the model first"),
         (torch.rand(3, 2), r"labels range over 0\.\.2, but the model has 2 classes; give labels within 0\.\.1"),
     ],
 )
 def test_logits_that_cannot_be_judged(logits: object, message: str) -> None:
     with pytest.raises(InvalidInput, match=message):
-        check_logits(logits, LABELS)
+        check_logits(logits, IMAGES, LABELS, min_classes=2)
 
 
 def test_labels_below_zero() -> None:
     with pytest.raises(InvalidInput, match=r"labels range over -1\.\.1"):
-        check_logits(torch.rand(3, 3), LABELS - 1)
-    check_logits(torch.rand(3, 3), LABELS)
+        check_logits(torch.rand(3, 3), IMAGES, LABELS - 1)
+    check_logits(torch.rand(3, 3), IMAGES, LABELS)
 
 
 def test_what_breaks_under_attack() -> None:
-    check_finite(torch.tensor([True, True]))
-    check_finite(torch.tensor([], dtype=torch.bool))
+    check_sound(torch.tensor([True, True]))
+    check_sound(torch.tensor([], dtype=torch.bool))
     with pytest.raises(AGNetError, match="NaN or infinite logits, or NaN gradients, under attack"):
-        check_finite(torch.tensor([True, False]))
+        check_sound(torch.tensor([True, False]))
