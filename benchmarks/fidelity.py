@@ -18,9 +18,9 @@ from agnet.runtime.executors import LocalExecutor
 from agnet.runtime.paths import CONF_DIR
 from agnet.spaces import NASBench201
 from benchmarks.published import CLEAN, matched, read_published, tau
-from evaluation.production import produce
 from evaluation.production.configured import build_protocol
 from evaluation.production.merge import representatives
+from evaluation.production.produce import produce
 from evaluation.run import chosen_architectures
 
 VARIANTS: dict[str, list[str]] = {

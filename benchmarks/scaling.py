@@ -30,9 +30,9 @@ from evaluation.attacks import FGSM, PGD
 from evaluation.data import digits
 from evaluation.networks.compiled import CompiledNetwork
 from evaluation.networks.nasbench201 import CellNetwork, NetworkShape
-from evaluation.production import Protocol, produce
 from evaluation.production.merge import representatives
-from evaluation.production.produce import live_macs
+from evaluation.production.produce import live_macs, produce
+from evaluation.production.protocol import Protocol
 from evaluation.training.sgd import Recipe
 
 DATASETS = {"CIFAR-10": (32, 50_000, 10_000), "CIFAR-100": (32, 50_000, 10_000), "ImageNet16-120": (16, 151_700, 6_000)}

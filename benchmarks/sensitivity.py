@@ -15,9 +15,11 @@ from torch import Tensor
 
 from benchmarks.timing import alternate, line, one_thread
 from evaluation.networks.nasbench201 import CellNetwork, NetworkShape
-from evaluation.sensitivity import Eigenvalues, input_hessian_top, sensitivity, weight_hessian_top
-from evaluation.sensitivity.input_hessian import gauss_newton_top
+from evaluation.sensitivity.input_hessian import gauss_newton_top, input_hessian_top
 from evaluation.sensitivity.jacobian import class_basis, linearise, norm_along, pull_back
+from evaluation.sensitivity.lanczos import Eigenvalues
+from evaluation.sensitivity.table_measures import sensitivity
+from evaluation.sensitivity.weight_hessian import weight_hessian_top
 
 CELL = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_1x1~2|"
 

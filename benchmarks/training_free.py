@@ -18,7 +18,7 @@ from agnet.runtime.paths import CONF_DIR
 from benchmarks.published import read_published, tau
 from benchmarks.timing import one_thread
 from evaluation.measure import drawn
-from evaluation.training_free import Untrained
+from evaluation.training_free.untrained import Untrained
 
 COLUMNS = ("cifar10_valid", "cifar10_test")
 SUM = ("ntk", "linear_regions")

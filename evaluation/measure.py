@@ -18,8 +18,8 @@ from agnet.runtime.paths import git_revision
 from agnet.spaces.base import AbstractSpace
 from agnet.tables.table import KEY, write_table
 from evaluation.data import ImageSplits
-from evaluation.training_free import Untrained
 from evaluation.training_free.row_log import RowLog
+from evaluation.training_free.untrained import Untrained
 
 
 def drawn(space: AbstractSpace, count: int | None, *, seed: int) -> list[str]:

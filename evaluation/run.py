@@ -17,10 +17,11 @@ from agnet.generator.checkpoints import record
 from agnet.runtime.command import entry_point
 from agnet.runtime.paths import git_revision
 from agnet.spaces import NASBench201
-from evaluation.production import Store, merge, produce
 from evaluation.production.configured import FromConfig, build_protocol
 from evaluation.production.extension import read_base
-from evaluation.production.merge import cpu_seconds, representatives, write_manifest
+from evaluation.production.merge import cpu_seconds, merge, representatives, write_manifest
+from evaluation.production.produce import produce
+from evaluation.production.store import Store
 
 
 def chosen_architectures(cfg: DictConfig, catalogue: Sequence[str]) -> list[str]:

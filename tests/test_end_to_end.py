@@ -14,8 +14,8 @@ from hydra import compose, initialize_config_dir
 from agnet.runtime.paths import CHECKPOINT_DIR, CONF_DIR, ROOT
 from agnet.spaces import NASBench201
 from agnet.tables.table import read_table
-from evaluation.production import UnitEvaluator, UnitRecord
 from evaluation.production.merge import representatives
+from evaluation.production.unit import UnitEvaluator, UnitRecord
 from evaluation.run import build_protocol
 from search.history import read_queries
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from agnet.errors import ConfigurationError
 from agnet.multiobjective.scalarization import chebyshev, draw_weights
 from agnet.runtime.representation import ShortRepr
-from agnet.surrogates import Posterior
+from agnet.surrogates.base import Posterior
 from agnet.surrogates.outcome_transform import OutcomeTransform
 
 SAMPLES = 64

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from agnet.acquisition.functions import Criterion, UpperConfidenceBound, log_feasibility
 from agnet.multiobjective.pareto import MARGIN, front_index, hypervolume
-from agnet.surrogates import Posterior
+from agnet.surrogates.base import Posterior
 
 FAINT = 1e-6
 """Weight of the Chebyshev value beside the hypervolume: orders candidates that add none and gives them a gradient."""

@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from agnet.errors import ConfigurationError
 from evaluation.attacks.configured import build_attacks
 from evaluation.corruptions import CORRUPTIONS, CorruptedImages, read_frost
-from evaluation.production import Corruptions, Protocol, Sensitivities
+from evaluation.production.protocol import Corruptions, Protocol, Sensitivities
 
 
 def build_protocol(cfg: DictConfig) -> Protocol:

@@ -17,10 +17,11 @@ from agnet.errors import ConfigurationError, TaskError
 from agnet.runtime.executors import AbstractExecutor
 from agnet.spaces import NASBench201
 from agnet.tables.objective import MeasuredObjective, MeasuredReport, measured_objective
-from evaluation.production import Protocol, Unit, UnitRecord, produce
 from evaluation.production.configured import FromConfig, build_protocol
 from evaluation.production.merge import counted, table_row
-from evaluation.production.produce import Source
+from evaluation.production.produce import Source, produce
+from evaluation.production.protocol import Protocol
+from evaluation.production.unit import Unit, UnitRecord
 from evaluation.schema import ProtocolConfig
 
 

@@ -19,7 +19,7 @@ from evaluation.attacks.evaluate import check_modes
 from evaluation.corruptions import CORRUPTIONS, SEVERITIES, CorruptedImages, FrostPictures
 from evaluation.data import ImageSplits
 from evaluation.networks.nasbench201 import NetworkShape
-from evaluation.sensitivity import MEASURES
+from evaluation.sensitivity.table_measures import MEASURES
 from evaluation.training.sgd import Recipe
 
 _NAME = re.compile(r"[a-z][a-z0-9]*")

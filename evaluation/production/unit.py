@@ -26,7 +26,7 @@ from evaluation.networks.latency import latency_ms
 from evaluation.networks.nasbench201 import CellNetwork
 from evaluation.networks.stacked import initialize
 from evaluation.production.protocol import Protocol
-from evaluation.sensitivity import sensitivity
+from evaluation.sensitivity.table_measures import sensitivity
 from evaluation.training.sgd import fit
 
 

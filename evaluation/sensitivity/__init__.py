@@ -11,20 +11,3 @@ In the shape descriptions ``C`` is the number of classes, ``D`` the number of va
 On an NVIDIA GPU float32 convolutions may run in TF32 (``torch.backends.cudnn.allow_tf32``), which costs three decimal
 digits; switch it off for figures to compare with a CPU's.
 """
-
-from evaluation.sensitivity.input_hessian import input_hessian_top
-from evaluation.sensitivity.jacobian import jacobian, jacobian_norm
-from evaluation.sensitivity.lanczos import Eigenvalues, lanczos
-from evaluation.sensitivity.table_measures import MEASURES, sensitivity
-from evaluation.sensitivity.weight_hessian import weight_hessian_top
-
-__all__ = [
-    "MEASURES",
-    "Eigenvalues",
-    "input_hessian_top",
-    "jacobian",
-    "jacobian_norm",
-    "lanczos",
-    "sensitivity",
-    "weight_hessian_top",
-]

@@ -5,9 +5,3 @@ copy and leaves the network as it was. Any module serves: rectifiers are seen wh
 (:mod:`evaluation.training_free.rectifiers`), be they modules or calls. ``conf/measure`` lists the measures, their
 directions and the scale at which they are taken.
 """
-
-from evaluation.training_free.initialization import initialize
-from evaluation.training_free.measure import Measure
-from evaluation.training_free.untrained import Untrained
-
-__all__ = ["Measure", "Untrained", "initialize"]

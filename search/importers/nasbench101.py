@@ -27,7 +27,8 @@ from tqdm import tqdm
 
 from agnet.errors import ConfigurationError, TableError
 from agnet.spaces import NASBench101
-from agnet.spaces.nasbench101 import BENCHMARK_OPERATIONS, NUM_CELLS, Spec, module_hash, to_strings
+from agnet.spaces.nasbench101.notation import BENCHMARK_OPERATIONS, Spec, module_hash, to_strings
+from agnet.spaces.nasbench101.space import NUM_CELLS
 from agnet.tables.table import KEY
 from search.importers.base import Importer
 

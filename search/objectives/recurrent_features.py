@@ -6,9 +6,8 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64
 
 from agnet.spaces import NASBenchNLP
-from agnet.spaces.nasbench_nlp import OPERATIONS
 from agnet.spaces.nasbench_nlp.cells import FIRST, MARKED, TYPES, Cells
-from agnet.spaces.nasbench_nlp.notation import INPUTS, STATES
+from agnet.spaces.nasbench_nlp.notation import INPUTS, OPERATIONS, STATES
 
 _FAR = 99.0  # path length if there is no path
 _BOUNDED = (TYPES["sigm"], TYPES["tanh"])

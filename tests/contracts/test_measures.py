@@ -11,7 +11,8 @@ from omegaconf import OmegaConf
 from agnet.runtime.paths import CONF_DIR
 from evaluation.data import digits
 from evaluation.networks.nasbench201 import CellNetwork
-from evaluation.training_free import Measure, Untrained
+from evaluation.training_free.measure import Measure
+from evaluation.training_free.untrained import Untrained
 
 FILES = sorted((CONF_DIR / "measure").glob("*.yaml"))
 LARGE = "|nor_conv_3x3~0|+|none~0|nor_conv_3x3~1|+|skip_connect~0|none~1|nor_conv_3x3~2|"

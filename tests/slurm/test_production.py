@@ -16,8 +16,9 @@ from agnet.runtime.paths import ROOT
 from agnet.spaces import NASBench201
 from evaluation.attacks import FGSM, PGD
 from evaluation.data import digits
-from evaluation.production import Corruptions, Protocol, produce
 from evaluation.production.merge import representatives
+from evaluation.production.produce import produce
+from evaluation.production.protocol import Corruptions, Protocol
 from evaluation.production.store import Found
 from evaluation.training.sgd import Recipe
 from tests.slurm.cluster import Cluster

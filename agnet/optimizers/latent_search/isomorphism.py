@@ -15,7 +15,7 @@ from torch import Tensor
 from agnet.multiobjective.outcomes import Archive
 from agnet.multiobjective.pareto import competition_rank, rank
 from agnet.spaces.base import AbstractSpace
-from agnet.surrogates import Posterior
+from agnet.surrogates.base import Posterior
 
 SETTLED = 1e-4
 """Standard deviation of a value that is known."""

@@ -37,7 +37,7 @@ from agnet.optimizers.latent_search.proposal import Proposal, Score
 from agnet.optimizers.latent_search.retraining import GeneratorRetraining
 from agnet.spaces.base import AbstractSpace
 from agnet.spaces.graphs import Graphs, RelaxedGraphs
-from agnet.surrogates import AbstractModel, Posterior
+from agnet.surrogates.base import AbstractModel, Posterior
 from agnet.surrogates.features import FeatureMap
 from agnet.surrogates.outcome_transform import OutcomeTransform
 

@@ -6,20 +6,3 @@ its operation and the vertices that it reads. Of all topological numberings the 
 ``conv3x3(0)|conv1x1(0,1)|output(1,2)`` is a 3x3 convolution of the input, a 1x1 convolution of both, and their
 concatenation.
 """
-
-from agnet.spaces.nasbench101.canonical import MAX_EDGES, MAX_VERTICES, OPERATIONS
-from agnet.spaces.nasbench101.notation import BENCHMARK_OPERATIONS, Spec, module_hash, parse, to_strings
-from agnet.spaces.nasbench101.space import NUM_CELLS, NASBench101
-
-__all__ = [
-    "BENCHMARK_OPERATIONS",
-    "MAX_EDGES",
-    "MAX_VERTICES",
-    "NUM_CELLS",
-    "OPERATIONS",
-    "NASBench101",
-    "Spec",
-    "module_hash",
-    "parse",
-    "to_strings",
-]

@@ -18,9 +18,3 @@ new hidden states; ``*`` marks ``h_new_0``.
 A graph does not order the sources of a node either, which matters only for a blend. With sources ``a < b < c`` it is
 ``c a + (1 - c) b`` here: the latest node is the gate. Recipes are numbered such that this holds wherever possible.
 """
-
-from agnet.spaces.nasbench_nlp.notation import OPERATIONS, parse
-from agnet.spaces.nasbench_nlp.recipes import Recipe, from_recipe, to_recipe
-from agnet.spaces.nasbench_nlp.space import MAX_NODES, NASBenchNLP
-
-__all__ = ["MAX_NODES", "OPERATIONS", "NASBenchNLP", "Recipe", "from_recipe", "parse", "to_recipe"]

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from agnet.surrogates import AbstractModel, Posterior
+from agnet.surrogates.base import AbstractModel, Posterior
 
 
 class NetworkEnsemble(AbstractModel):

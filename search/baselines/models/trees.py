@@ -8,7 +8,7 @@ import xgboost
 from jaxtyping import Float
 from torch import Tensor
 
-from agnet.surrogates import AbstractModel, Posterior
+from agnet.surrogates.base import AbstractModel, Posterior
 
 
 class BoostedTrees(AbstractModel):

@@ -16,7 +16,8 @@ from agnet.acquisition.functions import (
 )
 from agnet.acquisition.hypervolume_improvement import OptimisticHypervolume
 from agnet.multiobjective.outcomes import Outcomes
-from agnet.surrogates import GaussianProcess, Posterior
+from agnet.surrogates.base import Posterior
+from agnet.surrogates.gaussian_process import GaussianProcess
 from agnet.surrogates.outcome_transform import OutcomeTransform
 
 ALL: list[AbstractAcquisition] = [ExpectedImprovement(), UpperConfidenceBound(), ThompsonSampling(), Greedy()]

@@ -11,7 +11,8 @@ from agnet.generator import Decoded, likeliest_graphs
 from agnet.runtime.paths import ROOT
 from agnet.spaces import NASBench101
 from agnet.spaces.graphs import INPUT, OUTPUT, Graphs
-from agnet.spaces.nasbench101 import BENCHMARK_OPERATIONS, MAX_EDGES, Spec, module_hash, parse, to_strings
+from agnet.spaces.nasbench101.canonical import MAX_EDGES
+from agnet.spaces.nasbench101.notation import BENCHMARK_OPERATIONS, Spec, module_hash, parse, to_strings
 
 DATA = ROOT.parent / "shared" / "data" / "nasbench101.npz"
 WORDS = BENCHMARK_OPERATIONS

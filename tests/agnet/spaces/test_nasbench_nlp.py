@@ -12,8 +12,8 @@ from agnet.generator import Decoded, likeliest_graphs, sample_graphs
 from agnet.runtime.paths import ROOT
 from agnet.spaces import NASBenchNLP
 from agnet.spaces.graphs import INPUT, Graphs, slot_index
-from agnet.spaces.nasbench_nlp import from_recipe, parse, to_recipe
-from agnet.spaces.nasbench_nlp.recipes import Recipe, _order
+from agnet.spaces.nasbench_nlp.notation import parse
+from agnet.spaces.nasbench_nlp.recipes import Recipe, _order, from_recipe, to_recipe
 
 DATA = ROOT.parent / "shared" / "data" / "nasbenchnlp_recipes.json.gz"
 

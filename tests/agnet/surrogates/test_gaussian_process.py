@@ -5,8 +5,7 @@ import pytest
 import scipy.optimize
 import torch
 
-from agnet.surrogates import GaussianProcess
-from agnet.surrogates.gaussian_process import JITTER, _distances, _energy
+from agnet.surrogates.gaussian_process import JITTER, GaussianProcess, _distances, _energy
 from tests.agnet.surrogates.regression import data
 
 

@@ -9,10 +9,9 @@ from agnet.spaces import DARTS
 from agnet.spaces.darts import OPERATIONS
 from agnet.spaces.darts.genotype import to_genotype
 from evaluation.networks.cost import parameters_of
-from evaluation.networks.darts import DARTSNetwork, DARTSShape, Logits, read_architecture
-from evaluation.networks.darts.network import IMAGENET, count_macs, count_parameters
+from evaluation.networks.darts.network import IMAGENET, DARTSNetwork, DARTSShape, Logits, count_macs, count_parameters
 from evaluation.networks.darts.operations import FactorizedReduce, operation
-from evaluation.networks.darts.published import PUBLISHED
+from evaluation.networks.darts.published import PUBLISHED, read_architecture
 from evaluation.randomness import keys
 
 CIFAR10 = DARTSShape()

@@ -9,8 +9,9 @@ from agnet.runtime.executors import InlineExecutor
 from agnet.spaces import NASBench201
 from evaluation.attacks import FGSM, PGD
 from evaluation.data import ImageSplits
-from evaluation.production import Corruptions, Protocol, Sensitivities, produce
 from evaluation.production.merge import representatives
+from evaluation.production.produce import produce
+from evaluation.production.protocol import Corruptions, Protocol, Sensitivities
 from evaluation.production.store import Found
 from evaluation.training.sgd import Recipe
 

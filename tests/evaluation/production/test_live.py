@@ -16,8 +16,9 @@ from agnet.runtime.paths import CONF_DIR
 from agnet.spaces import NASBench201
 from agnet.tables.objective import MeasuredObjective, MeasuredReport
 from evaluation.networks.nasbench201 import CellNetwork
-from evaluation.production import Store, Unit, UnitEvaluator, UnitRecord
 from evaluation.production.configured import build_protocol
+from evaluation.production.store import Store
+from evaluation.production.unit import Unit, UnitEvaluator, UnitRecord
 from search.run import execute
 
 SMALL = [

@@ -19,9 +19,10 @@ from agnet.tables.columns import parse_column
 from agnet.tables.conditions import read_details
 from agnet.tables.table import read_metadata, read_table
 from evaluation.networks.nasbench201 import count_macs, count_parameters
-from evaluation.production import Failure, Protocol, Store, Unit, UnitRecord, merge
-from evaluation.production.merge import cpu_seconds, representatives, write_manifest
-from evaluation.production.store import Found
+from evaluation.production.merge import cpu_seconds, merge, representatives, write_manifest
+from evaluation.production.protocol import Protocol
+from evaluation.production.store import Found, Store
+from evaluation.production.unit import Failure, Unit, UnitRecord
 
 METADATA = {"command": "python -m evaluation.run", "revision": "abc"}
 LATENCY = "tiny_cpu_latency_ms"

@@ -13,9 +13,10 @@ from agnet.errors import ConfigurationError, RunDirectoryError
 from agnet.runtime.executors import WORKER, InlineExecutor, LocalExecutor
 from agnet.runtime.files import locked
 from evaluation.networks.nasbench201 import NetworkShape, count_macs
-from evaluation.production import Failure, Protocol, Store, Unit, UnitEvaluator, UnitRecord, produce
-from evaluation.production.produce import device_of_worker, grouped, live_macs
-from evaluation.production.store import Found
+from evaluation.production.produce import device_of_worker, grouped, live_macs, produce
+from evaluation.production.protocol import Protocol
+from evaluation.production.store import Found, Store
+from evaluation.production.unit import Failure, Unit, UnitEvaluator, UnitRecord
 
 SEEDS = (0, 3)
 CHAIN = "|nor_conv_3x3~0|+|none~0|nor_conv_1x1~1|+|none~0|none~1|skip_connect~2|"

@@ -9,7 +9,7 @@ import pytest
 
 from agnet.errors import ConfigurationError
 from evaluation.data import Images
-from evaluation.production import Corruptions, Protocol, Sensitivities
+from evaluation.production.protocol import Corruptions, Protocol, Sensitivities
 
 
 def test_the_protocol_is_plain_values(protocol: Protocol) -> None:

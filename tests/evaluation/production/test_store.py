@@ -14,8 +14,9 @@ import pytest
 from agnet.errors import RunDirectoryError
 from evaluation.attacks import FGSM
 from evaluation.data import Images
-from evaluation.production import Failure, Protocol, Store, Unit, UnitRecord
-from evaluation.production.store import Found
+from evaluation.production.protocol import Protocol
+from evaluation.production.store import Found, Store
+from evaluation.production.unit import Failure, Unit, UnitRecord
 from evaluation.training.sgd import Recipe
 
 

@@ -15,9 +15,10 @@ from evaluation import evaluate
 from evaluation.corruptions import CorruptedImages, corrupt, write_corrupted
 from evaluation.corruptions.pixels import to_levels
 from evaluation.networks.nasbench201 import CellNetwork
-from evaluation.production import Corruptions, Failure, Protocol, UnitEvaluator, UnitRecord
 from evaluation.production import unit as module
-from evaluation.sensitivity import sensitivity
+from evaluation.production.protocol import Corruptions, Protocol
+from evaluation.production.unit import Failure, UnitEvaluator, UnitRecord
+from evaluation.sensitivity.table_measures import sensitivity
 from evaluation.training.sgd import fit
 
 

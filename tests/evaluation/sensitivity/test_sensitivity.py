@@ -13,16 +13,11 @@ from torch.nn import functional as F
 from evaluation.checks import check_batch, check_logits
 from evaluation.networks.nasbench201 import CellNetwork, NetworkShape
 from evaluation.randomness import keys
-from evaluation.sensitivity import (
-    input_hessian_top,
-    jacobian,
-    jacobian_norm,
-    lanczos,
-    sensitivity,
-    weight_hessian_top,
-)
-from evaluation.sensitivity.input_hessian import gauss_newton_top, power_iteration
-from evaluation.sensitivity.jacobian import class_basis, linearise, norm_along, pull_back
+from evaluation.sensitivity.input_hessian import gauss_newton_top, input_hessian_top, power_iteration
+from evaluation.sensitivity.jacobian import class_basis, jacobian, jacobian_norm, linearise, norm_along, pull_back
+from evaluation.sensitivity.lanczos import lanczos
+from evaluation.sensitivity.table_measures import sensitivity
+from evaluation.sensitivity.weight_hessian import weight_hessian_top
 
 MIXED = "|nor_conv_3x3~0|+|avg_pool_3x3~0|nor_conv_1x1~1|+|skip_connect~0|nor_conv_3x3~1|avg_pool_3x3~2|"
 DEAD = "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"

@@ -10,7 +10,8 @@ from torch.nn import functional as F
 
 from agnet.errors import InvalidInput
 from evaluation.networks.nasbench201 import CellNetwork, NetworkShape
-from evaluation.training_free import flops, initialize, jacov, linear_regions, naswot, ntk, parameters, synflow
+from evaluation.training_free import flops, jacov, linear_regions, naswot, ntk, parameters, synflow
+from evaluation.training_free.initialization import initialize
 from evaluation.training_free.jacov import OFFSET
 from evaluation.training_free.measure import Function
 from evaluation.training_free.ntk import SINGULAR

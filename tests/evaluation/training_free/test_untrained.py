@@ -15,9 +15,9 @@ from agnet.errors import ConfigurationError, RunDirectoryError
 from agnet.runtime.paths import CONF_DIR
 from agnet.tables.table import read_metadata, read_table, write_table
 from evaluation.measure import run
-from evaluation.networks.darts import staged_network
-from evaluation.training_free import Untrained
+from evaluation.networks.darts.network import staged_network
 from evaluation.training_free.objective import training_free_objective
+from evaluation.training_free.untrained import Untrained
 from search.run import execute
 
 CELLS = [

@@ -11,7 +11,7 @@ from agnet.acquisition.functions import ExpectedImprovement, ThompsonSampling, U
 from agnet.errors import ConfigurationError
 from agnet.multiobjective.outcomes import Archive, Outcomes
 from agnet.spaces import NASBench201, Subspace
-from agnet.surrogates import GaussianProcess
+from agnet.surrogates.gaussian_process import GaussianProcess
 from search import BoostedTrees, NetworkEnsemble
 from search.baselines.candidates import AbstractCandidates, Mutations, WholeSpace
 from search.baselines.model_based import ModelBasedSearch

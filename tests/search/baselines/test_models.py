@@ -5,7 +5,8 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from agnet.surrogates import AbstractModel, GaussianProcess
+from agnet.surrogates.base import AbstractModel
+from agnet.surrogates.gaussian_process import GaussianProcess
 from search import BoostedTrees, NetworkEnsemble
 from tests.agnet.surrogates.regression import data
 

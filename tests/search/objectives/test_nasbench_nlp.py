@@ -11,7 +11,7 @@ from scipy.stats import spearmanr
 from agnet.errors import ConfigurationError, InvalidArchitecture
 from agnet.runtime.paths import ROOT
 from agnet.spaces import NASBenchNLP
-from agnet.spaces.nasbench_nlp import parse
+from agnet.spaces.nasbench_nlp.notation import parse
 from agnet.tables.table import write_table
 from search.objectives import nasbench_nlp
 from search.objectives.nasbench_nlp import NASBenchNLPSurrogate, Trainings, held_out, nasbench_nlp_objective

@@ -4,7 +4,7 @@ from agnet.multiobjective.outcomes import Archive, Outcomes
 from agnet.optimizers.latent_search.isomorphism import SETTLED, Isomorphs
 from agnet.spaces import NASBench201
 from agnet.spaces.nasbench201 import to_string
-from agnet.surrogates import Posterior
+from agnet.surrogates.base import Posterior
 
 SPACE = NASBench201()
 C, P, S, Z = "nor_conv_3x3", "avg_pool_3x3", "skip_connect", "none"

@@ -13,8 +13,8 @@ from agnet.optimizers.latent_search.optimizer import LatentSearch
 from agnet.optimizers.latent_search.proposal import Proposal
 from agnet.optimizers.latent_search.retraining import GeneratorRetraining
 from agnet.spaces import NASBench201
-from agnet.surrogates import GaussianProcess
 from agnet.surrogates.features import FeatureMap
+from agnet.surrogates.gaussian_process import GaussianProcess
 
 SPACE = NASBench201()
 SMALL = Proposal(prior=128, elites=4, copies=8, ascents=16, steps=2, refinements=2)
