@@ -14,6 +14,7 @@ from PIL import Image
 from agnet.errors import ConfigurationError
 from agnet.runtime.paths import CONF_DIR, ROOT
 from evaluation.data import ImageSplits
+from evaluation.training.final_recipe import FinalRecipe
 from evaluation.training.sgd import Recipe
 
 DATASETS = sorted(p.stem for p in (CONF_DIR / "dataset").glob("*.yaml"))
@@ -26,7 +27,7 @@ OWN = {"image_folder": "", "npz": "images.npz"}
 def composed(*overrides: str) -> DictConfig:
     """``conf/run.yaml`` with overrides."""
     with initialize_config_dir(version_base="1.3", config_dir=str(CONF_DIR)):
-        return compose("evaluate", overrides=list(overrides))
+        return compose("run", overrides=list(overrides))
 
 
 @pytest.mark.parametrize("name", DATASETS)
@@ -96,7 +97,7 @@ def check(splits: object, name: str) -> None:
 def test_recipes_name_every_setting(name: str) -> None:
     config = composed(f"recipe={name}").recipe
     recipe = instantiate(config)
-    assert isinstance(recipe, Recipe)
+    assert isinstance(recipe, FinalRecipe if name.startswith("final_") else Recipe)
     assert {key for key in config if key != "_target_"} == set(vars(recipe))
 
 
