@@ -14,6 +14,7 @@ from PIL import Image
 from agnet.errors import ConfigurationError
 from agnet.runtime.paths import CONF_DIR, ROOT
 from evaluation.data import ImageSplits
+from evaluation.training.final_recipe import FinalRecipe
 from evaluation.training.sgd import Recipe
 
 DATASETS = sorted(p.stem for p in (CONF_DIR / "dataset").glob("*.yaml"))
@@ -96,7 +97,7 @@ def check(splits: object, name: str) -> None:
 def test_recipes_name_every_setting(name: str) -> None:
     config = composed(f"recipe={name}").recipe
     recipe = instantiate(config)
-    assert isinstance(recipe, Recipe)
+    assert isinstance(recipe, FinalRecipe if name.startswith("final_") else Recipe)
     assert {key for key in config if key != "_target_"} == set(vars(recipe))
 
 

@@ -110,7 +110,7 @@ def test_checkpoints_of_others_and_damaged_ones_are_refused(finished: Trainer, t
 def test_a_loss_that_is_no_number_stops_before_it_is_kept(splits: ImageSplits, tmp_path: Path) -> None:
     one = trainer(ArrayStream(splits), tmp_path)
     one.network.classifier.weight.data[0, 0] = float("nan")
-    with pytest.raises(AGNetError, match=r"the loss is nan in epoch 1, by step 4: lower training\.learning_rate"):
+    with pytest.raises(AGNetError, match=r"the loss is nan in epoch 1, by step 4: lower recipe\.learning_rate"):
         one.fit()
     assert not (tmp_path / CHECKPOINT).exists()
 
@@ -225,5 +225,5 @@ def test_rates() -> None:
     [{"schedule": "steps"}, {"precision": "int8"}, {"epochs": 0}, {"drop_path": 1.0}, {"gradient_clip": -1.0}],
 )
 def test_impossible_recipes_are_refused(wrong: dict) -> None:
-    with pytest.raises(ConfigurationError, match=f"training.{next(iter(wrong))}="):
+    with pytest.raises(ConfigurationError, match=f"recipe.{next(iter(wrong))}="):
         FinalRecipe(**wrong)
