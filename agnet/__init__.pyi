@@ -1,4 +1,5 @@
 from .acquisition.functions import AbstractAcquisition as AbstractAcquisition
+from .acquisition.functions import RandomAcquisition as RandomAcquisition
 from .acquisition.functions import ThompsonSampling as ThompsonSampling
 from .acquisition.functions import UpperConfidenceBound as UpperConfidenceBound
 from .acquisition.hypervolume_improvement import OptimisticHypervolume as OptimisticHypervolume

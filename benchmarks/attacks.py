@@ -20,9 +20,12 @@ from benchmarks.networks import load
 from benchmarks.parity import EPS
 from benchmarks.peers import PEERS, robust
 from evaluation import evaluate
-from evaluation.attacks import APGD, FGSM, PGD, Square
+from evaluation.attacks.auto_projected_gradient_descent import APGD
 from evaluation.attacks.base import PUBLISHED_EPS
-from evaluation.data import cifar10
+from evaluation.attacks.fast_gradient_sign import FGSM
+from evaluation.attacks.projected_gradient_descent import PGD
+from evaluation.attacks.square import Square
+from evaluation.data.nasbench201 import cifar10
 from evaluation.networks.nasbench201 import CellNetwork
 from search.document import insert
 

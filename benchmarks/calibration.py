@@ -19,7 +19,7 @@ from hydra.utils import instantiate
 from agnet.multiobjective.outcomes import Outcomes
 from agnet.optimizers.latent_search.optimizer import LatentSearch
 from agnet.runtime.paths import CONF_DIR
-from agnet.spaces import NASBench201
+from agnet.spaces.nasbench201 import NASBench201
 from agnet.surrogates.gaussian_process import GaussianProcess
 from agnet.surrogates.outcome_transform import OutcomeTransform
 from agnet.tables.table import read_table

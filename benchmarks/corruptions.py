@@ -20,7 +20,7 @@ from benchmarks import corruptions_reference
 from benchmarks.corruptions_reference import REFERENCES, Array, Draws, KeyedDraws, NumpyDraws
 from benchmarks.timing import alternate, one_thread
 from evaluation.corruptions import CORRUPTIONS, SEVERITIES, corrupt, procedural_frost
-from evaluation.data import cifar10
+from evaluation.data.nasbench201 import cifar10
 from search.document import insert
 
 SEED = 0

@@ -13,11 +13,12 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from agnet.generator import AbstractGenerator, generate
 from agnet.generator.checkpoints import generator_file, load_generator
+from agnet.generator.model import AbstractGenerator
 from agnet.generator.quality import assess
+from agnet.generator.sampling import generate
 from agnet.runtime.paths import CHECKPOINT_DIR, CONF_DIR
-from agnet.spaces import AbstractSpace
+from agnet.spaces.base import AbstractSpace
 from benchmarks.timing import cpu_seconds, one_thread
 
 SHARES = {

@@ -16,7 +16,7 @@ from hydra import compose, initialize_config_dir
 
 from agnet.runtime.executors import LocalExecutor
 from agnet.runtime.paths import CONF_DIR
-from agnet.spaces import NASBench201
+from agnet.spaces.nasbench201 import NASBench201
 from benchmarks.published import CLEAN, matched, read_published, tau
 from evaluation.production.configured import build_protocol
 from evaluation.production.merge import representatives

@@ -10,10 +10,12 @@ import torch
 from torch import Tensor
 from torch_geometric.nn import MessagePassing
 
-from agnet.generator import GraphGenerator, generate, reconstruction_loss
 from agnet.generator import model as generator_model
 from agnet.generator.checkpoints import load_generator
-from agnet.spaces import NASBench201
+from agnet.generator.loss import reconstruction_loss
+from agnet.generator.model import GraphGenerator
+from agnet.generator.sampling import generate
+from agnet.spaces.nasbench201 import NASBench201
 from benchmarks.timing import alternate, line, one_thread
 
 REFERENCE_SECONDS = 11.6

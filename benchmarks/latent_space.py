@@ -19,14 +19,14 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from agnet.generator import GraphGenerator, decode, likeliest_graphs
 from agnet.generator.checkpoints import load_generator
 from agnet.generator.inversion import invert
+from agnet.generator.model import GraphGenerator
 from agnet.generator.pretrain import Schedule, pretrain
 from agnet.generator.quality import assess
+from agnet.generator.sampling import decode, likeliest_graphs
 from agnet.runtime.paths import CHECKPOINT_DIR, CONF_DIR
-from agnet.spaces import NASBench201
-from agnet.spaces.nasbench201 import EDGES, OPERATIONS, parse
+from agnet.spaces.nasbench201 import EDGES, OPERATIONS, NASBench201, parse
 from agnet.tables.table import read_table
 from search.columns import label
 from search.correlation import spearman

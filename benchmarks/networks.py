@@ -18,7 +18,8 @@ from safetensors.torch import load_file, save_file
 from agnet.errors import CheckpointMismatch
 from agnet.runtime.files import replacing, write_text
 from benchmarks.timing import one_thread
-from evaluation.data import Images, ImageSplits, cifar10
+from evaluation.data.images import Images, ImageSplits
+from evaluation.data.nasbench201 import cifar10
 from evaluation.networks.nasbench201 import CellNetwork, NetworkShape
 from evaluation.training.sgd import Recipe, fit
 

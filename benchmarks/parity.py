@@ -20,10 +20,12 @@ from agnet.runtime.files import write_text
 from benchmarks.networks import load
 from benchmarks.peers import PEERS, robust
 from evaluation import evaluate
-from evaluation.attacks import APGD, FGSM, PGD, Square, SteppedAttack
-from evaluation.attacks.base import PUBLISHED_EPS, in_units_of_255
-from evaluation.attacks.fast_gradient_sign import PUBLISHED_FGSM_EPS
-from evaluation.data import cifar10
+from evaluation.attacks.auto_projected_gradient_descent import APGD
+from evaluation.attacks.base import PUBLISHED_EPS, SteppedAttack, in_units_of_255
+from evaluation.attacks.fast_gradient_sign import FGSM, PUBLISHED_FGSM_EPS
+from evaluation.attacks.projected_gradient_descent import PGD
+from evaluation.attacks.square import Square
+from evaluation.data.nasbench201 import cifar10
 from evaluation.networks.nasbench201 import CellNetwork
 from search.document import insert
 

@@ -7,9 +7,43 @@ table) and prints one line for every loss.
 import argparse
 
 import numpy as np
+from jaxtyping import Float64
 from scipy.stats import kendalltau, spearmanr
 
-from search.objectives.nasbench_nlp import Trainings, held_out
+from agnet.spaces.nasbench_nlp.space import NASBenchNLP
+from search.objectives.nasbench_nlp import NASBenchNLPSurrogate, Trainings
+from search.objectives.recurrent_features import recurrent_features
+
+
+def held_out(
+    trainings: Trainings, column: str, folds: int = 5, seed: int = 0
+) -> dict[str, Float64[np.ndarray, " cells"]]:
+    """Predictions of every cell by a surrogate that has seen neither it nor one with equal features.
+
+    Args:
+        trainings: trainings of all cells.
+        column: name of the loss.
+        folds: number of parts, each of which is predicted from the others.
+        seed: seed of parts and trees.
+
+    Returns:
+        Predictions by the surrogate's columns.
+    """
+    features = recurrent_features(NASBenchNLP(), trainings.architectures)
+    groups = np.unique(features, axis=0, return_inverse=True)[1].reshape(-1)
+    part = np.random.default_rng(seed).permutation(groups.max() + 1)[groups] % folds
+    found: dict[str, np.ndarray] = {}
+    for fold in range(folds):
+        inside, outside = np.flatnonzero(part == fold).tolist(), np.flatnonzero(part != fold).tolist()
+        seen = Trainings(
+            [trainings.architectures[i] for i in outside], {column: np.asarray(trainings.losses[column])[outside]}
+        )
+        surrogate = NASBenchNLPSurrogate(seen, seed)
+        rows = surrogate([trainings.architectures[i] for i in inside])
+        for name in surrogate.columns:
+            values = found.setdefault(name, np.full(len(part), np.nan))
+            values[inside] = [row[name] for row in rows]
+    return found
 
 
 def quality(trainings: Trainings, column: str, folds: int, seed: int) -> dict[str, float]:

@@ -25,9 +25,10 @@ import pyarrow.parquet as pq
 import torch
 
 from agnet.runtime.executors import LocalExecutor
-from agnet.spaces import NASBench201
-from evaluation.attacks import FGSM, PGD
-from evaluation.data import digits
+from agnet.spaces.nasbench201 import NASBench201
+from evaluation.attacks.fast_gradient_sign import FGSM
+from evaluation.attacks.projected_gradient_descent import PGD
+from evaluation.data.bundled import digits
 from evaluation.networks.compiled import CompiledNetwork
 from evaluation.networks.nasbench201 import CellNetwork, NetworkShape
 from evaluation.production.merge import representatives

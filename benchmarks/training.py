@@ -14,9 +14,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from agnet.spaces import NASBench201
+from agnet.spaces.nasbench201 import NASBench201
 from benchmarks.timing import one_thread
-from evaluation.data import Images
+from evaluation.data.images import Images
 from evaluation.networks.fused import FusedNetwork
 from evaluation.networks.nasbench201 import CellNetwork, NetworkShape
 from evaluation.networks.stacked import NetworkStack, initialize

@@ -13,7 +13,8 @@ __getattr__, __dir__, _names = lazy_loader.attach_stub(__name__, __file__)
 
 __all__ = [  # noqa: RUF022  each is defined where __init__.pyi says; grouped by meaning
     # attacks
-    "evaluate", "Evaluation", "AttackOutcome", "AbstractAttack", "FGSM", "PGD", "APGD", "Square", "FABT", "AutoAttack",
+    "evaluate", "Evaluation", "AttackOutcome", "AbstractAttack", "BatchAttack", "SteppedAttack",
+    "FGSM", "PGD", "APGD", "Square", "FABT", "AutoAttack",
     # networks and their training
     "CellNetwork", "NetworkShape", "DARTSNetwork", "DARTSShape", "Recipe", "fit", "FinalRecipe",
     # image sets

@@ -1,6 +1,8 @@
 from .attacks.auto_attack import AutoAttack as AutoAttack
 from .attacks.auto_projected_gradient_descent import APGD as APGD
 from .attacks.base import AbstractAttack as AbstractAttack
+from .attacks.base import BatchAttack as BatchAttack
+from .attacks.base import SteppedAttack as SteppedAttack
 from .attacks.evaluate import evaluate as evaluate
 from .attacks.fast_adaptive_boundary import FABT as FABT
 from .attacks.fast_gradient_sign import FGSM as FGSM

@@ -14,7 +14,7 @@ from agnet.runtime.command import entry_point
 from agnet.runtime.paths import git_revision
 from evaluation.corruptions import CORRUPTIONS, read_frost, write_corrupted
 from evaluation.corruptions.pixels import to_levels
-from evaluation.data import ImageSplits
+from evaluation.data.images import ImageSplits
 
 
 def run(cfg: DictConfig) -> None:

@@ -8,7 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from agnet.runtime.command import entry_point
 from agnet.runtime.paths import git_revision
-from agnet.spaces import NASBench201
+from agnet.spaces.nasbench201 import NASBench201
 from agnet.tables.conditions import read_details
 from agnet.tables.table import content_hash, read_metadata
 from evaluation.production.published_json import chosen_rows, measurements, write_tree

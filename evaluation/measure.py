@@ -17,7 +17,7 @@ from agnet.runtime.command import entry_point
 from agnet.runtime.paths import git_revision
 from agnet.spaces.base import AbstractSpace
 from agnet.tables.table import KEY, write_table
-from evaluation.data import ImageSplits
+from evaluation.data.images import ImageSplits
 from evaluation.training_free.row_log import RowLog
 from evaluation.training_free.untrained import Untrained
 

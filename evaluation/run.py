@@ -16,7 +16,7 @@ from agnet.errors import AGNetError, ConfigurationError, TaskError
 from agnet.generator.checkpoints import record
 from agnet.runtime.command import entry_point
 from agnet.runtime.paths import git_revision
-from agnet.spaces import NASBench201
+from agnet.spaces.nasbench201 import NASBench201
 from evaluation.production.configured import FromConfig, build_protocol
 from evaluation.production.extension import read_base
 from evaluation.production.merge import cpu_seconds, merge, representatives, write_manifest

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from agnet.errors import ConfigurationError, InvalidArchitecture, RunDirectoryError
 from agnet.optimizers.base import AbstractOptimizer
-from agnet.spaces import AbstractSpace
+from agnet.spaces.base import AbstractSpace
 from agnet.tables.goal import Goal
 from agnet.tables.objective import AbstractObjective
 from search.correlation import surrogate_spearman

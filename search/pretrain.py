@@ -12,14 +12,14 @@ from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
 from agnet.errors import ConfigurationError
-from agnet.generator import GraphGenerator
 from agnet.generator.checkpoints import generator_file, read_manifest, save_generator
+from agnet.generator.model import GraphGenerator
 from agnet.generator.pairing import AbstractPairing
 from agnet.generator.pretrain import Schedule, pretrain
 from agnet.generator.quality import assess
 from agnet.runtime.command import entry_point
 from agnet.runtime.paths import git_revision
-from agnet.spaces import AbstractSpace
+from agnet.spaces.base import AbstractSpace
 
 DEFAULT_PAIRING = "whitened"
 """Default pairing of ``conf/pretrain.yaml``; files of generators with another pairing carry its name."""

@@ -20,7 +20,7 @@ from agnet.errors import AGNetError, ConfigurationError
 from agnet.optimizers.base import AbstractOptimizer
 from agnet.runtime.command import entry_point
 from agnet.runtime.paths import ROOT
-from agnet.spaces import AbstractSpace
+from agnet.spaces.base import AbstractSpace
 from agnet.tables.goal import Goal
 from agnet.tables.objective import AbstractObjective
 from search.ground_truth import GroundTruth

@@ -11,7 +11,7 @@ from hydra import compose, initialize_config_dir
 
 from agnet.generator.checkpoints import sha256
 from agnet.runtime.paths import CHECKPOINT_DIR, CONF_DIR, ROOT
-from agnet.spaces import NASBench201
+from agnet.spaces.nasbench201 import NASBench201
 from agnet.tables.columns import ATTACK, CLEAN, CORRUPTION, MEASURE, Column
 from agnet.tables.robustness import RobustnessTable
 from agnet.tables.table import read_table

@@ -12,7 +12,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from agnet.runtime.paths import CHECKPOINT_DIR, CONF_DIR, ROOT
-from agnet.spaces import NASBench201
+from agnet.spaces.nasbench201 import NASBench201
 from agnet.tables.table import read_table
 from evaluation.production.merge import representatives
 from evaluation.production.unit import UnitEvaluator, UnitRecord

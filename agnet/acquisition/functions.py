@@ -21,15 +21,6 @@ from agnet.runtime.representation import ShortRepr
 from agnet.surrogates.base import Posterior
 from agnet.surrogates.outcome_transform import OutcomeTransform
 
-SAMPLES = 64
-"""Number of draws that estimate the expected improvement with several objectives."""
-
-SHORTLIST = 512
-"""Candidates, those with the best optimistic values, whose expected improvement over several objectives is computed."""
-
-FLOOR = -700.0
-"""Smallest logarithm that is distinguished from minus infinity."""
-
 
 @dataclass(frozen=True)
 class Criterion:
@@ -114,34 +105,6 @@ class AbstractAcquisition(ShortRepr, abc.ABC):
         """Score of each candidate, finite; the highest is queried first."""
 
 
-class ExpectedImprovement(AbstractAcquisition):
-    """Logarithm of the expected improvement times the probability that all limits are satisfied.
-
-    Until an observed row satisfies them, the score is the logarithm of that probability alone. Source: Jones et al.,
-    1998, https://doi.org/10.1023/A:1008306431147; with limits: Schonlau et al., 1998.
-    """
-
-    def scores(
-        self, posterior: Posterior, criterion: Criterion, *, rng: torch.Generator
-    ) -> Float[Tensor, " candidates"]:
-        """Closed form for one objective; sampled for several, for the most promising candidates."""
-        objectives = criterion.transform.num_objectives
-        scores, best = log_feasibility(posterior, criterion.transform), criterion.best
-        if best is None:
-            return scores
-        mean, std = posterior.mean[:, :objectives], posterior.std[:, :objectives]
-        if objectives == 1:
-            return scores + log_expected_improvement(mean[:, 0] - best, std[:, 0])
-        optimistic = criterion(mean + 2 * std)
-        hopes = scores + optimistic.to(scores)
-        rows = hopes.topk(min(SHORTLIST, len(hopes))).indices
-        noise = torch.randn(SAMPLES, len(rows), objectives, generator=rng)
-        gains = (criterion(mean[rows] + std[rows] * noise) - best).clamp(min=0).mean(dim=0).to(scores)
-        improved = scores.new_full((len(scores),), 2 * FLOOR) + hopes.clamp(min=FLOOR)
-        improved[rows] = torch.where(gains > 0, scores[rows] + gains.log(), improved[rows])
-        return improved
-
-
 class UpperConfidenceBound(AbstractAcquisition):
     """Optimistic values: mean plus ``beta`` standard deviations.
 
@@ -213,31 +176,6 @@ class RandomAcquisition(AbstractAcquisition):
         """Uniform numbers."""
         del criterion
         return torch.rand(len(posterior.mean), generator=rng)
-
-
-class Greedy(AbstractAcquisition):
-    """The best means."""
-
-    def scores(
-        self, posterior: Posterior, criterion: Criterion, *, rng: torch.Generator
-    ) -> Float[Tensor, " candidates"]:
-        """Means; candidates expected beyond a limit come last, by the size of the violation."""
-        return _feasible_first(posterior.mean, criterion)
-
-
-def log_expected_improvement(gain: Float[Tensor, " n"], std: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
-    """Logarithm of the expected positive part of a normal variable with mean ``gain``.
-
-    Example:
-        >>> log_expected_improvement(torch.zeros(1), torch.ones(1)).exp()
-        tensor([0.3989], dtype=torch.float64)
-    """
-    gain, std = gain.double(), std.double()
-    z = gain / std
-    density = torch.exp(-0.5 * z.square()) / (2 * torch.pi) ** 0.5
-    direct = torch.log((density + z * torch.special.ndtr(z)).clamp(min=1e-300))
-    far = -0.5 * z.square() - torch.log(z.square().clamp(min=1)) - 0.5 * torch.log(torch.tensor(2 * torch.pi))
-    return std.log() + torch.where(z < -5, far, direct)
 
 
 def log_feasibility(posterior: Posterior, transform: OutcomeTransform) -> Float[Tensor, " candidates"]:

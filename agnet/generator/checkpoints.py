@@ -15,7 +15,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from agnet.errors import CheckpointMismatch
-from agnet.generator import AbstractGenerator, GraphGenerator, JointGenerator
+from agnet.generator.joint import JointGenerator
+from agnet.generator.model import AbstractGenerator, GraphGenerator
 from agnet.runtime.files import replacing, write_text
 from agnet.runtime.paths import CHECKPOINT_DIR
 from agnet.runtime.renamed import current_settings

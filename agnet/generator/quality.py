@@ -1,7 +1,5 @@
 """Quality of a generator: its samples, the information in its latent vectors, and the smoothness of their space."""
 
-import math
-
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -46,16 +44,6 @@ def free_nodes(space: AbstractSpace, *, rng: torch.Generator, draws: int = 2000)
 def edit_distance(first: Graphs, second: Graphs) -> Int[Tensor, " batch"]:
     """Number of node types and edges in which graphs differ, position by position."""
     return (first.node_types != second.node_types).sum(dim=1) + (first.edges != second.edges).sum(dim=1)
-
-
-def expected_distinct(draws: int, size: int) -> float:
-    """Expected number of distinct cells among ``draws`` uniform draws from ``size`` cells.
-
-    Example:
-        >>> round(expected_distinct(10_000, 15_625))
-        7386
-    """
-    return size * -math.expm1(draws * math.log1p(-1 / size))
 
 
 def assess(

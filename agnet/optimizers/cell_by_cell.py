@@ -12,7 +12,8 @@ from agnet.multiobjective.outcomes import Archive, Outcomes
 from agnet.multiobjective.pareto import rank
 from agnet.optimizers.base import AbstractOptimizer
 from agnet.spaces.base import AbstractSpace
-from agnet.spaces.darts import CELLS, DARTS
+from agnet.spaces.darts.notation import CELLS
+from agnet.spaces.darts.space import DARTS
 
 
 class CellByCell(AbstractOptimizer):

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from agnet.errors import ConfigurationError
-from agnet.generator import AbstractGenerator
+from agnet.generator.model import AbstractGenerator
 from agnet.optimizers.base import ArchiveOptimizer
 from agnet.spaces.base import AbstractSpace
 

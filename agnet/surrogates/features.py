@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from agnet.spaces import AbstractSpace
+from agnet.spaces.base import AbstractSpace
 from agnet.spaces.graphs import INPUT, OUTPUT, RelaxedGraphs, slot_index
 
 MAX_SUBSETS = 127

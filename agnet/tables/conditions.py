@@ -48,8 +48,6 @@ SCHEMA = pa.schema(
         ("robust", pa.binary()),
     ]
 )
-KEYS = ("architecture", "seed", "dataset", "split", "kind", "key", "level")
-"""Columns that identify a row."""
 
 
 def details_table(rows: Iterable[Mapping[str, Any]]) -> pa.Table:

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from agnet.errors import TableError
-from agnet.spaces import NASBench201
+from agnet.spaces.nasbench201 import NASBench201
 from agnet.tables.columns import Column, parse_column
 from agnet.tables.table import KEY, check_table, content_hash, read_metadata, read_parquet
 

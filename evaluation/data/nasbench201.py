@@ -79,12 +79,12 @@ def cifar100(
     Args:
         path: folder with ``train`` and ``test`` (official pickles, or ``.npz`` with the key ``fine_labels``), or the
             folder above ``cifar-100-python``.
-        held_out_of: part that the validation images come from; see :func:`cifar10`.
-        num_valid: number of validation images; see :func:`cifar10`.
-        num_train: number of training images; see :func:`cifar10`.
-        num_test: number of test images; see :func:`cifar10`.
-        split_seed: seed of the split; see :func:`cifar10`.
-        resolution: height and width in pixels; see :func:`cifar10`.
+        held_out_of: part that the validation images come from. This and what follows is as in :func:`cifar10`.
+        num_valid: number of validation images.
+        num_train: number of training images; all by default.
+        num_test: number of test images; all by default.
+        split_seed: seed of the split.
+        resolution: height and width in pixels.
 
     Raises:
         ConfigurationError: if files are missing or damaged, or a number does not fit.

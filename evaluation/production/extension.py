@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agnet.errors import RunDirectoryError
-from agnet.spaces import NASBench201
+from agnet.spaces.nasbench201 import NASBench201
 from agnet.tables.robustness import RobustnessTable
 from agnet.tables.table import KEY
 from evaluation.production.protocol import Protocol

@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from agnet.errors import ConfigurationError, TaskError
 from agnet.runtime.executors import AbstractExecutor
-from agnet.spaces import NASBench201
+from agnet.spaces.nasbench201 import NASBench201
 from agnet.tables.objective import MeasuredObjective, MeasuredReport, measured_objective
 from evaluation.production.configured import FromConfig, build_protocol
 from evaluation.production.merge import counted, table_row

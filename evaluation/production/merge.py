@@ -16,8 +16,7 @@ from tqdm import tqdm
 from agnet.errors import RunDirectoryError
 from agnet.generator.checkpoints import sha256
 from agnet.runtime.files import write_text
-from agnet.spaces import NASBench201
-from agnet.spaces.nasbench201 import parse, to_string
+from agnet.spaces.nasbench201 import NASBench201, parse, to_string
 from agnet.tables.columns import CORRUPTION, Column
 from agnet.tables.conditions import details_table, write_details
 from agnet.tables.table import write_table

@@ -14,10 +14,10 @@ import numpy as np
 
 from agnet.errors import ConfigurationError
 from agnet.tables.columns import ATTACK, CLEAN, CORRUPTION, MEASURE, SPLITS, STATES, Column
-from evaluation.attacks import AbstractAttack
+from evaluation.attacks.base import AbstractAttack
 from evaluation.attacks.evaluate import check_modes
 from evaluation.corruptions import CORRUPTIONS, SEVERITIES, CorruptedImages, FrostPictures
-from evaluation.data import ImageSplits
+from evaluation.data.images import ImageSplits
 from evaluation.networks.nasbench201 import NetworkShape
 from evaluation.sensitivity.table_measures import MEASURES
 from evaluation.training.sgd import Recipe

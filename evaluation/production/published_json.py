@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from agnet.errors import RunDirectoryError, TableError
 from agnet.runtime.files import locked, write_text
-from agnet.spaces import NASBench201
+from agnet.spaces.nasbench201 import NASBench201
 from agnet.tables.columns import ATTACK, CLEAN, CORRUPTION
 from agnet.tables.published_json import CORRUPTIONS, MEASURES, META, SEVERITIES, TreeFile, folder_of, ids, key_of
 

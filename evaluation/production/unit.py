@@ -19,8 +19,7 @@ from evaluation.attacks.evaluate import default_batch_size, evaluate
 from evaluation.attacks.outcome import AttackOutcome
 from evaluation.corruptions import SEVERITIES, corrupt
 from evaluation.corruptions.pixels import to_levels
-from evaluation.data import Images
-from evaluation.data.images import in_unit_interval
+from evaluation.data.images import Images, in_unit_interval
 from evaluation.networks.compiled import CompiledNetwork
 from evaluation.networks.latency import latency_ms
 from evaluation.networks.nasbench201 import CellNetwork

@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from matplotlib.path import Path as Curve
 
-from agnet.spaces.darts import STEPS, Cell, parse
+from agnet.spaces.darts.notation import STEPS, Cell, parse
 from evaluation.report.figures import BLUE, GREEN, GREY, ORANGE, PURPLE, grid
 
 LABELS = {

@@ -7,8 +7,7 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from agnet.spaces import NASBench201
-from agnet.spaces.nasbench201 import parse
+from agnet.spaces.nasbench201 import NASBench201, parse
 from agnet.tables.columns import ATTACK, CLEAN, CORRUPTION, MEASURE, Column
 from evaluation.networks.nasbench201 import edges_to_output
 

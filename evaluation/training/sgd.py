@@ -10,9 +10,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from agnet.errors import ConfigurationError
-from evaluation.data import Images
 from evaluation.data.augment import augment
-from evaluation.data.images import in_unit_interval
+from evaluation.data.images import Images, in_unit_interval
 from evaluation.networks.fused import FusedNetwork
 from evaluation.networks.nasbench201 import CellNetwork, NetworkShape
 from evaluation.networks.stacked import NetworkStack

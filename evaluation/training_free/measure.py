@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from agnet.errors import ConfigurationError
-from evaluation.data import ImageSplits
+from evaluation.data.images import ImageSplits
 
 Function = Callable[[nn.Module, Tensor, Tensor], float]
 """Network, images ``[batch, channels, height, width]`` and labels to a finite number."""

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from agnet.errors import ConfigurationError, TaskError
-from evaluation.data import ImageSplits
+from evaluation.data.images import ImageSplits
 from evaluation.networks.nasbench201 import NetworkShape
 from evaluation.training_free.initialization import initialize
 from evaluation.training_free.measure import Measure

@@ -8,7 +8,7 @@ from agnet.errors import ConfigurationError
 from agnet.multiobjective.outcomes import Archive
 from agnet.multiobjective.pareto import hypervolume_rank
 from agnet.runtime.representation import ShortRepr
-from agnet.spaces import AbstractSpace
+from agnet.spaces.base import AbstractSpace
 
 
 class AbstractCandidates(ShortRepr, abc.ABC):

@@ -8,7 +8,7 @@ import torch
 from agnet.multiobjective.outcomes import Outcomes
 from agnet.multiobjective.pareto import front_index, rank
 from agnet.optimizers.base import ArchiveOptimizer
-from agnet.spaces import AbstractSpace
+from agnet.spaces.base import AbstractSpace
 
 
 def incumbents(outcomes: Outcomes) -> list[int]:

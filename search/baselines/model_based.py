@@ -7,7 +7,7 @@ import torch
 
 from agnet.acquisition.functions import AbstractAcquisition
 from agnet.optimizers.base import ArchiveOptimizer
-from agnet.spaces import AbstractSpace
+from agnet.spaces.base import AbstractSpace
 from agnet.surrogates.base import AbstractModel
 from agnet.surrogates.features import FeatureMap
 from agnet.surrogates.outcome_transform import OutcomeTransform

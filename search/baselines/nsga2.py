@@ -7,7 +7,7 @@ import torch
 
 from agnet.errors import ConfigurationError
 from agnet.optimizers.base import ArchiveOptimizer
-from agnet.spaces import AbstractSpace
+from agnet.spaces.base import AbstractSpace
 
 ATTEMPTS = 25
 """Matings in a row without a new child, after which the rest of a batch is drawn uniformly."""

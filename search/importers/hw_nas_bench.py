@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from agnet.errors import TableError
-from agnet.spaces import NASBench201
+from agnet.spaces.nasbench201 import NASBench201
 from agnet.tables.columns import PUBLISHED_NAMES
 from agnet.tables.table import KEY
 from search.importers.base import Importer, entry, unpickle

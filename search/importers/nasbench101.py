@@ -26,9 +26,8 @@ import pyarrow as pa
 from tqdm import tqdm
 
 from agnet.errors import ConfigurationError, TableError
-from agnet.spaces import NASBench101
 from agnet.spaces.nasbench101.notation import BENCHMARK_OPERATIONS, Spec, module_hash, to_strings
-from agnet.spaces.nasbench101.space import NUM_CELLS
+from agnet.spaces.nasbench101.space import NUM_CELLS, NASBench101
 from agnet.tables.table import KEY
 from search.importers.base import Importer
 

@@ -27,8 +27,8 @@ import pyarrow as pa
 from tqdm import tqdm
 
 from agnet.errors import InvalidArchitecture, TableError
-from agnet.spaces import NASBenchNLP
 from agnet.spaces.nasbench_nlp.recipes import from_recipe
+from agnet.spaces.nasbench_nlp.space import NASBenchNLP
 from agnet.tables.table import KEY
 from search.importers.base import Importer, entry, number
 

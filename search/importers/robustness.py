@@ -15,7 +15,7 @@ import pyarrow as pa
 from tqdm import tqdm
 
 from agnet.errors import TableError
-from agnet.spaces import NASBench201
+from agnet.spaces.nasbench201 import NASBench201
 from agnet.tables.columns import CLEAN, PUBLISHED_NAMES
 from agnet.tables.published_json import ATTACKS, CORRUPTIONS, ISOMORPH, META, STRING, TreeFile, attack_of
 from agnet.tables.table import KEY

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from agnet.errors import ConfigurationError, TableError
-from agnet.spaces import NASBench201
+from agnet.spaces.nasbench201 import NASBench201
 from agnet.tables.table import KEY
 from search.importers.base import Importer, entry, number
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from agnet.errors import ConfigurationError, TaskError
-from agnet.spaces.darts import parse
+from agnet.spaces.darts.notation import parse
 from agnet.tables.objective import MeasuredObjective, MeasuredReport, measured_objective
 from search.objectives.nasbench301 import COLUMNS
 

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from jaxtyping import Bool, Float32, Float64
 
-from agnet.spaces import NASBenchNLP
 from agnet.spaces.nasbench_nlp.cells import FIRST, MARKED, TYPES, Cells
 from agnet.spaces.nasbench_nlp.notation import INPUTS, OPERATIONS, STATES
+from agnet.spaces.nasbench_nlp.space import NASBenchNLP
 
 _FAR = 99.0  # path length if there is no path
 _BOUNDED = (TYPES["sigm"], TYPES["tanh"])

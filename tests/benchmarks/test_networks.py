@@ -6,7 +6,7 @@ import torch
 
 from agnet.errors import CheckpointMismatch
 from benchmarks import networks
-from evaluation.data import Images, ImageSplits
+from evaluation.data.images import Images, ImageSplits
 from evaluation.training.sgd import Recipe
 
 

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from agnet.runtime.paths import CONF_DIR
 from evaluation import evaluate
-from evaluation.attacks import AbstractAttack, BatchAttack, Ensemble, SteppedAttack
+from evaluation.attacks.auto_attack import Ensemble
+from evaluation.attacks.base import AbstractAttack, BatchAttack, SteppedAttack
 from evaluation.attacks.configured import build_attacks
 from evaluation.networks.nasbench201 import CellNetwork, NetworkShape
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from agnet.errors import ConfigurationError
 from agnet.runtime.paths import CONF_DIR, ROOT
-from evaluation.data import ImageSplits
+from evaluation.data.images import ImageSplits
 from evaluation.training.final_recipe import FinalRecipe
 from evaluation.training.sgd import Recipe
 

@@ -9,7 +9,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from agnet.runtime.paths import CONF_DIR
-from evaluation.data import digits
+from evaluation.data.bundled import digits
 from evaluation.networks.nasbench201 import CellNetwork
 from evaluation.training_free.measure import Measure
 from evaluation.training_free.untrained import Untrained

@@ -14,7 +14,8 @@ from torch import Tensor
 from agnet.multiobjective.outcomes import Outcomes
 from agnet.optimizers.base import AbstractOptimizer
 from agnet.runtime.paths import CONF_DIR
-from agnet.spaces import AbstractSpace, Subspace
+from agnet.spaces.base import AbstractSpace
+from agnet.spaces.subspace import Subspace
 from agnet.tables.objective import Objective, Report, read_objective
 from agnet.tables.table import write_table
 from search.loop import run_search

@@ -7,11 +7,11 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
-from agnet.generator import GraphGenerator
+from agnet.generator.model import GraphGenerator
 from agnet.generator.pairing import AbstractPairing
 from agnet.generator.pretrain import Schedule, pretrain
 from agnet.runtime.paths import CONF_DIR
-from agnet.spaces import NASBench201
+from agnet.spaces.nasbench201 import NASBench201
 
 PAIRINGS = sorted(p.stem for p in (CONF_DIR / "pairing").glob("*.yaml"))
 SPACE = NASBench201()

@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from agnet.errors import InvalidArchitecture
-from agnet.generator import Decoded, sample_graphs
+from agnet.generator.model import Decoded
+from agnet.generator.sampling import sample_graphs
 from agnet.runtime.paths import CONF_DIR
-from agnet.spaces import AbstractSpace
+from agnet.spaces.base import AbstractSpace
 from agnet.spaces.graphs import INPUT, OUTPUT, Graphs, slot_index
 
 NUM = 500

@@ -1,6 +1,7 @@
 import pytest
 
-from evaluation.data import ImageSplits, digits
+from evaluation.data.bundled import digits
+from evaluation.data.images import ImageSplits
 
 
 @pytest.fixture(scope="session")

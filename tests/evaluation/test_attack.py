@@ -88,7 +88,8 @@ def test_every_kind_of_model_gives_the_same_files(
     assert json.loads((out / "evaluation.json").read_text())["outcomes"][2]["attack"] == "fgsm"
     with np.load(images) as file:
         pixels, labels = torch.from_numpy(file["images"]), torch.from_numpy(file["labels"])
-    from evaluation.attacks import FGSM, PGD
+    from evaluation.attacks.fast_gradient_sign import FGSM
+    from evaluation.attacks.projected_gradient_descent import PGD
 
     expected = evaluate(make(), pixels, labels, [FGSM([1 / 255, 8 / 255]), PGD([1 / 255, 8 / 255], steps=2)])
     found = load_outcomes(out / "images.npz")

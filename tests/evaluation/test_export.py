@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from agnet.spaces import NASBench201
+from agnet.spaces.nasbench201 import NASBench201
 from agnet.tables.columns import Column
 from agnet.tables.conditions import details_table, write_details
 from agnet.tables.published_json import CORRUPTIONS

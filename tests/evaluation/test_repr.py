@@ -3,8 +3,8 @@
 import torch
 
 from evaluation import evaluate
-from evaluation.attacks import FGSM
-from evaluation.data import digits
+from evaluation.attacks.fast_gradient_sign import FGSM
+from evaluation.data.bundled import digits
 from evaluation.networks.nasbench201 import CellNetwork, NetworkShape
 from evaluation.networks.stacked import NetworkStack
 from evaluation.production.store import Found

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from agnet.runtime.paths import ROOT
-from agnet.spaces import NASBench201
+from agnet.spaces.nasbench201 import NASBench201
 from agnet.tables.table import read_metadata, read_table
 from evaluation.production.merge import representatives
 from evaluation.run import main

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from agnet.runtime.paths import ROOT
-from evaluation.data import digits
+from evaluation.data.bundled import digits
 from evaluation.networks.darts.published import PUBLISHED
 from evaluation.train_network import load_network, main
 from evaluation.training.final_network import CHECKPOINT, read_checkpoint

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from agnet.generator.checkpoints import generator_file, load_generator
-from agnet.spaces import NASBench201
+from agnet.spaces.nasbench201 import NASBench201
 
 VARIANTS = (None, "noise")
 

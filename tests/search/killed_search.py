@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from agnet.spaces import NASBench201
+from agnet.spaces.nasbench201 import NASBench201
 from agnet.tables.objective import Objective, read_objective
 from search import loop
 from search.baselines.random_search import RandomSearch

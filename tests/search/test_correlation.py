@@ -9,7 +9,7 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from agnet.spaces import NASBench201
+from agnet.spaces.nasbench201 import NASBench201
 from agnet.tables.objective import AT_MOST, Objective, Report, measured_objective
 from search.baselines.random_search import RandomSearch
 from search.correlation import average_ranks, spearman, surrogate_spearman

@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 
 from agnet.errors import TableError
 from agnet.runtime.paths import CONF_DIR, ROOT
-from agnet.spaces import NASBench201
+from agnet.spaces.nasbench201 import NASBench201
 from agnet.tables.table import read_table
 from search.import_table import main
 from search.importers import base

@@ -15,7 +15,7 @@ from torch import Tensor
 from agnet.errors import ConfigurationError, RunDirectoryError
 from agnet.multiobjective.outcomes import Outcomes
 from agnet.runtime.paths import ROOT
-from agnet.spaces import NASBench201
+from agnet.spaces.nasbench201 import NASBench201
 from agnet.tables.goal import Goal
 from agnet.tables.objective import AbstractObjective, Objective, Report, read_objective
 from agnet.tables.table import Table

@@ -11,7 +11,8 @@ import pytest
 from pyarrow import csv
 
 from agnet.runtime.paths import ROOT
-from agnet.spaces import NASBench201, TransNASMicro
+from agnet.spaces.nasbench201 import NASBench201
+from agnet.spaces.transnas_micro import TransNASMicro
 from search.run import main
 
 FEWER = (

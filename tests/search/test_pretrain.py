@@ -7,7 +7,7 @@ from hydra import compose, initialize_config_dir
 from agnet.errors import AGNetError, CheckpointMismatch
 from agnet.generator.checkpoints import load_generator
 from agnet.runtime.paths import CONF_DIR
-from agnet.spaces import NASBench201
+from agnet.spaces.nasbench201 import NASBench201
 from search import pretrain as command
 from search.pretrain import run
 

@@ -13,9 +13,10 @@ import submitit
 from agnet.errors import TaskError
 from agnet.runtime.executors import AbstractExecutor, InlineExecutor, SlurmExecutor
 from agnet.runtime.paths import ROOT
-from agnet.spaces import NASBench201
-from evaluation.attacks import FGSM, PGD
-from evaluation.data import digits
+from agnet.spaces.nasbench201 import NASBench201
+from evaluation.attacks.fast_gradient_sign import FGSM
+from evaluation.attacks.projected_gradient_descent import PGD
+from evaluation.data.bundled import digits
 from evaluation.production.merge import representatives
 from evaluation.production.produce import produce
 from evaluation.production.protocol import Corruptions, Protocol

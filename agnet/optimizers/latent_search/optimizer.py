@@ -26,8 +26,8 @@ from torch import Tensor
 
 from agnet.acquisition.functions import AbstractAcquisition, Criterion, log_feasibility
 from agnet.errors import ConfigurationError
-from agnet.generator import decode, likeliest_graphs
 from agnet.generator.inversion import invert
+from agnet.generator.sampling import decode, likeliest_graphs
 from agnet.multiobjective.outcomes import Outcomes
 from agnet.multiobjective.pareto import competition_rank, hypervolume_rank, pareto_rank, rank
 from agnet.multiobjective.scalarization import draw_weights

@@ -8,7 +8,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from agnet.errors import ConfigurationError
-from agnet.generator import AbstractGenerator, Decoded, likeliest_graphs
+from agnet.generator.model import AbstractGenerator, Decoded
+from agnet.generator.sampling import likeliest_graphs
 from agnet.spaces.base import AbstractSpace
 from agnet.spaces.graphs import Graphs, RelaxedGraphs
 

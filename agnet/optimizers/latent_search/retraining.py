@@ -12,8 +12,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from agnet.errors import ConfigurationError
-from agnet.generator import AbstractGenerator, decode, likeliest_graphs, reconstruction_loss
 from agnet.generator.adam import Adam
+from agnet.generator.loss import reconstruction_loss
+from agnet.generator.model import AbstractGenerator
+from agnet.generator.sampling import decode, likeliest_graphs
 from agnet.optimizers.latent_search.proposal import blur
 from agnet.optimizers.rank_weights import rank_weights
 from agnet.spaces.base import AbstractSpace

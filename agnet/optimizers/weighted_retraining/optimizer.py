@@ -15,8 +15,10 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from agnet.errors import ConfigurationError
-from agnet.generator import Decoded, generate, reconstruction_loss
 from agnet.generator.adam import Adam
+from agnet.generator.loss import reconstruction_loss
+from agnet.generator.model import Decoded
+from agnet.generator.sampling import generate
 from agnet.multiobjective.outcomes import Outcomes
 from agnet.multiobjective.pareto import pareto_rank
 from agnet.optimizers.generative import AbstractGenerativeOptimizer, GeneratorLoader

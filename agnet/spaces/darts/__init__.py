@@ -4,8 +4,3 @@ Source: Liu et al., 2019, https://arxiv.org/abs/1806.09055. A cell has two input
 2 to 5. Each of these is the sum of two operations that read two different earlier nodes. The output concatenates the
 four.
 """
-
-from agnet.spaces.darts.notation import CELLS, OPERATIONS, SOURCES, STEPS, Cell, Node, parse, parse_cell, to_string
-from agnet.spaces.darts.space import DARTS
-
-__all__ = ["CELLS", "DARTS", "OPERATIONS", "SOURCES", "STEPS", "Cell", "Node", "parse", "parse_cell", "to_string"]

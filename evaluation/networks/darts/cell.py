@@ -4,8 +4,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from agnet.spaces.darts import STEPS
-from agnet.spaces.darts import Cell as Genes
+from agnet.spaces.darts.notation import STEPS
+from agnet.spaces.darts.notation import Cell as Genes
 from evaluation.networks.darts.operations import FactorizedReduce, ReLUConvNorm, operation
 
 EDGES = 2 * STEPS

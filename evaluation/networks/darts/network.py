@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from agnet.errors import ConfigurationError
-from agnet.spaces.darts import parse
+from agnet.spaces.darts.notation import parse
 from evaluation.networks.cost import macs_of, parameters_of
 from evaluation.networks.darts.cell import EDGES, DARTSCell
 from evaluation.networks.nasbench201 import NetworkShape, check_normalization

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from agnet.errors import ConfigurationError
-from agnet.spaces.darts import parse, to_string
 from agnet.spaces.darts.genotype import from_genotype, from_pairs
+from agnet.spaces.darts.notation import parse, to_string
 
 
 def _pair(normal: str, reduce: str) -> str:

@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from agnet.errors import CheckpointMismatch
-from agnet.generator import GraphGenerator
 from agnet.generator.checkpoints import MANIFEST, load_generator, read_manifest, save_generator, sha256, verify
+from agnet.generator.model import GraphGenerator
 from agnet.runtime.paths import CHECKPOINT_DIR
-from agnet.spaces import NASBench201
+from agnet.spaces.nasbench201 import NASBench201
 
 
 @pytest.fixture

@@ -3,10 +3,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from agnet.generator import GraphGenerator, JointGenerator
 from agnet.generator.checkpoints import load_generator, save_generator
-from agnet.generator.model import FIXED_LOGIT
-from agnet.spaces import DARTS
+from agnet.generator.joint import JointGenerator
+from agnet.generator.model import FIXED_LOGIT, GraphGenerator
+from agnet.spaces.darts.space import DARTS
 from agnet.spaces.graphs import slot_index
 
 NODES = [(0, 1, 2, 5), (0, 3, 4, 5)]

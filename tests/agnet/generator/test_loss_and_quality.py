@@ -3,12 +3,14 @@ import math
 import pytest
 import torch
 
-from agnet.generator import Decoded, GraphGenerator, reconstruction_loss
+from agnet.generator.loss import reconstruction_loss
+from agnet.generator.model import Decoded, GraphGenerator
 from agnet.generator.pairing import FreshNoise, WhitenedProjection
 from agnet.generator.pretrain import Schedule, pretrain
-from agnet.generator.quality import assess, edit_distance, expected_distinct, free_nodes, latent_information
-from agnet.spaces import NASBench201
+from agnet.generator.quality import assess, edit_distance, free_nodes, latent_information
 from agnet.spaces.graphs import Graphs
+from agnet.spaces.nasbench201 import NASBench201
+from benchmarks.pretraining import expected_distinct
 
 
 def test_loss_by_hand() -> None:

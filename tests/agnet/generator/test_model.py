@@ -2,8 +2,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from agnet.generator import Decoded, GraphGenerator
-from agnet.generator.model import EDGE_THRESHOLD, FIXED_LOGIT, Propagation
+from agnet.generator.model import EDGE_THRESHOLD, FIXED_LOGIT, Decoded, GraphGenerator, Propagation
 
 
 def build(

@@ -6,10 +6,12 @@ import pytest
 import torch
 
 from agnet.errors import ConfigurationError
-from agnet.generator import Decoded, GraphGenerator, decode, log_likelihood, reconstruction_loss
+from agnet.generator.loss import log_likelihood, reconstruction_loss
+from agnet.generator.model import Decoded, GraphGenerator
 from agnet.generator.pairing import FreshNoise, NearestLatent, OptimalTransport, WhitenedProjection
-from agnet.spaces import NASBench201
+from agnet.generator.sampling import decode
 from agnet.spaces.graphs import Graphs
+from agnet.spaces.nasbench201 import NASBench201
 
 SPACE = NASBench201()
 

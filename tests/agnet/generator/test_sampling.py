@@ -2,7 +2,9 @@ import math
 
 import torch
 
-from agnet.generator import Decoded, GraphGenerator, generate, sample_graphs, sampling
+from agnet.generator import sampling
+from agnet.generator.model import Decoded, GraphGenerator
+from agnet.generator.sampling import generate, sample_graphs
 from agnet.spaces.graphs import INPUT, OUTPUT, slot_index
 
 

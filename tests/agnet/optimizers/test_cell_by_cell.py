@@ -7,8 +7,9 @@ import torch
 from agnet.errors import ConfigurationError
 from agnet.multiobjective.outcomes import Outcomes
 from agnet.optimizers.cell_by_cell import CellByCell
-from agnet.spaces import DARTS, NASBench201
-from agnet.spaces.darts import CELLS, parse
+from agnet.spaces.darts.notation import CELLS, parse
+from agnet.spaces.darts.space import DARTS
+from agnet.spaces.nasbench201 import NASBench201
 from search.baselines.local_search import LocalSearch
 
 

@@ -5,15 +5,16 @@ import pytest
 import torch
 
 from agnet.errors import ConfigurationError, InvalidArchitecture
-from agnet.generator import Decoded, likeliest_graphs, sample_graphs
-from agnet.spaces import DARTS
-from agnet.spaces.darts import OPERATIONS, SOURCES, parse, to_string
+from agnet.generator.model import Decoded
+from agnet.generator.sampling import likeliest_graphs, sample_graphs
 from agnet.spaces.darts.genotype import (
     edge_number,
     from_genotype,
     to_configuration,
     to_genotype,
 )
+from agnet.spaces.darts.notation import OPERATIONS, SOURCES, parse, to_string
+from agnet.spaces.darts.space import DARTS
 from agnet.spaces.graphs import INPUT, OUTPUT, Graphs, slot_index
 
 DARTS_V2 = (

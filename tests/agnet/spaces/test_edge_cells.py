@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from agnet.errors import InvalidArchitecture
-from agnet.spaces import EdgeCells, NASBench201, TransNASMicro
-from agnet.spaces.edge_cells import edges_of, functional_key, live_edges
+from agnet.spaces.edge_cells import EdgeCells, edges_of, functional_key, live_edges
 from agnet.spaces.graphs import slot_index
+from agnet.spaces.nasbench201 import NASBench201
+from agnet.spaces.transnas_micro import TransNASMicro
 
 
 class Triangles(EdgeCells):

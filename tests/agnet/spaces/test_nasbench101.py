@@ -7,12 +7,13 @@ import pytest
 import torch
 
 from agnet.errors import InvalidArchitecture
-from agnet.generator import Decoded, likeliest_graphs
+from agnet.generator.model import Decoded
+from agnet.generator.sampling import likeliest_graphs
 from agnet.runtime.paths import ROOT
-from agnet.spaces import NASBench101
 from agnet.spaces.graphs import INPUT, OUTPUT, Graphs
 from agnet.spaces.nasbench101.canonical import MAX_EDGES
 from agnet.spaces.nasbench101.notation import BENCHMARK_OPERATIONS, Spec, module_hash, parse, to_strings
+from agnet.spaces.nasbench101.space import NASBench101
 
 DATA = ROOT.parent / "shared" / "data" / "nasbench101.npz"
 WORDS = BENCHMARK_OPERATIONS

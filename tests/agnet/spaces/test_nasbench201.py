@@ -9,11 +9,11 @@ import torch
 
 from agnet.errors import InvalidArchitecture
 from agnet.runtime.paths import ROOT
-from agnet.spaces import NASBench201
 from agnet.spaces.graphs import INPUT, OUTPUT, Graphs
 from agnet.spaces.nasbench201 import (
     EDGES,
     OPERATIONS,
+    NASBench201,
     functional_key,
     isomorphism_key,
     live_edges,

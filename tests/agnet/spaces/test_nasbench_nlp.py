@@ -8,12 +8,13 @@ import pytest
 import torch
 
 from agnet.errors import ConfigurationError, InvalidArchitecture
-from agnet.generator import Decoded, likeliest_graphs, sample_graphs
+from agnet.generator.model import Decoded
+from agnet.generator.sampling import likeliest_graphs, sample_graphs
 from agnet.runtime.paths import ROOT
-from agnet.spaces import NASBenchNLP
 from agnet.spaces.graphs import INPUT, Graphs, slot_index
 from agnet.spaces.nasbench_nlp.notation import parse
 from agnet.spaces.nasbench_nlp.recipes import Recipe, _order, from_recipe, to_recipe
+from agnet.spaces.nasbench_nlp.space import NASBenchNLP
 
 DATA = ROOT.parent / "shared" / "data" / "nasbenchnlp_recipes.json.gz"
 

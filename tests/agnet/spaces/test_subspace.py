@@ -2,7 +2,8 @@ import pytest
 import torch
 
 from agnet.errors import ConfigurationError, InvalidArchitecture
-from agnet.spaces import NASBench201, Subspace
+from agnet.spaces.nasbench201 import NASBench201
+from agnet.spaces.subspace import Subspace
 
 WHOLE = NASBench201()
 CELLS = WHOLE.enumerate()

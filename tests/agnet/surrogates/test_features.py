@@ -6,8 +6,9 @@ import math
 import pytest
 import torch
 
-from agnet.spaces import NASBench201, Subspace
 from agnet.spaces.graphs import INPUT, OUTPUT, Graphs, slot_index
+from agnet.spaces.nasbench201 import NASBench201
+from agnet.spaces.subspace import Subspace
 from agnet.surrogates import features
 from agnet.surrogates.features import FeatureMap, graph_features, operation_subsets, subset_features
 

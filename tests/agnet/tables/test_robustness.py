@@ -9,7 +9,7 @@ import pytest
 
 from agnet.errors import TableError
 from agnet.runtime.paths import ROOT
-from agnet.spaces import NASBench201
+from agnet.spaces.nasbench201 import NASBench201
 from agnet.tables.robustness import RobustnessTable
 from agnet.tables.table import read_table, write_table
 

@@ -11,23 +11,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from agnet.errors import ConfigurationError, InvalidInput
-from evaluation.attacks import (
-    APGD,
-    FABT,
-    FGSM,
-    PGD,
-    AbstractAttack,
-    AutoAttack,
-    BatchAttack,
-    Ensemble,
-    Square,
-    apgd,
-    fab_t,
-    fgsm,
-    pgd,
-    square,
-)
+from evaluation.attacks.auto_attack import AutoAttack, Ensemble
+from evaluation.attacks.auto_projected_gradient_descent import APGD
+from evaluation.attacks.base import AbstractAttack, BatchAttack
+from evaluation.attacks.fast_adaptive_boundary import FABT, fab_t
+from evaluation.attacks.fast_gradient_sign import FGSM
+from evaluation.attacks.functions import apgd, fgsm, pgd, square
 from evaluation.attacks.losses import cross_entropy, dlr, margin, targeted_dlr
+from evaluation.attacks.projected_gradient_descent import PGD
+from evaluation.attacks.square import Square
 
 PIXELS = (2, 4, 5)
 """Channels, height and width of the images."""

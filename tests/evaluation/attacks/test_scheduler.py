@@ -10,9 +10,15 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import evaluation.attacks.evaluate as evaluator
 from evaluation import evaluate
-from evaluation.attacks import APGD, FGSM, PGD, AbstractAttack, Ensemble, Square, SteppedAttack, apgd, pgd, square
+from evaluation.attacks.auto_attack import Ensemble
+from evaluation.attacks.auto_projected_gradient_descent import APGD
+from evaluation.attacks.base import AbstractAttack, SteppedAttack
+from evaluation.attacks.fast_gradient_sign import FGSM
+from evaluation.attacks.functions import apgd, pgd, square
 from evaluation.attacks.outcome import Evaluation
+from evaluation.attacks.projected_gradient_descent import PGD
 from evaluation.attacks.scheduler import Ledger, Subject, _Run, run
+from evaluation.attacks.square import Square
 from evaluation.networks.nasbench201 import CellNetwork, NetworkShape
 
 RICH = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_1x1~2|"

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from evaluation.attacks import Square, square
-from evaluation.attacks.square import window_share, window_sides
+from evaluation.attacks.functions import square
+from evaluation.attacks.square import Square, window_share, window_sides
 from evaluation.randomness import keys
 
 module = sys.modules["evaluation.attacks.square"]  # the package's attribute of this name is the function

@@ -3,7 +3,8 @@ import torch
 from sklearn.datasets import load_digits
 from torch import Tensor
 
-from evaluation.data import Images, ImageSplits, digits
+from evaluation.data.bundled import digits
+from evaluation.data.images import Images, ImageSplits
 
 
 @pytest.fixture(scope="module")

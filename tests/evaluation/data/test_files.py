@@ -16,8 +16,10 @@ from PIL import Image
 
 from agnet.errors import ConfigurationError
 from agnet.runtime.paths import ROOT
-from evaluation.data import Images, cifar10, cifar100, imagenet16, nasbench201
+from evaluation.data import nasbench201
 from evaluation.data.files import read_batches
+from evaluation.data.images import Images
+from evaluation.data.nasbench201 import cifar10, cifar100, imagenet16
 
 DATA = ROOT.parent / "shared" / "data"
 

@@ -15,7 +15,9 @@ from PIL import Image
 from agnet.errors import ConfigurationError
 from agnet.tables.columns import Column, parse_column
 from agnet.tables.table import read_table
-from evaluation.data import Images, ImageSplits, image_folder, image_npz
+from evaluation.data.arrays import image_npz
+from evaluation.data.folders import image_folder
+from evaluation.data.images import Images, ImageSplits
 from evaluation.run import main
 
 COUNTS = {"cat": 20, "dog": 10, "emu": 15}

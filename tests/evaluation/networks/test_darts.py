@@ -5,9 +5,9 @@ import torch
 from torch import nn
 
 from agnet.errors import ConfigurationError, InvalidArchitecture
-from agnet.spaces import DARTS
-from agnet.spaces.darts import OPERATIONS
 from agnet.spaces.darts.genotype import to_genotype
+from agnet.spaces.darts.notation import OPERATIONS
+from agnet.spaces.darts.space import DARTS
 from evaluation.networks.cost import parameters_of
 from evaluation.networks.darts.network import IMAGENET, DARTSNetwork, DARTSShape, Logits, count_macs, count_parameters
 from evaluation.networks.darts.operations import FactorizedReduce, operation

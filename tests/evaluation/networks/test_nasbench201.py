@@ -6,8 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from agnet.errors import ConfigurationError, InvalidArchitecture
-from agnet.spaces import NASBench201
-from agnet.spaces.nasbench201 import OPERATIONS, parse, to_string
+from agnet.spaces.nasbench201 import OPERATIONS, NASBench201, parse, to_string
 from evaluation.networks.nasbench201 import (
     CellNetwork,
     NASBench201Cell,

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from agnet.runtime.executors import InlineExecutor
-from agnet.spaces import NASBench201
-from evaluation.attacks import FGSM, PGD
-from evaluation.data import ImageSplits
+from agnet.spaces.nasbench201 import NASBench201
+from evaluation.attacks.fast_gradient_sign import FGSM
+from evaluation.attacks.projected_gradient_descent import PGD
+from evaluation.data.images import ImageSplits
 from evaluation.production.merge import representatives
 from evaluation.production.produce import produce
 from evaluation.production.protocol import Corruptions, Protocol, Sensitivities

@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 
 from agnet.errors import ConfigurationError, TaskError
 from agnet.runtime.paths import CONF_DIR
-from agnet.spaces import NASBench201
+from agnet.spaces.nasbench201 import NASBench201
 from agnet.tables.objective import MeasuredObjective, MeasuredReport
 from evaluation.networks.nasbench201 import CellNetwork
 from evaluation.production.configured import build_protocol

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from agnet.errors import RunDirectoryError
-from agnet.spaces import NASBench201
+from agnet.spaces.nasbench201 import NASBench201
 from agnet.tables.columns import parse_column
 from agnet.tables.conditions import read_details
 from agnet.tables.table import read_metadata, read_table

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from agnet.errors import ConfigurationError
-from evaluation.data import Images
+from evaluation.data.images import Images
 from evaluation.production.protocol import Corruptions, Protocol, Sensitivities
 
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from agnet.errors import RunDirectoryError
-from evaluation.attacks import FGSM
-from evaluation.data import Images
+from evaluation.attacks.fast_gradient_sign import FGSM
+from evaluation.data.images import Images
 from evaluation.production.protocol import Protocol
 from evaluation.production.store import Found, Store
 from evaluation.production.unit import Failure, Unit, UnitRecord

@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from evaluation.data import Images, ImageSplits
+from evaluation.data.images import Images, ImageSplits
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from torch import nn
 
 from agnet.errors import AGNetError, ConfigurationError, RunDirectoryError
 from agnet.runtime.paths import ROOT
-from evaluation.data import Images, ImageSplits
+from evaluation.data.images import Images, ImageSplits
 from evaluation.networks.darts.network import DARTSNetwork, DARTSShape
 from evaluation.networks.darts.published import PUBLISHED
 from evaluation.training.distributed import Process, process_group

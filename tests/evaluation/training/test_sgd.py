@@ -7,8 +7,9 @@ import torch
 from torch.nn import functional as F
 
 from agnet.errors import ConfigurationError
-from evaluation.data import Images, ImageSplits, digits
 from evaluation.data.augment import augment
+from evaluation.data.bundled import digits
+from evaluation.data.images import Images, ImageSplits
 from evaluation.networks.fused import FusedNetwork
 from evaluation.networks.nasbench201 import CellNetwork, NetworkShape
 from evaluation.networks.stacked import NetworkStack, initialize, named_uniform

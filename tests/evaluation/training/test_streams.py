@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from agnet.errors import ConfigurationError
-from evaluation.data import ImageSplits
+from evaluation.data.images import ImageSplits
 from evaluation.training.streams import ArrayStream, FolderStream
 from evaluation.training.transforms import ATTEMPTS, centre, cutout, jitter, random_crop
 

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from agnet.multiobjective.outcomes import Outcomes
-from agnet.spaces import NASBench201, Subspace
-from agnet.spaces.nasbench201 import OPERATIONS, parse, to_string
+from agnet.spaces.nasbench201 import OPERATIONS, NASBench201, parse, to_string
+from agnet.spaces.subspace import Subspace
 from search.baselines.local_search import LocalSearch, incumbents
 
 SPACE = NASBench201()

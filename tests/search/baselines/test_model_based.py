@@ -7,10 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from agnet.acquisition.functions import ExpectedImprovement, ThompsonSampling, UpperConfidenceBound
+from agnet.acquisition.functions import ThompsonSampling, UpperConfidenceBound
 from agnet.errors import ConfigurationError
 from agnet.multiobjective.outcomes import Archive, Outcomes
-from agnet.spaces import NASBench201, Subspace
+from agnet.spaces.nasbench201 import NASBench201
+from agnet.spaces.subspace import Subspace
 from agnet.surrogates.gaussian_process import GaussianProcess
 from search import BoostedTrees, NetworkEnsemble
 from search.baselines.candidates import AbstractCandidates, Mutations, WholeSpace
@@ -92,7 +93,6 @@ def test_a_space_without_an_end_is_refused() -> None:
     ("model", "acquisition"),
     [
         (GaussianProcess, UpperConfidenceBound),
-        (GaussianProcess, ExpectedImprovement),
         (lambda: BoostedTrees(members=2, boosting_rounds=5), ThompsonSampling),
         (lambda: NetworkEnsemble(steps=5), ThompsonSampling),
     ],

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from agnet.errors import ConfigurationError
 from agnet.multiobjective.outcomes import Outcomes
-from agnet.spaces import NASBench201, Subspace
-from agnet.spaces.nasbench201 import OPERATIONS, parse, to_string
+from agnet.spaces.nasbench201 import OPERATIONS, NASBench201, parse, to_string
+from agnet.spaces.subspace import Subspace
 from search.baselines.nsga2 import NSGA2
 
 SPACE = NASBench201()

@@ -3,7 +3,7 @@
 import torch
 
 from agnet.multiobjective.outcomes import Outcomes
-from agnet.spaces import NASBench201
+from agnet.spaces.nasbench201 import NASBench201
 from search.baselines.random_search import RandomSearch
 
 

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from agnet.errors import ConfigurationError
 from agnet.multiobjective.outcomes import Outcomes
-from agnet.spaces import NASBench201, Subspace
-from agnet.spaces.nasbench201 import OPERATIONS, to_string
+from agnet.spaces.nasbench201 import OPERATIONS, NASBench201, to_string
+from agnet.spaces.subspace import Subspace
 from search.baselines.regularized_evolution import RegularizedEvolution
 
 SPACE = NASBench201()

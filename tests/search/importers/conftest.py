@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from agnet.runtime.paths import ROOT
-from agnet.spaces import NASBench201
+from agnet.spaces.nasbench201 import NASBench201
 from search.import_table import main
 
 SETS = {

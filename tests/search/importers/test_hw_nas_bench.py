@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from agnet.errors import TableError
-from agnet.spaces import NASBench201
+from agnet.spaces.nasbench201 import NASBench201
 from agnet.tables.columns import PUBLISHED_NAMES
 from agnet.tables.table import read_metadata, read_table
 from search.importers.hw_nas_bench import QUANTITIES, HWNASBench

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from agnet.errors import ConfigurationError, TableError
-from agnet.spaces import NASBench101
 from agnet.spaces.nasbench101.notation import module_hash, parse
+from agnet.spaces.nasbench101.space import NASBench101
 from search.importers.nasbench101 import NASBench101Records, records
 
 CELLS = ("output(0)", "conv3x3(0)|output(1)", "conv1x1(0)|maxpool3x3(0,1)|output(1,2)")

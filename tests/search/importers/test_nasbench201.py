@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from agnet.errors import TableError
-from agnet.spaces import NASBench201
+from agnet.spaces.nasbench201 import NASBench201
 from search.importers.nasbench201 import NASBench201File
 from search.importers.nats_bench import NATSBench
 

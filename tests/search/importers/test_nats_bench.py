@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from agnet.errors import ConfigurationError, TableError
-from agnet.spaces import NASBench201
+from agnet.spaces.nasbench201 import NASBench201
 from agnet.tables.table import read_metadata, read_table
 from search.importers.nats_bench import NATSBench
 

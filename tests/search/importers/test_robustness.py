@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from agnet.errors import TableError
-from agnet.spaces import NASBench201
+from agnet.spaces.nasbench201 import NASBench201
 from agnet.tables.columns import PUBLISHED_NAMES
 from agnet.tables.published_json import ATTACKS, CORRUPTIONS
 from agnet.tables.table import read_metadata, read_table

@@ -13,9 +13,9 @@ import torch
 
 from agnet.errors import ConfigurationError, InvalidArchitecture
 from agnet.runtime.paths import ROOT
-from agnet.spaces import DARTS
-from agnet.spaces.darts import OPERATIONS
 from agnet.spaces.darts.genotype import PREFIX, to_configuration
+from agnet.spaces.darts.notation import OPERATIONS
+from agnet.spaces.darts.space import DARTS
 from search.objectives import nasbench301
 from search.objectives.nasbench301 import NASBench301Surrogate, nasbench301_objective
 

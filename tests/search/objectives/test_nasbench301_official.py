@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from agnet.errors import ConfigurationError, TaskError
-from agnet.spaces import DARTS
-from agnet.spaces.darts import parse
+from agnet.spaces.darts.notation import parse
+from agnet.spaces.darts.space import DARTS
 from search.objectives.nasbench301_official import Ensembles, nasbench301_official_objective
 
 PACKAGE = """

@@ -10,11 +10,12 @@ from scipy.stats import spearmanr
 
 from agnet.errors import ConfigurationError, InvalidArchitecture
 from agnet.runtime.paths import ROOT
-from agnet.spaces import NASBenchNLP
 from agnet.spaces.nasbench_nlp.notation import parse
+from agnet.spaces.nasbench_nlp.space import NASBenchNLP
 from agnet.tables.table import write_table
+from benchmarks.recurrent_surrogate import held_out
 from search.objectives import nasbench_nlp
-from search.objectives.nasbench_nlp import NASBenchNLPSurrogate, Trainings, held_out, nasbench_nlp_objective
+from search.objectives.nasbench_nlp import NASBenchNLPSurrogate, Trainings, nasbench_nlp_objective
 from search.objectives.recurrent_features import recurrent_features
 
 SPACE = NASBenchNLP()

@@ -2,8 +2,7 @@ import torch
 
 from agnet.multiobjective.outcomes import Archive, Outcomes
 from agnet.optimizers.latent_search.isomorphism import SETTLED, Isomorphs
-from agnet.spaces import NASBench201
-from agnet.spaces.nasbench201 import to_string
+from agnet.spaces.nasbench201 import NASBench201, to_string
 from agnet.surrogates.base import Posterior
 
 SPACE = NASBench201()

@@ -6,13 +6,13 @@ from torch import Tensor
 
 from agnet.acquisition.functions import RandomAcquisition, UpperConfidenceBound
 from agnet.errors import ConfigurationError
-from agnet.generator import decode, likeliest_graphs
 from agnet.generator.checkpoints import load_generator
+from agnet.generator.sampling import decode, likeliest_graphs
 from agnet.multiobjective.outcomes import Outcomes
 from agnet.optimizers.latent_search.optimizer import LatentSearch
 from agnet.optimizers.latent_search.proposal import Proposal
 from agnet.optimizers.latent_search.retraining import GeneratorRetraining
-from agnet.spaces import NASBench201
+from agnet.spaces.nasbench201 import NASBench201
 from agnet.surrogates.features import FeatureMap
 from agnet.surrogates.gaussian_process import GaussianProcess
 

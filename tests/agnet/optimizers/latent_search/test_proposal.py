@@ -3,11 +3,11 @@ import torch
 from torch import Tensor
 
 from agnet.errors import ConfigurationError
-from agnet.generator import decode, likeliest_graphs
 from agnet.generator.checkpoints import load_generator
+from agnet.generator.sampling import decode, likeliest_graphs
 from agnet.optimizers.latent_search.proposal import Proposal, blur, straight_through
-from agnet.spaces import NASBench201
 from agnet.spaces.graphs import RelaxedGraphs
+from agnet.spaces.nasbench201 import NASBench201
 
 SPACE = NASBench201()
 CONV = 2 + 1  # type of a 3x3 convolution

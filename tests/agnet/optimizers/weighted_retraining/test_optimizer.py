@@ -9,12 +9,14 @@ from torch import Tensor
 
 from agnet import MLPSurrogate, XGBoostSurrogate
 from agnet.errors import ConfigurationError
-from agnet.generator import GraphGenerator, reconstruction_loss
 from agnet.generator.checkpoints import load_generator
+from agnet.generator.loss import reconstruction_loss
+from agnet.generator.model import GraphGenerator
 from agnet.multiobjective.outcomes import Outcomes
 from agnet.optimizers.weighted_retraining.optimizer import PublishedRetraining, WeightedRetraining
 from agnet.optimizers.weighted_retraining.selection import MixedSelection, TopSelection
-from agnet.spaces import AbstractSpace, NASBench201
+from agnet.spaces.base import AbstractSpace
+from agnet.spaces.nasbench201 import NASBench201
 
 SPACE = NASBench201()
 FAST = PublishedRetraining(epochs=2)
