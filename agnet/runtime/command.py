@@ -35,9 +35,9 @@ def entry_point(library: Callable[..., Any], root: str, body: Callable[[Any], No
     """The ``main`` of a command with a configuration.
 
     Args:
-        library: ``hydra.main``.
+        library: the function ``hydra.main``.
         root: name of the configuration, ``conf/<root>.yaml``.
-        body: see :func:`command`.
+        body: function of the configuration, see :func:`command`.
     """
     return command(library(version_base="1.3", config_path=str(CONF_DIR), config_name=root), body)
 

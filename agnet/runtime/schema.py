@@ -52,7 +52,7 @@ class Schema(BaseModel):
 
         Args:
             config: plain dictionaries, lists and values.
-            place: where in the configuration it stands; empty for the root.
+            place: key of the section in the whole configuration; empty for the root.
 
         Raises:
             ConfigurationError: naming key, value and what is expected.
@@ -69,7 +69,7 @@ def check_sections(config: Any, place: str = "") -> None:
 
     Args:
         config: plain dictionaries, lists and values.
-        place: where in the configuration it stands.
+        place: key of the section in the whole configuration.
 
     Raises:
         ConfigurationError: naming key, value and what is expected.
@@ -99,7 +99,7 @@ def check_sections(config: Any, place: str = "") -> None:
 
 @cache
 def _arguments(target: str) -> dict[str, TypeAdapter]:
-    """Of a class or function, those that pydantic can check; none where it is not found: whoever builds it says so."""
+    """Checkable arguments of a class or function; none if it is not found, which instantiation will report."""
     arguments = {}
     with suppress(AttributeError, ImportError, NameError, TypeError, ValueError):
         found = resolve_name(target)

@@ -36,7 +36,7 @@ class AbstractObjective(abc.ABC):
 
     Attributes:
         goal: columns to maximise and minimise, and limits.
-        protocol: when limited columns are known: ``learned`` or ``looked_up``.
+        protocol: ``learned`` or ``looked_up``, see :func:`read_objective`.
     """
 
     goal: Goal

@@ -28,10 +28,10 @@ MODEL = {"iterations": 5}
 CANDIDATES = {"mutated": 200, "drawn": 100}
 SMALL = {
     "model": MODEL,
-    "proposal": {"prior": 128, "elites": 4, "copies": 4, "ascents": 16, "steps": 2, "rounds": 1},
+    "proposal": {"prior": 128, "elites": 4, "copies": 4, "ascents": 16, "steps": 2, "refinements": 1},
     "retraining": {"steps": 2},
 }
-TREES = {"surrogate": {"rounds": 20}}
+TREES = {"surrogate": {"boosting_rounds": 20}}
 SHORTER = {
     "agnet": SMALL,
     "agnet_faithful": {"retraining": {"epochs": 2}},
@@ -44,7 +44,7 @@ SHORTER = {
     "gp_enumerate": {"model": MODEL},
     "gp_parego": {"model": MODEL},
     "local_search_cell_by_cell": {"queries": 16},
-    "xgboost_enumerate": {"model": {"members": 3, "rounds": 10}},
+    "xgboost_enumerate": {"model": {"members": 3, "boosting_rounds": 10}},
 }
 """Settings with which a few rounds see all phases of an optimizer, in less time."""
 

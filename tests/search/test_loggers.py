@@ -107,7 +107,7 @@ def records(path: Path) -> Iterator[Any]:
         whole += data[at + 7 : at + 7 + length]
         at += 7 + length
         if kind in (1, 4):  # a whole record, or the last part of one
-            yield wandb_internal_pb2.RunRecord.FromString(whole)  # pyright: ignore[reportAttributeAccessIssue]
+            yield wandb_internal_pb2.Record.FromString(whole)  # pyright: ignore[reportAttributeAccessIssue]
             whole = b""
 
 

@@ -50,6 +50,18 @@ def test_success_returns(capfd: pytest.CaptureFixture[str]) -> None:
     assert capfd.readouterr() == ("", "")
 
 
+def test_overrides_with_earlier_names_are_translated(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["run.py", "engine=inline", "attack.fgsm.eps=[8]", "seed=1"])
+    command(pass_configuration, lambda _: None)()
+    assert sys.argv == ["run.py", "executor=inline", "attack.fgsm.eps_255=[8]", "seed=1"]
+    assert capfd.readouterr().err.splitlines() == [
+        "note: engine=inline is called executor=inline now",
+        "note: attack.fgsm.eps=[8] is called attack.fgsm.eps_255=[8] now",
+    ]
+
+
 def test_the_body_keeps_its_name() -> None:
     """Hydra names a job after its function."""
     names = []
