@@ -42,7 +42,7 @@ PROBLEMS = {
 PAIR_OF_CELLS = ("in_turn", "cell_by_cell")
 """Ends of the names of optimizers that search DARTS cells and need the surrogate in the data folder."""
 
-TIMES = re.compile(r"second|latency|time|wall|when|date|revision|sha256|version|torch|rate|cost_s|/ run")
+TIMES = re.compile(r"second|(?<!digits_)cpu_latency|wall|date$|revision|sha256|version|torch")
 """Names of values that every run measures anew or that identify the revision."""
 
 MODEL = """
