@@ -1,4 +1,4 @@
-"""Does a surrogate order its candidates as their true values do?"""
+"""Rank correlation between a surrogate's predictions and true values."""
 
 import torch
 from jaxtyping import Float

@@ -31,10 +31,10 @@ from search.run_directory import RunDirectory, comparison_keys, ignored, relevan
 
 
 def execute(cfg: DictConfig, *, optimizer_name: str, run_directory: Path) -> dict[str, Any]:
-    """Run, continue, or just read the search a configuration describes.
+    """Run, continue, or just read the search that a configuration describes.
 
     Args:
-        cfg: composed from ``conf/search.yaml``.
+        cfg: configuration composed from ``conf/search.yaml``.
         optimizer_name: name of the optimizer in the result.
         run_directory: folder of the run.
 
@@ -42,7 +42,7 @@ def execute(cfg: DictConfig, *, optimizer_name: str, run_directory: Path) -> dic
         The content of ``result.json``.
 
     Raises:
-        AGNetError: for settings, tables or a folder that do not serve; nothing in the folder was changed then.
+        AGNetError: for unusable settings, tables or folder; nothing in the folder is changed in this case.
     """
     config = _resolved(cfg)
     directory = RunDirectory(run_directory)
@@ -53,7 +53,7 @@ def execute(cfg: DictConfig, *, optimizer_name: str, run_directory: Path) -> dic
     schedule = {key: config[key] for key in ("budget", "initial", "batch")}
     check_schedule(**schedule)
     torch.set_num_threads(config["threads"])
-    threadpool_limits(config["threads"])  # of numpy's and SciPy's BLAS: on small matrices threads only wait
+    threadpool_limits(config["threads"])  # numpy's and SciPy's BLAS: threads wait on small matrices
     space: AbstractSpace = instantiate(cfg.space)
     objective, report = build_objective(cfg)
     under = _under(config, objective.goal)
@@ -102,7 +102,9 @@ def execute(cfg: DictConfig, *, optimizer_name: str, run_directory: Path) -> dic
 
 
 def build_objective(cfg: DictConfig) -> tuple[AbstractObjective, Reading]:
-    """Objective and report of a configuration; tables not found from here are looked for in the checkout.
+    """Objective and report of a configuration.
+
+    Tables that are not found from the current folder are sought in the checkout.
 
     Raises:
         AGNetError: if tables or columns do not serve, see :func:`agnet.tables.objective.read_objective`.
@@ -122,7 +124,7 @@ def _resolved(cfg: DictConfig) -> dict[str, Any]:
 
 
 def _table_paths(config: dict[str, Any]) -> dict[str, list[str]]:
-    """Tables; those not found from the current folder, such as the bundled one, are looked for in the checkout."""
+    """Paths of tables; those not found from the current folder, such as the bundled one, are sought in the checkout."""
     if "tables" not in config["objective"]:  # a live evaluation
         return {}
     tables = config["objective"]["tables"]

@@ -28,7 +28,7 @@ LEARNED, LOOKED_UP = "learned", "looked_up"
 """Protocols of limits: a limited column is known only after a query, or beforehand for every architecture."""
 
 AT_MOST = 500
-"""Architectures that a model is asked about for diagnostics; a table is looked up for all."""
+"""Largest number of architectures that a model predicts for a diagnostic; a table is looked up for all."""
 
 
 class AbstractObjective(abc.ABC):
@@ -98,7 +98,7 @@ class Objective(AbstractObjective):
         return positions, self.table.values[[rows[i] for i in positions]]
 
     def restrict(self, space: AbstractSpace, budget: int) -> AbstractSpace:
-        """The space, or the part of it that has values and, where limits are looked up, keeps them.
+        """The space, or the part of it that has values and, if limits are looked up, satisfies them.
 
         Raises:
             InvalidArchitecture: if a row is not in the space, however many rows there are.
