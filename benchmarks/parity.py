@@ -24,7 +24,7 @@ from evaluation.attacks.auto_projected_gradient_descent import APGD
 from evaluation.attacks.base import PUBLISHED_EPS, SteppedAttack, in_units_of_255
 from evaluation.attacks.fast_gradient_sign import FGSM, PUBLISHED_FGSM_EPS
 from evaluation.attacks.projected_gradient_descent import PGD
-from evaluation.attacks.square import Square
+from evaluation.attacks.square_attack import Square
 from evaluation.data.nasbench201 import cifar10
 from evaluation.networks.nasbench201 import CellNetwork
 from search.document import insert

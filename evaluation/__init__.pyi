@@ -6,10 +6,14 @@ from .attacks.base import SteppedAttack as SteppedAttack
 from .attacks.evaluate import evaluate as evaluate
 from .attacks.fast_adaptive_boundary import FABT as FABT
 from .attacks.fast_gradient_sign import FGSM as FGSM
+from .attacks.functions import apgd as apgd
+from .attacks.functions import fgsm as fgsm
+from .attacks.functions import pgd as pgd
+from .attacks.functions import square as square
 from .attacks.outcome import AttackOutcome as AttackOutcome
 from .attacks.outcome import Evaluation as Evaluation
 from .attacks.projected_gradient_descent import PGD as PGD
-from .attacks.square import Square as Square
+from .attacks.square_attack import Square as Square
 from .data.arrays import image_npz as image_npz
 from .data.bundled import digits as digits
 from .data.folders import image_folder as image_folder

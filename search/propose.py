@@ -99,7 +99,7 @@ def _expected(search: LatentSearch, goal: Goal, outcomes: Any, n: int) -> list[d
 
 def _shown(goal: Goal, known: Sequence[Query], rows: Sequence[dict[str, Any]]) -> str:
     wishes = ", ".join(map(str, goal.limits)) or "no bounds"
-    lines = [f"{wishes}: {len(known)} cells were measured so"]
+    lines = [f"{wishes}: {len(known)} measured cells satisfy this"]
     lines += [f"  measured  {q.architecture}  {_quantities(q.values, goal.columns)}" for q in known[:3]]
     lines.append(f"expected, not evaluated ({len(rows)}):")
     for row in rows:

@@ -5,3 +5,7 @@ The functions take ``(model, inputs, labels, *, eps, ...)`` and return adversari
 value per sample, in pixels (``8 / 255``). To attack many images at many radii, give the objects to
 :func:`evaluation.evaluate`, which keeps every slot of the batch busy.
 """
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

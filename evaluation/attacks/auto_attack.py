@@ -9,7 +9,7 @@ from agnet.errors import ConfigurationError
 from evaluation.attacks.auto_projected_gradient_descent import APGD
 from evaluation.attacks.base import PUBLISHED_EPS, AbstractAttack, BatchAttack, SteppedAttack
 from evaluation.attacks.fast_adaptive_boundary import FABT
-from evaluation.attacks.square import Square
+from evaluation.attacks.square_attack import Square
 
 
 class Ensemble(AbstractAttack):

@@ -11,7 +11,7 @@ from evaluation.attacks.base import Model, SteppedAttack, broadcast, radius_code
 from evaluation.attacks.fast_gradient_sign import FGSM
 from evaluation.attacks.projected_gradient_descent import PGD
 from evaluation.attacks.slots import ask, fresh_slots, gradient_of
-from evaluation.attacks.square import Square
+from evaluation.attacks.square_attack import Square
 from evaluation.checks import check_differentiable, check_images, check_logits, check_model, check_sound
 
 Batch = Float[Tensor, "batch channels height width"]

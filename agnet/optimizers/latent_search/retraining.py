@@ -51,11 +51,11 @@ class GeneratorRetraining:
     def __post_init__(self) -> None:
         if self.steps < 0 or self.batch_size < 1 or not self.learning_rate > 0 or not self.k > 0:
             raise ConfigurationError(
-                f"fine-tuning needs steps >= 0, batch_size >= 1, learning_rate > 0, k > 0, got {self}"
+                f"retraining needs steps >= 0, batch_size >= 1, learning_rate > 0, k > 0, got {self}"
             )
         if not 0 < self.share <= 1 or not 0 <= self.min_noise <= self.max_noise <= 1:
             raise ConfigurationError(
-                f"fine-tuning needs share in (0, 1] and 0 <= min_noise <= max_noise <= 1, got {self}"
+                f"retraining needs share in (0, 1] and 0 <= min_noise <= max_noise <= 1, got {self}"
             )
 
     def optimiser(self, model: AbstractGenerator) -> Adam:

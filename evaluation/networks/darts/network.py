@@ -69,10 +69,6 @@ class DARTSShape:
         return self.cells // 3, 2 * self.cells // 3
 
 
-IMAGENET = DARTSShape(num_classes=1000, channels=48, cells=14, stem="imagenet")
-"""The paper's mobile setting."""
-
-
 class Logits(NamedTuple):
     """Output of a network with an auxiliary head in training mode.
 

@@ -269,7 +269,7 @@ def test_square_with_shared_windows(
     model: Callable[[Tensor], Tensor], eps: float, rescale: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same proposals, accepted alike: equal images in the end, fooled or not."""
-    module = sys.modules["evaluation.attacks.square"]  # the package's attribute of this name is the function
+    module = sys.modules["evaluation.attacks.square_attack"]  # the package's attribute of this name is the function
 
     def signs(keys: Tensor, shape: tuple[int, ...], *, stream: Tensor | int = 0) -> Tensor:
         start = isinstance(stream, int)  # the reference's stripes differ between images, its windows do not

@@ -19,7 +19,7 @@ from evaluation.attacks.fast_gradient_sign import FGSM
 from evaluation.attacks.functions import apgd, fgsm, pgd, square
 from evaluation.attacks.losses import cross_entropy, dlr, margin, targeted_dlr
 from evaluation.attacks.projected_gradient_descent import PGD
-from evaluation.attacks.square import Square
+from evaluation.attacks.square_attack import Square
 
 PIXELS = (2, 4, 5)
 """Channels, height and width of the images."""

@@ -19,7 +19,7 @@ from evaluation.attacks.base import BatchAttack
 from evaluation.attacks.evaluate import default_batch_size
 from evaluation.attacks.fast_gradient_sign import FGSM
 from evaluation.attacks.projected_gradient_descent import PGD
-from evaluation.attacks.square import Square
+from evaluation.attacks.square_attack import Square
 from evaluation.networks.nasbench201 import CellNetwork, NetworkShape
 
 CELL = "|nor_conv_3x3~0|+|none~0|nor_conv_3x3~1|+|skip_connect~0|none~1|skip_connect~2|"

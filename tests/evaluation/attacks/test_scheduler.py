@@ -18,7 +18,7 @@ from evaluation.attacks.functions import apgd, pgd, square
 from evaluation.attacks.outcome import Evaluation
 from evaluation.attacks.projected_gradient_descent import PGD
 from evaluation.attacks.scheduler import Ledger, Subject, _Run, run
-from evaluation.attacks.square import Square
+from evaluation.attacks.square_attack import Square
 from evaluation.networks.nasbench201 import CellNetwork, NetworkShape
 
 RICH = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_1x1~2|"

@@ -9,12 +9,13 @@ from agnet.spaces.darts.genotype import to_genotype
 from agnet.spaces.darts.notation import OPERATIONS
 from agnet.spaces.darts.space import DARTS
 from evaluation.networks.cost import parameters_of
-from evaluation.networks.darts.network import IMAGENET, DARTSNetwork, DARTSShape, Logits, count_macs, count_parameters
+from evaluation.networks.darts.network import DARTSNetwork, DARTSShape, Logits, count_macs, count_parameters
 from evaluation.networks.darts.operations import FactorizedReduce, operation
 from evaluation.networks.darts.published import PUBLISHED, read_architecture
 from evaluation.randomness import keys
 
 CIFAR10 = DARTSShape()
+IMAGENET = DARTSShape(num_classes=1000, channels=48, cells=14, stem="imagenet")  # the paper's mobile setting
 SMALL = DARTSShape(num_classes=4, channels=4, cells=3)
 
 # Parameters in millions as printed in the papers: on CIFAR-10 and on ImageNet.

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from evaluation.attacks.functions import square
-from evaluation.attacks.square import Square, window_share, window_sides
+from evaluation.attacks.square_attack import Square, window_share, window_sides
 from evaluation.randomness import keys
 
-module = sys.modules["evaluation.attacks.square"]  # the package's attribute of this name is the function
+module = sys.modules["evaluation.attacks.square_attack"]  # the package's attribute of this name is the function
 CPU = torch.device("cpu")
 
 

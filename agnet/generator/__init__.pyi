@@ -1,0 +1,12 @@
+from .checkpoints import load_generator as load_generator
+from .inversion import invert as invert
+from .joint import JointGenerator as JointGenerator
+from .loss import log_likelihood as log_likelihood
+from .loss import reconstruction_loss as reconstruction_loss
+from .model import AbstractGenerator as AbstractGenerator
+from .model import Decoded as Decoded
+from .model import GraphGenerator as GraphGenerator
+from .sampling import decode as decode
+from .sampling import generate as generate
+from .sampling import likeliest_graphs as likeliest_graphs
+from .sampling import sample_graphs as sample_graphs

@@ -1,0 +1,9 @@
+from .base import AbstractSpace as AbstractSpace
+from .darts.space import DARTS as DARTS
+from .edge_cells import EdgeCells as EdgeCells
+from .graphs import Graphs as Graphs
+from .nasbench101.space import NASBench101 as NASBench101
+from .nasbench201 import NASBench201 as NASBench201
+from .nasbench_nlp.space import NASBenchNLP as NASBenchNLP
+from .subspace import Subspace as Subspace
+from .transnas_micro import TransNASMicro as TransNASMicro

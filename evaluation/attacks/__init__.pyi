@@ -1,0 +1,15 @@
+from .auto_attack import AutoAttack as AutoAttack
+from .auto_attack import Ensemble as Ensemble
+from .auto_projected_gradient_descent import APGD as APGD
+from .base import AbstractAttack as AbstractAttack
+from .base import BatchAttack as BatchAttack
+from .base import SteppedAttack as SteppedAttack
+from .fast_adaptive_boundary import FABT as FABT
+from .fast_adaptive_boundary import fab_t as fab_t
+from .fast_gradient_sign import FGSM as FGSM
+from .functions import apgd as apgd
+from .functions import fgsm as fgsm
+from .functions import pgd as pgd
+from .functions import square as square
+from .projected_gradient_descent import PGD as PGD
+from .square_attack import Square as Square
