@@ -133,7 +133,7 @@ class _Sensitivity(Schema):
 
 
 class ProtocolConfig(Schema):
-    """``conf/protocol``; :class:`evaluation.production.Protocol` checks how the values go together."""
+    """``conf/protocol``; :class:`~evaluation.production.protocol.Protocol` checks how the values go together."""
 
     dataset: Section
     recipe: _Recipe

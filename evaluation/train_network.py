@@ -18,7 +18,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from safetensors.torch import load_file, save_file
 
-from agnet.errors import CheckpointMismatch
+from agnet.errors import CheckpointMismatch, ConfigurationError
 from agnet.runtime.command import entry_point
 from agnet.runtime.files import locked, replacing, write_text
 from agnet.runtime.paths import git_revision
@@ -73,7 +73,9 @@ def _train(cfg: DictConfig, architecture: str, out: Path, process: Process) -> N
     classes = {"num_classes": stream.num_classes, "in_channels": stream.in_channels}
     shape: DARTSShape = instantiate(cfg.network, **classes)
     shape = DARTSShape(**{**asdict(shape), "mean": mean, "std": std})
-    recipe: FinalRecipe = instantiate(cfg.recipe)
+    recipe = instantiate(cfg.recipe)
+    if not isinstance(recipe, FinalRecipe):
+        raise ConfigurationError(f"a {type(recipe).__name__} is for evaluation.run; give recipe=final_darts_cifar10")
     settings = {
         "architecture": architecture,
         "shape": asdict(shape),

@@ -153,7 +153,7 @@ def run(cfg: DictConfig) -> None:
     name = choices.get("experiment") or choices["space"]
     if cfg.logger.get("group", name) is None:
         cfg.logger.group = name
-    run_directory = Path(cfg.run_dir or f"runs/{name}_{optimizer}_seed{cfg.seed}{_told_apart()}")
+    run_directory = Path(str(cfg.run_dir) if cfg.run_dir else f"runs/{name}_{optimizer}_seed{cfg.seed}{_told_apart()}")
     try:
         result = execute(cfg, optimizer_name=optimizer, run_directory=run_directory)
     except AGNetError as error:

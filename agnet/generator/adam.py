@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 from torch.optim.adam import adam
 
-EPS = 1e-8
 _MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 
 
@@ -61,7 +60,7 @@ class Adam:
             beta2=self.betas[1],
             lr=self.learning_rate,
             weight_decay=0.0,
-            eps=EPS,
+            eps=1e-8,
             maximize=False,
         )
 

@@ -62,6 +62,9 @@ def attempt_all(function: Callable[[Task], Value], tasks: Sequence[Task]) -> lis
     return [attempt(function, task) for task in tasks]
 
 
+Waiting = Callable[[], None]
+
+
 def _nothing() -> None:
     pass
 
@@ -71,12 +74,7 @@ class AbstractExecutor(ShortRepr, abc.ABC):
 
     @abc.abstractmethod
     def run(
-        self,
-        function: Callable[[Task], Value],
-        tasks: Sequence[Task],
-        *,
-        out: Path,
-        waiting: Callable[[], None] = _nothing,
+        self, function: Callable[[Task], Value], tasks: Sequence[Task], *, out: Path, waiting: Waiting = _nothing
     ) -> Iterator[Ended[Task, Value]]:
         """Run tasks and give the outcome of each, in the order in which they end.
 
@@ -92,12 +90,7 @@ class InlineExecutor(AbstractExecutor):
     """Runs tasks in this process, one after another."""
 
     def run(
-        self,
-        function: Callable[[Task], Value],
-        tasks: Sequence[Task],
-        *,
-        out: Path,
-        waiting: Callable[[], None] = _nothing,
+        self, function: Callable[[Task], Value], tasks: Sequence[Task], *, out: Path, waiting: Waiting = _nothing
     ) -> Iterator[Ended[Task, Value]]:
         """Run tasks one after another; see :class:`AbstractExecutor`."""
         for task in tasks:
@@ -123,12 +116,7 @@ class LocalExecutor(AbstractExecutor):
         self.workers = workers
 
     def run(
-        self,
-        function: Callable[[Task], Value],
-        tasks: Sequence[Task],
-        *,
-        out: Path,
-        waiting: Callable[[], None] = _nothing,
+        self, function: Callable[[Task], Value], tasks: Sequence[Task], *, out: Path, waiting: Waiting = _nothing
     ) -> Iterator[Ended[Task, Value]]:
         """Run tasks in parallel, those of dead processes twice; see :class:`AbstractExecutor`."""
         again: list[Task] = []
@@ -266,12 +254,7 @@ class SlurmExecutor(AbstractExecutor):
             self.parameters["slurm_partition"] = partition
 
     def run(
-        self,
-        function: Callable[[Task], Value],
-        tasks: Sequence[Task],
-        *,
-        out: Path,
-        waiting: Callable[[], None] = _nothing,
+        self, function: Callable[[Task], Value], tasks: Sequence[Task], *, out: Path, waiting: Waiting = _nothing
     ) -> Iterator[Ended[Task, Value]]:
         """Submit tasks and wait for their jobs; see :class:`AbstractExecutor`."""
         try:

@@ -1,16 +1,16 @@
 """Names of earlier revisions: configurations and commands that bear them are read as if written today.
 
-A run folder keeps the configuration it was started with. When a class moves or a key is renamed, the folder still
-has to resume, so :func:`current` translates what it holds. :func:`current_override` does the same for what a user
-types. Public names of ``agnet``, ``search`` and ``evaluation`` are what configurations name now; entries are added
-here only when one of those changes.
+A run folder keeps the configuration it was started with, and has to resume when a class moves or a key is renamed. So
+:func:`current` translates what it holds, and :func:`current_override` what a user types.
 """
 
 import re
 from collections.abc import Mapping
+from importlib import import_module
 from typing import Any
 
 _TARGETS = {
+    "agnet.acquisition.Chance": "agnet.RandomAcquisition",
     "agnet.engines.InlineEngine": "agnet.InlineExecutor",
     "agnet.engines.LocalEngine": "agnet.LocalExecutor",
     "agnet.engines.SlurmEngine": "agnet.SlurmExecutor",
@@ -39,37 +39,44 @@ _KEYS = {
 }
 """Renamed arguments of a target."""
 
-_OVERRIDES = (
-    (re.compile(r"^(\+*)engine(?=[=.@])"), r"\1executor"),
-    (re.compile(r"@objective\.engine="), "@objective.executor="),
-    (re.compile(r"^(\+*)objective\.engine\."), r"\1objective.executor."),
-    (re.compile(r"^(\+*)kind(?=[=.])"), r"\1importer"),
-    (re.compile(r"^pairing=address$"), "pairing=whitened"),
-    (re.compile(r"^training=(?=darts_)"), "recipe=final_"),
-    (re.compile(r"^(\+*)training\."), r"\1recipe."),
-    (re.compile(r"^(\+*(?:objective\.protocol\.)?attack\.\w+)\.eps="), r"\1.eps_255="),
-    (re.compile(r"\b(agnet|local_search)_in_turn\b"), r"\1_cell_by_cell"),
-    (re.compile(r"\boptimizer\.fine_tuning\."), "optimizer.retraining."),
-    (re.compile(r"\boptimizer\.(proposal|retraining)\.least\b"), r"optimizer.\1.min_noise"),
-    (re.compile(r"\boptimizer\.(proposal|retraining)\.most\b"), r"optimizer.\1.max_noise"),
-    (re.compile(r"\boptimizer\.proposal\.rounds\b"), "optimizer.proposal.refinements"),
-    (re.compile(r"\boptimizer\.proposal\.wanted\b"), "optimizer.proposal.promising"),
-)
+_OVERRIDES = {
+    r"engine@objective\.engine": "executor@objective.executor",
+    r"engine": "executor",
+    r"objective\.engine": "objective.executor",
+    r"kind": "importer",
+    r"training(?=\.)": "recipe",
+    r"generator\.latent": "generator.latent_size",
+    r"((?:objective\.protocol\.)?attack\.\w+)\.eps": r"\1.eps_255",
+    r"optimizer\.fine_tuning": "optimizer.retraining",
+    r"(optimizer\.(?:proposal|retraining))\.least": r"\1.min_noise",
+    r"(optimizer\.(?:proposal|retraining))\.most": r"\1.max_noise",
+    r"optimizer\.proposal\.rounds": "optimizer.proposal.refinements",
+    r"optimizer\.proposal\.wanted": "optimizer.proposal.promising",
+}
+"""Patterns of the beginnings of overrides' keys."""
+
+_CHOICES = {
+    r"pairing=address$": "pairing=whitened",
+    r"training=(?=darts_)": "recipe=final_",
+    r"(optimizers?=.*?)\b(agnet|local_search)_in_turn\b": r"\1\2_cell_by_cell",
+}
+"""Choices of groups; each pattern is replaced until it is found no more."""
 
 
 def current_target(target: str) -> str:
-    """The public name of what a configuration's ``_target_`` names.
+    """The public name of what a configuration's ``_target_`` names; other names stay as they are.
 
     Example:
         >>> current_target("agnet.latent_search.LatentSearch"), current_target("agnet.in_turn.InTurn")
         ('agnet.LatentSearch', 'agnet.CellByCell')
-        >>> current_target("torch.nn.Linear")
-        'torch.nn.Linear'
+        >>> current_target("torch.nn.Linear"), current_target("agnet.mine.Optimizer")
+        ('torch.nn.Linear', 'agnet.mine.Optimizer')
     """
     package, _, name = target.partition(".")
-    if package not in ("agnet", "search", "evaluation"):
-        return target
-    return _TARGETS.get(target, f"{package}.{name.rpartition('.')[2]}")
+    public = f"{package}.{name.rpartition('.')[2]}"
+    if package not in ("agnet", "search", "evaluation") or target in _TARGETS:
+        return _TARGETS.get(target, target)
+    return public if public.partition(".")[2] in dir(import_module(package)) else target
 
 
 def current(config: Any) -> Any:
@@ -97,12 +104,20 @@ def current_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def current_override(override: str) -> str:
-    """What a user has typed, with today's names.
+    """What a user has typed, with today's names; values are left alone unless they choose what is renamed.
 
     Example:
-        >>> current_override("engine=slurm"), current_override("attack.fgsm.eps=[8]"), current_override("seed=1")
-        ('executor=slurm', 'attack.fgsm.eps_255=[8]', 'seed=1')
+        >>> current_override("engine=slurm"), current_override("attack.fgsm.eps=[8]"), current_override("out=engine=1")
+        ('executor=slurm', 'attack.fgsm.eps_255=[8]', 'out=engine=1')
+        >>> current_override("optimizer=agnet_in_turn"), current_override("run_dir=agnet_in_turn")
+        ('optimizer=agnet_cell_by_cell', 'run_dir=agnet_in_turn')
     """
-    for pattern, new in _OVERRIDES:
-        override = pattern.sub(new, override)
-    return override
+    plus, override = re.match(r"(\+*)(.*)", override, re.DOTALL).groups()  # pyright: ignore[reportOptionalMemberAccess]
+    for old, new in _CHOICES.items():
+        while override != (changed := re.sub(rf"^{old}", new, override)):
+            override = changed
+    key, equals, value = override.partition("=")
+    for old, new in _OVERRIDES.items():
+        key = re.sub(rf"^{old}(?=$|[.@])", new, key)
+    value = current_target(value) if key.endswith("_target_") else value
+    return plus + key + equals + value

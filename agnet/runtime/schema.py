@@ -123,10 +123,12 @@ def _refusal(schema: type[Schema], config: Mapping[str, Any], place: str, error:
     here, value, field = f"{place}.{key}" if place else key, config.get(key), schema.model_fields.get(key)
     if field is None:
         return no_key(here, list(schema.model_fields))
-    inner = field.annotation
+    inner, depth = field.annotation, depth + 1
     if inspect.isclass(inner) and issubclass(inner, Schema) and isinstance(value, Mapping):
-        return _refusal(inner, value, here, error, depth + 1)
+        return _refusal(inner, value, here, error, depth)
     expected = _words(schema.model_json_schema()["properties"][key]) or "a section; --help shows its keys"
+    if isinstance(value, Mapping) and error["type"] == "dict_type":  # an entry should be a section
+        return f"{here}.{error['loc'][depth]}={_shown(error['input'])} should be a section; --help shows its keys"
     if error["type"] == "missing":
         return f"{here} is missing; give {expected}"
     if error["type"] == "value_error":

@@ -50,8 +50,7 @@ class AbstractSpace(abc.ABC):
         """Nodes of every part that a generator makes separately; by default the graph is the only part.
 
         Parts are alike: the pretrained generator of the space :attr:`generated_as` makes each of them
-        (:class:`~agnet.generator.JointGenerator`). They may share nodes, but no edge joins nodes of different parts
-        that are not shared.
+        (:class:`~agnet.generator.joint.JointGenerator`). They may share nodes, but no edge joins others of their nodes.
         """
         return (tuple(range(self.max_nodes)),)
 

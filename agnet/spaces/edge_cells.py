@@ -222,11 +222,7 @@ class EdgeCells(AbstractSpace):
     def functional_key(self, architecture: str) -> str:
         """The cell's strict key; see :func:`functional_key`."""
         return functional_key(
-            self.edges,
-            self.parse(architecture),
-            zero=self.zero,
-            identity=self.identity,
-            weightless=self.weightless,
+            self.edges, self.parse(architecture), zero=self.zero, identity=self.identity, weightless=self.weightless
         )
 
 

@@ -102,6 +102,8 @@ def parse_limits(constraints: Mapping[str, Any], key: str = "objective.constrain
     Raises:
         ConfigurationError: if a bound is malformed; the message names it.
     """
+    if not isinstance(constraints, Mapping):
+        raise ConfigurationError(f"{key}={constraints}: write {{COLUMN: {{max: NUMBER}}}}")
     limits = []
     for column, bounds in constraints.items():
         shown = f"{key}: {column}: {bounds}"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from agnet.errors import ConfigurationError
 from evaluation.attacks.auto_projected_gradient_descent import APGD
-from evaluation.attacks.base import PUBLISHED_EPS, AbstractAttack, BatchAttack, SteppedAttack
+from evaluation.attacks.base import PUBLISHED_EPS, AbstractAttack, BatchAttack, Radii, SteppedAttack
 from evaluation.attacks.fast_adaptive_boundary import FABT
 from evaluation.attacks.square_attack import Square
 
@@ -45,9 +45,7 @@ class AutoAttack(Ensemble):
         queries: proposals of Square.
     """
 
-    def __init__(
-        self, eps: Sequence[int | float] = PUBLISHED_EPS, *, targets: int = 9, steps: int = 100, queries: int = 5000
-    ) -> None:
+    def __init__(self, eps: Radii = PUBLISHED_EPS, *, targets: int = 9, steps: int = 100, queries: int = 5000) -> None:
         members = (
             APGD(eps, "ce", steps),
             APGD(eps, "targeted_dlr", steps, targets=targets),

@@ -5,7 +5,6 @@ code where it differs from the text; those that look like accidents are named be
 dataset was made with them.
 """
 
-from collections.abc import Sequence
 from functools import lru_cache
 
 import torch
@@ -16,6 +15,7 @@ from agnet.errors import ConfigurationError
 from evaluation.attacks.base import (
     PUBLISHED_EPS,
     Pixels,
+    Radii,
     Slots,
     SteppedAttack,
     ascent,
@@ -54,7 +54,7 @@ class APGD(SteppedAttack):
 
     def __init__(
         self,
-        eps: Sequence[int | float] = PUBLISHED_EPS,
+        eps: Radii = PUBLISHED_EPS,
         loss: str = "ce",
         steps: int = 100,
         restarts: int = 1,

@@ -39,12 +39,17 @@ def in_units_of_255(eps: int | float) -> int | float:
     return int(value) if value.is_integer() else value
 
 
+Radii = float | Sequence[int | float]
+"""One radius, or several."""
+
+
 def warn_of_doubtful(eps: Iterable[int | float]) -> None:
     """Warn of positive radii in pixels that are too small to be meant."""
     radius = next((radius for radius in eps if 0 < radius < _DOUBTFUL_EPS), None)
     if radius is not None:
         warnings.warn(
-            f"eps is in pixels in [0, 1]: {radius:g} is {radius * 255:g}/255; did you mean {radius * 255**2:g}/255?",
+            f"eps={radius:g} is {radius * 255:g}/255: Python takes eps in pixels in [0, 1], e.g. 8 / 255; a "
+            "configuration takes eps_255 in units of 1/255, e.g. 8",
             stacklevel=3,
         )
 
@@ -54,7 +59,7 @@ class AbstractAttack(abc.ABC):  # noqa: B024 (its two kinds have nothing in comm
 
     Args:
         name: prefix of the columns.
-        eps: radii in pixels (``8 / 255``), increasing.
+        eps: one radius in pixels (``8 / 255``), or several, increasing.
         norm: the ball: ``"linf"`` bounds every pixel value, ``"l2"`` the Euclidean length of the perturbation.
 
     Raises:
@@ -65,12 +70,13 @@ class AbstractAttack(abc.ABC):  # noqa: B024 (its two kinds have nothing in comm
         UserWarning: if a positive radius is below 0.05/255.
     """
 
-    def __init__(self, name: str, eps: Sequence[int | float], norm: str = "linf") -> None:
-        self.name, self.eps, self.norm = name, tuple(map(float, eps)), norm
+    def __init__(self, name: str, eps: Radii, norm: str = "linf") -> None:
+        eps = [float(radius) for radius in ([eps] if isinstance(eps, int | float) else eps)]
+        self.name, self.eps, self.norm = name, tuple(eps), norm
         highest = 255 if norm == "linf" else 1e6
         columns = [f"{value:g}" for value in self.eps_255]
         given = f"attack {name}: eps=[{', '.join(f'{radius:g}' for radius in eps)}] (eps_255=[{', '.join(columns)}])"
-        if not eps or list(eps) != sorted(set(eps)) or not all(0 <= radius <= highest / 255 for radius in eps):
+        if not eps or eps != sorted(set(eps)) or not all(0 <= radius <= highest / 255 for radius in eps):
             raise ConfigurationError(
                 f"{given}; give increasing values within 0..{highest / 255:g} pixels, e.g. 8/255 "
                 f"(eps_255: 0..{highest:g})"
@@ -112,7 +118,7 @@ class BatchAttack(AbstractAttack):
         self,
         function: Callable[..., Tensor],
         name: str,
-        eps: Sequence[int | float] = PUBLISHED_EPS,
+        eps: Radii = PUBLISHED_EPS,
         norm: str = "linf",
         **settings: object,
     ) -> None:

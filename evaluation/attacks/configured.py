@@ -33,7 +33,7 @@ def in_pixels(place: str, settings: Any) -> Any:
     changed = {key: value for key, value in settings.items() if key != "eps_255"}
     if "eps_255" in settings:
         values = settings["eps_255"]
-        if not isinstance(values, list) or not all(isinstance(v, int | float) for v in values):
+        if not isinstance(values, list) or not all(type(v) in (int, float) for v in values):
             raise ConfigurationError(
                 f"{place}.eps_255={values}; give a list of numbers, e.g. [4,8] for 4/255 and 8/255"
             )

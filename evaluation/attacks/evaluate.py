@@ -40,7 +40,7 @@ def evaluate(
     model: Model | nn.Module,
     images: Shaped[Tensor, "images channels height width"],
     labels: Int[Tensor, " images"],
-    attacks: Sequence[AbstractAttack],
+    attacks: AbstractAttack | Sequence[AbstractAttack],
     *,
     mode: str = "published",
     seed: int = 0,
@@ -63,7 +63,7 @@ def evaluate(
             :class:`~evaluation.networks.nasbench201.CellNetwork` is compiled first.
         images: pixels in [0, 1], or uint8 levels.
         labels: true class of every image.
-        attacks: attacks with their radii.
+        attacks: one attack with its radii, or several.
         mode: ``"published"``: each radius by itself, PGD and FGSM judged at the last iterate on all images, APGD and
             Square on the correctly classified ones, as the published robustness dataset; ``"worst_case"``: any
             misclassified iterate counts, misclassified images count as fooled, and an image fooled at one radius counts
@@ -85,6 +85,7 @@ def evaluate(
     """
     check_images(images, labels)
     check_model(model)
+    attacks = [attacks] if isinstance(attacks, AbstractAttack) else attacks
     names = [attack.name for attack in attacks]
     if len({"clean", *names}) <= len(names):
         raise ConfigurationError(f"attacks {', '.join(names)}: give each its own name=..., and none the name clean")

@@ -3,13 +3,11 @@
 Source: Croce & Hein, 2020, https://arxiv.org/abs/1907.02044, targeted version.
 """
 
-from collections.abc import Sequence
-
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from evaluation.attacks.base import PUBLISHED_EPS, BatchAttack, Model
+from evaluation.attacks.base import PUBLISHED_EPS, BatchAttack, Model, Radii
 
 NORMS = {"linf": "Linf", "l2": "L2"}
 
@@ -70,7 +68,5 @@ class FABT(BatchAttack):
         norm: ``"linf"`` or ``"l2"``.
     """
 
-    def __init__(
-        self, eps: Sequence[int | float] = PUBLISHED_EPS, targets: int = 9, steps: int = 100, *, norm: str = "linf"
-    ) -> None:
+    def __init__(self, eps: Radii = PUBLISHED_EPS, targets: int = 9, steps: int = 100, *, norm: str = "linf") -> None:
         super().__init__(fab_t, "fab_t", eps, norm, targets=targets, steps=steps)

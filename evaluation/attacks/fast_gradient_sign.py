@@ -3,9 +3,7 @@
 Source: Goodfellow, Shlens & Szegedy, 2015, https://arxiv.org/abs/1412.6572.
 """
 
-from collections.abc import Sequence
-
-from evaluation.attacks.base import Slots, SteppedAttack, broadcast
+from evaluation.attacks.base import Radii, Slots, SteppedAttack, broadcast
 
 PUBLISHED_FGSM_EPS = tuple(value / 255 for value in (0.1, 0.5, 1, 2, 3, 4, 5, 6, 7, 8, 255))
 """Radii of the published dataset's FGSM, in pixels."""
@@ -23,7 +21,7 @@ class FGSM(SteppedAttack):
     attacks_misclassified = True
     stops_when_fooled = False
 
-    def __init__(self, eps: Sequence[int | float] = PUBLISHED_FGSM_EPS, *, name: str = "fgsm") -> None:
+    def __init__(self, eps: Radii = PUBLISHED_FGSM_EPS, *, name: str = "fgsm") -> None:
         super().__init__(name, eps)
 
     @property

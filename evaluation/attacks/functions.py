@@ -130,7 +130,7 @@ def square(
         eps: L-inf radius in pixels, one number or one per sample.
         queries: number of proposals.
         rescale: stretch the window schedule to ``queries``.
-        windows: ``"per_sample"`` or ``"shared"``, see :class:`~evaluation.attacks.Square`.
+        windows: ``"per_sample"`` or ``"shared"``, see :class:`~evaluation.attacks.square_attack.Square`.
         unfooled: the image to return where none is fooled: the ``"clean"`` one or the ``"best"`` found.
         seed: seed of the proposals.
         indices: the images' indices, to which random draws belong besides seed and eps; 0, 1, ... by default.

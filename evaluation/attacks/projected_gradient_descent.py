@@ -4,8 +4,6 @@ Source: Madry et al., 2018, https://arxiv.org/abs/1706.06083; step size relative
 last iterate as in Foolbox 3, which the published robustness dataset used.
 """
 
-from collections.abc import Sequence
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -14,6 +12,7 @@ from agnet.errors import ConfigurationError
 from evaluation.attacks.base import (
     PUBLISHED_EPS,
     Pixels,
+    Radii,
     Slots,
     SteppedAttack,
     ascent,
@@ -45,7 +44,7 @@ class PGD(SteppedAttack):
 
     def __init__(
         self,
-        eps: Sequence[int | float] = PUBLISHED_EPS,
+        eps: Radii = PUBLISHED_EPS,
         steps: int = 40,
         relative_step: int | float = 1 / 30,
         *,

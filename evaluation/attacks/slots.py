@@ -28,7 +28,7 @@ def fresh_slots(
         labels: true class of every image.
         eps: radii in pixels.
         indices: the images' indices, to which random draws belong, on the CPU.
-        codes: the radii's codes for random draws (:func:`radius_code`), on the CPU.
+        codes: the radii's codes for random draws (:func:`~evaluation.attacks.base.radius_code`), on the CPU.
         attempt: the runs, counted from 0, on the CPU.
         seed: seed of all draws.
         clean: ``clean_logits`` and ``clean_sign`` for :meth:`SteppedAttack.start`; they do not stay in the slots.

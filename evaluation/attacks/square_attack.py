@@ -4,7 +4,6 @@ Source: Andriushchenko et al., 2020, https://arxiv.org/abs/1912.00049, L-inf var
 """
 
 import math
-from collections.abc import Sequence
 from functools import lru_cache
 
 import torch
@@ -12,7 +11,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from agnet.errors import ConfigurationError
-from evaluation.attacks.base import PUBLISHED_EPS, Pixels, Slots, SteppedAttack, broadcast
+from evaluation.attacks.base import PUBLISHED_EPS, Pixels, Radii, Slots, SteppedAttack, broadcast
 from evaluation.attacks.losses import margin
 from evaluation.randomness import integers, signs
 
@@ -43,7 +42,7 @@ class Square(SteppedAttack):
 
     def __init__(
         self,
-        eps: Sequence[int | float] = PUBLISHED_EPS,
+        eps: Radii = PUBLISHED_EPS,
         queries: int = 5000,
         *,
         initial_share: int | float = 0.8,

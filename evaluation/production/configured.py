@@ -11,6 +11,7 @@ from agnet.errors import ConfigurationError
 from evaluation.attacks.configured import build_attacks
 from evaluation.corruptions import CORRUPTIONS, CorruptedImages, read_frost
 from evaluation.production.protocol import Corruptions, Protocol, Sensitivities
+from evaluation.training.sgd import Recipe
 
 
 def build_protocol(cfg: DictConfig) -> Protocol:
@@ -19,7 +20,7 @@ def build_protocol(cfg: DictConfig) -> Protocol:
         images=instantiate(cfg.dataset),
         channels=cfg.network.channels,
         cells_per_stage=cfg.network.cells_per_stage,
-        recipe=instantiate(cfg.recipe),
+        recipe=_recipe(cfg),
         attacks=build_attacks(cfg.get("attack")),
         attack_images=dict(cfg.attack_images or {}),
         corruptions=_corruptions(cfg.corruption),
@@ -29,6 +30,13 @@ def build_protocol(cfg: DictConfig) -> Protocol:
         precision=cfg.precision,
         name=cfg.name,
     )
+
+
+def _recipe(cfg: DictConfig) -> Recipe:
+    recipe = instantiate(cfg.recipe)
+    if not isinstance(recipe, Recipe):
+        raise ConfigurationError(f"a {type(recipe).__name__} is for evaluation.train_network; give recipe=sgd")
+    return recipe
 
 
 def _corruptions(cfg: DictConfig) -> Corruptions | None:

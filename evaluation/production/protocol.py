@@ -82,7 +82,7 @@ def _fingerprint(folder: CorruptedImages, names: Sequence[str]) -> str:
 
 @dataclass(frozen=True)
 class Sensitivities:
-    """Training-free measures, see :func:`evaluation.sensitivity.sensitivity`.
+    """Training-free measures, see :func:`evaluation.sensitivity.table_measures.sensitivity`.
 
     Attributes:
         num_images: the first so many training images.

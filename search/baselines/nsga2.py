@@ -18,8 +18,7 @@ class NSGA2(ArchiveOptimizer):
 
     Source: Deb et al., 2002, https://doi.org/10.1109/4235.996017. Differences: survivors are chosen anew from all
     observed architectures, so the state is the archive alone. A child takes node types and edges from its parents
-    (:meth:`~agnet.spaces.AbstractSpace.recombine`) and mutates to a neighbour. If a child has been observed already,
-    another one is made.
+    (:meth:`~agnet.spaces.base.AbstractSpace.recombine`) and mutates to a neighbour. Observed children are made anew.
 
     Args:
         space: the space searched.

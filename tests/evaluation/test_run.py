@@ -140,6 +140,7 @@ def test_a_wrong_choice_names_the_choices(
         ("attack.fgsm.eps_255=[9,3]", "(eps_255=[9, 3]); give increasing values within 0..1 pixels"),
         ("attack.pgd.eps_255=[nan]", "eps=[nan] (eps_255=[nan]); give increasing values within 0..1"),
         ("attack.pgd.steps=0", "steps=0"),
+        ("recipe=final_darts_cifar10", "a FinalRecipe is for evaluation.train_network; give recipe=sgd"),
         ("recipe.batch_size=5000", "recipe.batch_size=5000: give 1..1197"),
         ("num_architectures=0", "num_architectures=0"),
         ("num_architectures=-3", "num_architectures=-3"),

@@ -87,6 +87,7 @@ def test_a_training_leaves_a_network(
     ("wrong", "words"),
     [
         (["architecture=resnet50"], "architecture=resnet50: give the space's string"),
+        (["recipe=sgd"], "a Recipe is for evaluation.run; give recipe=final_darts_cifar10"),
         (["recipe.learning_rate=fast"], "recipe.learning_rate=fast should be a number"),
         (["seed=-1"], "seed=-1 should be a whole number from 0"),
         (["seed=0.5"], "seed=0.5 should be a whole number"),

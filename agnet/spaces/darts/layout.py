@@ -33,7 +33,7 @@ class Choices(NamedTuple):
 
     Attributes:
         types: node types of the operations.
-        pairs: row of every intermediate node's two sources in :data:`~agnet.spaces.darts.SOURCES`.
+        pairs: row of every intermediate node's two sources in :data:`~agnet.spaces.darts.notation.SOURCES`.
     """
 
     types: Int[Tensor, "batch operations"]

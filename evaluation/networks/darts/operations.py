@@ -69,7 +69,7 @@ def operation(name: str, channels: int, stride: int) -> nn.Module:
     """The module of an operation; it keeps the number of channels.
 
     Args:
-        name: one of :data:`agnet.spaces.darts.OPERATIONS`.
+        name: one of :data:`agnet.spaces.darts.notation.OPERATIONS`.
         channels: channels of input and output.
         stride: 2 on the edges from a reduction cell's inputs, else 1.
 

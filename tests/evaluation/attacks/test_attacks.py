@@ -14,6 +14,7 @@ from agnet.errors import ConfigurationError, InvalidInput
 from evaluation.attacks.auto_attack import AutoAttack, Ensemble
 from evaluation.attacks.auto_projected_gradient_descent import APGD
 from evaluation.attacks.base import AbstractAttack, BatchAttack
+from evaluation.attacks.evaluate import evaluate
 from evaluation.attacks.fast_adaptive_boundary import FABT, fab_t
 from evaluation.attacks.fast_gradient_sign import FGSM
 from evaluation.attacks.functions import apgd, fgsm, pgd, square
@@ -479,7 +480,7 @@ def test_radii_of_a_table(kind: type[AbstractAttack], eps: list[float]) -> None:
 
 
 def test_a_radius_that_was_divided_twice_draws_a_warning() -> None:
-    match = r"eps is in pixels in \[0, 1\]: 0.00012\d+ is 0.031\d+/255; did you mean 8/255\?"
+    match = r"eps=0.00012\d+ is 0.031\d+/255: Python takes eps in pixels in \[0, 1\], e.g. 8 / 255; a configuration"
     for make in (lambda: APGD([8 / 255 / 255]), lambda: BatchAttack(some_attack, "x", [8 / 255**2, 8 / 255])):
         with pytest.warns(UserWarning, match=match):
             make()
@@ -487,6 +488,12 @@ def test_a_radius_that_was_divided_twice_draws_a_warning() -> None:
     with pytest.warns(UserWarning, match=match):
         fgsm(Curved(), x, torch.zeros(2, dtype=torch.int64), eps=torch.tensor([0, 8 / 255**2], dtype=torch.float64))
     FGSM([0, 0.1 / 255])
+
+
+def test_one_radius_and_one_attack_need_no_list() -> None:
+    x, labels = images(2), torch.zeros(2, dtype=torch.int64)
+    alone = evaluate(Curved(), x, labels, FGSM(8 / 255))
+    assert alone.accuracies == evaluate(Curved(), x, labels, [FGSM([8 / 255])]).accuracies
 
 
 @pytest.mark.parametrize("value", [0, 0.1, 0.3, 0.5, 1, 2.5, 3, 7.65, 8, 100 / 3, 255, 1e6, 0.123456789], ids=str)
