@@ -52,8 +52,8 @@ def rounds(values: dict[str, float], overrides: list[str], seed: int, budget: in
         asked = search.ask(16)
         pool, predicted = search.pool(), search.predictions()
         if pool and predicted is not None:
-            told = torch.tensor([[v] for v in known.values()], dtype=torch.float64)
-            transform, model = OutcomeTransform(Outcomes.unlimited(told)), GaussianProcess()
+            observed = torch.tensor([[v] for v in known.values()], dtype=torch.float64)
+            transform, model = OutcomeTransform(Outcomes.unlimited(observed)), GaussianProcess()
             features = search.features
             model.fit(features(list(known)), transform.transformed, seed=0)
             posterior = model.predict(features(pool))
@@ -64,9 +64,9 @@ def rounds(values: dict[str, float], overrides: list[str], seed: int, budget: in
             everywhere = model.predict(features(CELLS))
             share = recall((everywhere.mean + 4 * everywhere.std)[:, 0], pool, known)
             found.append((float((z < 1).double().mean()), float((z < 2).double().mean()), correlation or 0.0, share))
-        told = torch.tensor([[values[a]] for a in asked], dtype=torch.float64)
-        search.tell(asked, Outcomes.unlimited(told))
-        known |= dict(zip(asked, told[:, 0].tolist(), strict=True))
+        observed = torch.tensor([[values[a]] for a in asked], dtype=torch.float64)
+        search.tell(asked, Outcomes.unlimited(observed))
+        known |= dict(zip(asked, observed[:, 0].tolist(), strict=True))
     return found
 
 

@@ -55,7 +55,7 @@ def elastic_transform(
 
 
 def affine(images: Float[Tensor, "n c h w"], jitter: Float[Tensor, "n 3 2"], reach: float) -> Float[Tensor, "n c h w"]:
-    """The affine map that moves three points about the centre as told.
+    """The affine map that moves three points about the centre by ``jitter``.
 
     Source positions are rounded to 1/32 pixel as OpenCV's ``warpAffine`` rounds them (fixed point of 10 bits, then 5).
 

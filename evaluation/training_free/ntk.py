@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 SINGULAR = 1e5
-"""What stands for a kernel without a finite condition number, and the most that is told of any."""
+"""Value of a kernel without a finite condition number, and the largest value of any."""
 
 
 def condition_number(

@@ -69,8 +69,8 @@ class NSGA2(ArchiveOptimizer):
         rng = np.random.default_rng(int(torch.randint(2**62, (), generator=self.rng)))
         kept = RankAndCrowding().do(problem, rows, n_survive=self.population, random_state=rng)
         order = sorted(kept, key=lambda one: (one.CV[0], one.get("rank") or 0, -(one.get("crowding") or 0.0)))
-        told = self.archive.architectures
-        return [told[one.get("row")] for one in order]
+        observed = self.archive.architectures
+        return [observed[one.get("row")] for one in order]
 
     def propose(self, n: int) -> list[str]:
         """Propose children of the winners of binary tournaments."""
