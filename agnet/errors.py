@@ -29,6 +29,18 @@ class ConfigurationError(AGNetError):
     """A setting outside its range, or settings that contradict each other."""
 
 
+class StorageError(AGNetError):
+    """A file or folder that cannot be written: disk full, read-only, too large, gone."""
+
+
+class UnreadableFile(AGNetError):
+    """A file that cannot be read back: missing, damaged, too large, or changed since it was written."""
+
+
+class UntrustedTarget(AGNetError):
+    """A file that asks for a class or function that files may not name."""
+
+
 class InvalidInput(AGNetError):
     """Images, labels or a model that cannot be evaluated."""
 

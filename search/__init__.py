@@ -8,6 +8,9 @@ of baselines, loggers, importers of published files, and objectives.
 # pyright: reportUnsupportedDunderAll=false
 import lazy_loader
 
+from agnet.runtime.interrupts import quiet_start
+
+quiet_start()
 __getattr__, __dir__, _names = lazy_loader.attach_stub(__name__, __file__)
 
 __all__ = [  # noqa: RUF022  each is defined where __init__.pyi says; grouped by meaning

@@ -9,23 +9,27 @@ command passes in ``hydra.main``, so the library itself works where Hydra is not
 import difflib
 import errno
 import functools
+import io
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from agnet.errors import AGNetError
+from agnet.runtime.files import storage_error
+from agnet.runtime.interrupts import INTERRUPTED, MESSAGE, interruptible
 from agnet.runtime.paths import CONF_DIR
 from agnet.runtime.renamed import current_override
+from agnet.runtime.temporary import scratch
 
 BAD_INPUT = 2
-INTERRUPTED = 128 + signal.SIGINT
 READER_GONE = 128 + signal.SIGPIPE
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_UNUSABLE = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.EROFS)
 _CONFIGURATION_LIBRARIES = ("hydra", "omegaconf")
 _RAISE = "HYDRA_FULL_ERROR"
 """Environment variable that makes the library raise what it would print; a user who sets it gets the traceback."""
@@ -75,11 +79,9 @@ def command(
             library(raises=False)
             try:
                 body(configuration)
-            except KeyboardInterrupt:
-                _say("interrupted; the same command continues")
-                raise SystemExit(INTERRUPTED) from None
+                sys.stdout.flush()  # here, where a full disk or a reader that is gone can be told
             except BrokenPipeError:  # the reader of our output, such as head, has exited
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                _silence_output()
                 raise SystemExit(READER_GONE) from None
             except Exception as error:
                 message = _remedy(error)
@@ -91,10 +93,15 @@ def command(
             if not defect:
                 library(raises=True)  # there may be further jobs
 
+        _prepare_process()
         _use_current_names()
         library(raises=True)
         try:
-            decorate(job)()
+            with interruptible():
+                decorate(job)()
+        except KeyboardInterrupt:
+            _say(MESSAGE)
+            raise SystemExit(INTERRUPTED) from None
         except SystemExit as stop:
             if not inside and stop.code == 1:  # the configuration library has said what is wrong
                 _say(_HELP)
@@ -123,14 +130,39 @@ def _remedy(error: BaseException) -> str | None:
         if isinstance(link, AGNetError):
             return str(link)
         link = link.__cause__
-    if isinstance(error, OSError) and error.errno in _FULL:
-        place = f" ({error.filename})" if error.filename else ""
-        return f"{error.strerror}{place}: free some space; the same command continues where it stopped"
-    if isinstance(error, OSError) and error.errno in _UNUSABLE and error.filename:
-        return f"cannot use {error.filename} ({error.strerror}); choose another"
+    if isinstance(error, OSError) and (error.errno in _FULL or error.filename):
+        if error.errno in _FULL:
+            if not error.filename:
+                _silence_output()  # what could not be printed would be tried again at exit
+            return str(storage_error(Path(error.filename or "the output"), error))
+        return f"cannot use {error.filename} ({error.strerror or error}); choose another"
+    if isinstance(error, MemoryError) or _NO_MEMORY.search(str(error)):
+        return f"out of memory ({_brief(error)}); give smaller batches, or fewer workers, architectures or images"
     if type(error).__module__.split(".")[0] in _CONFIGURATION_LIBRARIES:
         return in_words(error)
     return None
+
+
+_NO_MEMORY = re.compile("can't allocate memory|out of memory|Unable to allocate|bad_alloc")
+
+
+def _brief(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def _prepare_process() -> None:
+    """One folder for temporary files, and text that any terminal can show."""
+    with suppress(OSError):  # no place for temporary files: whoever needs one will say so
+        scratch()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _silence_output() -> None:
+    """Print nothing more."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def in_words(error: BaseException) -> str:

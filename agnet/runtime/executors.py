@@ -12,14 +12,16 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from pickle import PicklingError
+from threading import Thread
 from typing import Any, Generic, TypeVar
 
 from agnet.errors import ConfigurationError, TaskError
 from agnet.runtime.representation import ShortRepr
+from agnet.runtime.temporary import scratch
 
 Task = TypeVar("Task")
 Value = TypeVar("Value")
@@ -176,8 +178,10 @@ class _Worker(Generic[Task, Value]):
 
 
 def _serve(connection: Connection, function: Callable[[Any], Any], number: int) -> None:
-    """Serve as a worker process until the other end of the connection is closed."""
+    """Serve as a worker process until the other end of the connection is closed, or the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that hands out the tasks
+    Thread(target=_end_with_parent, daemon=True).start()
+    scratch()
     os.environ[WORKER] = str(number)
     with suppress(EOFError, OSError):
         while True:
@@ -187,6 +191,14 @@ def _serve(connection: Connection, function: Callable[[Any], Any], number: int) 
                 connection.send(ended)
             except (AttributeError, TypeError, PicklingError) as error:  # the value or the error cannot be pickled
                 connection.send(Ended(task, error=TaskError(f"no pickle of {ended.error or ended.value!r}: {error}")))
+
+
+def _end_with_parent() -> None:
+    """End this process at once when the process that hands out the tasks is gone: it may have been killed."""
+    parent = parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _in_processes(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from agnet.errors import StorageError
 from agnet.runtime.files import replacing, write_text
 from agnet.runtime.paths import ROOT
 
@@ -57,7 +58,7 @@ def test_a_failure_leaves_what_was_there(tmp_path: Path, error: type[BaseExcepti
 def test_a_writer_that_writes_elsewhere_is_noticed(tmp_path: Path) -> None:
     path = tmp_path / "text"
     write_text(path, "old")
-    with pytest.raises(FileNotFoundError), replacing(path) as temporary:
+    with pytest.raises(StorageError), replacing(path) as temporary:
         temporary.unlink()
     assert path.read_text() == "old"
 
