@@ -67,8 +67,8 @@ def differences(theirs: Identity, ours: Identity) -> str:
     """What differs, with both values; empty if nothing does.
 
     Args:
-        theirs: what was recorded.
-        ours: what is asked for now.
+        theirs: recorded values.
+        ours: values asked for now.
 
     Example:
         >>> differences({"seed": 1, "table": {"t": "ab"}}, {"seed": 2, "table": {"t": "ab"}})

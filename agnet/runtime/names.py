@@ -14,7 +14,7 @@ def file_name(name: str, what: str) -> str:
 
     Args:
         name: the name.
-        what: what is called so, for the message.
+        what: kind of thing that bears the name, for the message.
 
     Raises:
         ConfigurationError: if it holds other characters than letters, digits and ``_ - . + =``, or is too long.

@@ -136,8 +136,8 @@ def damaged(path: Path, reason: str, remedy: str = "restore it, or make it again
 
     Args:
         path: the file.
-        reason: what is wrong with it.
-        remedy: what to do.
+        reason: the fault, in a few words.
+        remedy: advice to the user.
     """
     return UnreadableFile(f"{path} is damaged ({reason}); {remedy}")
 

@@ -43,8 +43,8 @@ def write_sealed(path: Path, content: bytes, *, kind: str, identity: Mapping[str
 
     Args:
         path: the file.
-        content: what to keep.
-        kind: what it is, e.g. ``search state``.
+        content: bytes to keep.
+        kind: kind of content, e.g. ``search state``.
         identity: whose it is: plain values.
 
     Raises:
@@ -59,7 +59,7 @@ def read_sealed(path: Path, *, kind: str, unsealed: bytes | None = None) -> Seal
 
     Args:
         path: the file.
-        kind: what it must be.
+        kind: kind of content that is expected.
         unsealed: first bytes of files of earlier revisions, which have no seal; None if there are none.
 
     Raises:

@@ -58,6 +58,13 @@ class AbstractObjective(abc.ABC):
         del architectures
         return None
 
+    def identity(self) -> dict[str, str]:
+        """Digests of what measurements depend on, by name: tables, images, models.
+
+        A run records them; when it is continued or compared, they must be the same.
+        """
+        return {}
+
     def restrict(self, space: AbstractSpace, budget: int) -> AbstractSpace:
         """The part of a space that can be evaluated; by default all of it.
 
