@@ -29,17 +29,18 @@ def check_targets(config: Any, *, source: Path, trusted: Sequence[str] = ()) -> 
         UntrustedTarget: naming the target and the remedy.
     """
     for target in _targets(config):
-        if any(target.startswith(f"{package}.") for package in trusted):
+        name = target if isinstance(target, str) else ""
+        package = name.partition(".")[0]
+        if any(name.startswith(f"{known}.") for known in trusted):
             continue
-        package = str(target).partition(".")[0]
-        if target not in shipped_targets():
+        if name not in shipped_targets():
             raise UntrustedTarget(
                 f"{source} asks for {target!r}, which is no part that this project ships; if you trust that file, "
-                f"add trust=[{package}]"
+                f"add trust=[{package or 'PACKAGE'}]"
             )
-        if getattr(resolve_name(target), "starts_program", False):
+        if getattr(resolve_name(name), "starts_program", False):
             raise UntrustedTarget(
-                f"{source} asks for {target}, which starts a program that the file names; if you trust that file, add "
+                f"{source} asks for {name}, which starts a program that the file names; if you trust that file, add "
                 f"trust=[{package}]"
             )
 

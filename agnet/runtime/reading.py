@@ -1,5 +1,6 @@
 """Read files that may be damaged or hostile: bounded in size and nesting, every failure in one line."""
 
+import errno
 import gzip
 import io
 import json
@@ -29,6 +30,8 @@ def read_bytes(path: Path, *, most: int = MOST_BYTES) -> bytes:
         UnreadableFile: if it is missing, no plain file, or too large.
     """
     try:
+        if path.exists() and not path.is_file():  # a pipe would be waited for, a device never ends
+            raise OSError(errno.EINVAL, "it is no plain file")
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
             data = file.read(most + 1)

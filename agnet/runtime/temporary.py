@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 
 _PREFIX = "agnet-"
+_LONGEST = 60  # characters: names of sockets below must stay under 108
 
 
 def scratch() -> Path:
@@ -59,7 +60,8 @@ def _system_folder() -> str:
     """The system's folder, also in a forked process, whose parent has changed ``tempfile.tempdir`` already."""
     before, tempfile.tempdir = tempfile.tempdir, None
     try:
-        return tempfile.gettempdir()
+        found = tempfile.gettempdir()
+        return found if len(found) <= _LONGEST or not os.access("/tmp", os.W_OK) else "/tmp"
     finally:
         tempfile.tempdir = before
 
