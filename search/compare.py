@@ -4,6 +4,7 @@ import shlex
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,8 @@ from search.comparison.plan import Plan, PlannedRun, make_plan, slug
 from search.comparison.records import Problem, RunRecord, read_records
 from search.comparison.tables import problem_table, query_rows, run_rows, to_csv, truth_line
 from search.comparison.work import EndedRun, failure, run_cell
-from search.document import insert
-from search.run import build_objective
+from search.document import check_marks, insert
+from search.run import build_objective, build_optimizer, inputs_of
 from search.run_directory import RunDirectory, comparison_keys
 
 RUNS_CSV, QUERIES_CSV, REPORT, FAILURES = "runs.csv", "queries.csv", "report.md", "failures.txt"
@@ -67,14 +68,15 @@ def compare(
     if baseline not in plan.optimizers:
         raise ConfigurationError(f"baseline={baseline} is not among the optimizers {', '.join(plan.optimizers)}")
     problems = {name: _problem(name, config) for name, config in plan.problems.items()}
+    inputs = _Inputs(problems)
     checkpoints = {name: _checkpoints(at, problem) for name, problem in problems.items()}
     with locked(out):
-        todo = [cell for cell in plan.cells if force or not _finished(cell)]
+        todo = [cell for cell in plan.cells if force or _finished(cell, inputs) is None]
         begin = time.perf_counter()
         ended = _work(todo, executor, out, force=force, progress=progress)
         elapsed = time.perf_counter() - begin
         failures = [run for run in ended if run.error is not None]
-        records = read_records(plan.cells, problems)
+        records = read_records(plan.cells, problems, partial(_finished, inputs=inputs))
         write_text(out / RUNS_CSV, to_csv(run_rows(records, checkpoints)))
         write_text(out / QUERIES_CSV, to_csv(query_rows(records)))
         _note_failures(out / FAILURES, failures)
@@ -120,6 +122,27 @@ def _problem(name: str, config: Mapping[str, Any]) -> Problem:
     return Problem.of(name, objective, report, int(cfg.budget))
 
 
+class _Inputs:
+    """Digests of what runs depend on now: one optimizer is built for all seeds.
+
+    Args:
+        problems: problems by label.
+    """
+
+    def __init__(self, problems: Mapping[str, Problem]) -> None:
+        self._problems = problems
+        self._known: dict[tuple[str, str], dict[str, Any]] = {}
+
+    def __call__(self, cell: PlannedRun) -> dict[str, Any]:
+        """Digests for a run."""
+        key = (cell.problem, cell.optimizer)
+        if key not in self._known:
+            problem = self._problems[cell.problem]
+            _, optimizer = build_optimizer(OmegaConf.create(dict(cell.config)), problem.objective)
+            self._known[key] = inputs_of(problem.objective, problem.report, optimizer)
+        return self._known[key]
+
+
 def _checkpoints(at: Sequence[int] | None, problem: Problem) -> list[int]:
     """Numbers of queries within a problem's budget; the budget if none is given."""
     if at is None:
@@ -127,16 +150,17 @@ def _checkpoints(at: Sequence[int] | None, problem: Problem) -> list[int]:
     return sorted({n for n in at if n <= problem.budget}) or [problem.budget]
 
 
-def _finished(cell: PlannedRun) -> bool:
-    """Whether a run is finished; raises if its folder holds another run."""
+def _finished(cell: PlannedRun, inputs: _Inputs) -> dict[str, Any] | None:
+    """The result of a finished run; raises if its folder holds another run, or its inputs have changed."""
     directory = RunDirectory(cell.folder)
     if not directory.config.exists():
-        return False
+        return None
     cfg = OmegaConf.create(dict(cell.config))
-    config = OmegaConf.to_container(cfg, resolve=True)
-    assert isinstance(config, dict)
-    directory.check({str(key): value for key, value in config.items()})
-    return directory.result.exists()
+    plain = OmegaConf.to_container(cfg, resolve=True)
+    assert isinstance(plain, dict)
+    config = {str(key): value for key, value in plain.items()}
+    directory.check(config)
+    return directory.finished(config, inputs(cell)) if directory.result.exists() else None
 
 
 def _section(
@@ -184,7 +208,9 @@ def run(cfg: DictConfig) -> None:
     keys = OmegaConf.to_container(OmegaConf.create({key: cfg[key] for key in comparison_keys() if key != "executor"}))
     assert isinstance(keys, dict)
     settings = {str(key): value for key, value in keys.items()}
-    out = Path(cfg.out)
+    out, mark = Path(cfg.out), settings["mark"] or name
+    if settings["into"] is not None:
+        check_marks(Path(settings["into"]), mark)  # before hours are spent
     plan = make_plan(settings, list(hydra_config.overrides.task), default_problem=name, out=out)
     said = shlex.join(["python", "-m", "search.compare", *sys.argv[1:]])
     tables, failures = compare(
@@ -206,7 +232,7 @@ def run(cfg: DictConfig) -> None:
             f"{len(failures)} of {len(plan.cells)} runs failed, see {out / FAILURES}; the same command tries them again"
         )
     if settings["into"] is not None:
-        insert(Path(settings["into"]), settings["mark"] or name, tables)
+        insert(Path(settings["into"]), mark, tables)
 
 
 main = entry_point(hydra.main, "compare", run)

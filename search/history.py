@@ -1,9 +1,8 @@
 """The queries of a search: the record in memory, and the append-only ``history.jsonl`` with one line per query."""
 
 import json
-import os
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +10,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from agnet.errors import RunDirectoryError
+from agnet.errors import RunDirectoryError, UnreadableFile
 from agnet.multiobjective.outcomes import Outcomes
-from agnet.runtime.files import append_text
+from agnet.runtime.digests import of_bytes
+from agnet.runtime.files import append_text, truncate
+from agnet.runtime.reading import read_bytes
 from agnet.tables.goal import Goal
 from search.incumbent import IncumbentTracker
 
@@ -132,42 +133,81 @@ def append_queries(path: Path, queries: Iterable[Query]) -> None:
     append_text(path, "".join(json.dumps(asdict(query)) + "\n" for query in queries))
 
 
-def read_queries(path: Path) -> list[Query]:
+def read_queries(path: Path, count: int | None = None, digest: str | None = None) -> list[Query]:
     """Queries of a history file; a last line that a kill has cut off is left out, and a missing file counts as empty.
 
-    Raises:
-        RunDirectoryError: if another line is damaged.
-    """
-    return [query for query, _ in _read(path)]
-
-
-def keep_queries(path: Path, count: int) -> list[Query]:
-    """Truncate a history file after ``count`` queries and return these.
+    Args:
+        path: the file.
+        count: number of queries to read; None for all.
+        digest: SHA-256 of the file after these; None if it is not known.
 
     Raises:
-        RunDirectoryError: if the file has fewer, or a line is damaged.
+        RunDirectoryError: if the file has fewer, a line is damaged, or the digest is another one.
     """
+    return [query for query, _ in _verified(path, count, digest)]
+
+
+def keep_queries(path: Path, count: int, digest: str | None = None) -> list[Query]:
+    """Truncate a history file after ``count`` queries and return these; see :func:`read_queries`.
+
+    Args:
+        path: the file.
+        count: number of queries to keep.
+        digest: SHA-256 of the file after these; None if it is not known.
+    """
+    kept = _verified(path, count, digest)
+    if path.exists():
+        truncate(path, kept[-1][1] if kept else 0)
+    return [query for query, _ in kept]
+
+
+def _verified(path: Path, count: int | None, digest: str | None) -> list[tuple[Query, int]]:
     kept = _read(path)[:count]
+    if count is None:
+        return kept
     if len(kept) < count:
         raise RunDirectoryError(
             f"{path} holds {len(kept)} queries, but {count} were finished; restore it, or start anew with force=true"
         )
-    if path.exists():
-        os.truncate(path, kept[-1][1] if kept else 0)
-    return [query for query, _ in kept]
+    end = kept[-1][1] if kept else 0
+    if digest is not None and of_bytes(_content(path)[:end]) != digest:
+        raise RunDirectoryError(
+            f"{path} was changed after it was written: its first {count} lines do not match their hash; restore it, or "
+            "start anew with force=true"
+        )
+    return kept
+
+
+def history_digest(path: Path) -> str:
+    """SHA-256 of a history file.
+
+    Raises:
+        RunDirectoryError: if it cannot be read.
+    """
+    return of_bytes(_content(path))
+
+
+_LARGEST = 16 * 2**30
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return read_bytes(path, most=_LARGEST)
+    except UnreadableFile as error:
+        raise RunDirectoryError(str(error)) from error
 
 
 def _read(path: Path) -> list[tuple[Query, int]]:
     """Queries, each with the number of bytes up to the end of its line."""
     if not path.exists():
         return []
-    lines = path.read_bytes().split(b"\n")
+    lines = _content(path).split(b"\n")
     found, end = [], 0
     for number, line in enumerate(lines[:-1]):  # text after the last line feed is cut off or empty
         end += len(line) + 1
         try:
-            query = Query(**_fields(line))
-        except (ValueError, TypeError) as error:
+            query = _query(line)
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
             if number == len(lines) - 2:
                 break
             raise RunDirectoryError(_damaged(path, number)) from error
@@ -177,8 +217,13 @@ def _read(path: Path) -> list[tuple[Query, int]]:
     return found
 
 
-def _fields(line: bytes) -> dict[str, Any]:
-    return json.loads(line)
+def _query(line: bytes) -> Query:
+    """A line's query, its values as numbers."""
+    fields: dict[str, Any] = json.loads(line)
+    query = Query(**fields)
+    if not isinstance(query.architecture, str):
+        raise TypeError(query.architecture)
+    return replace(query, values={str(name): float(value) for name, value in query.values.items()})
 
 
 def _damaged(path: Path, number: int) -> str:

@@ -6,20 +6,22 @@ the state and repeats those rounds with the same proposals.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
-from agnet.errors import ConfigurationError, InvalidArchitecture, RunDirectoryError
+from agnet.errors import ConfigurationError, InvalidArchitecture, RunDirectoryError, TaskError
 from agnet.optimizers.base import AbstractOptimizer
+from agnet.runtime.digests import differences
 from agnet.spaces.base import AbstractSpace
 from agnet.tables.goal import Goal
 from agnet.tables.objective import AbstractObjective
 from search.correlation import surrogate_spearman
-from search.history import History, Query, Round, append_queries, keep_queries
+from search.history import History, Query, Round, append_queries, history_digest, keep_queries
 from search.state import load_state, save_state
 
 HISTORY_FILE, STATE_FILE = "history.jsonl", "state.pt"
@@ -49,6 +51,7 @@ def run_search(
     initial: int = 16,
     batch: int = 16,
     run_directory: Path | None = None,
+    identity: Mapping[str, Any] | None = None,
     observer: Callable[[History], None] | None = None,
     save_every: float = 0.0,
     progress: bool = False,
@@ -66,6 +69,7 @@ def run_search(
         batch: queries of every other round; the last one may be smaller.
         run_directory: existing folder of ``history.jsonl`` and ``state.pt``, from which the search continues; None
             keeps everything in memory.
+        identity: configuration and inputs of the search, as plain values; a folder of others is refused.
         save_every: seconds between two writes of the folder's files; 0 writes after every round. With instant look-ups,
             writing takes most of a search. A kill loses at most this many seconds of work.
         observer: called after every round, and once with the history of an interrupted run.
@@ -73,13 +77,14 @@ def run_search(
 
     Raises:
         ConfigurationError: if :func:`check_schedule` refuses the schedule.
-        RunDirectoryError: if the folder's files do not match each other or the objective.
-        RuntimeError: if the optimizer makes a forbidden proposal, or a value is not finite: a defect of either.
+        RunDirectoryError: if the folder's files do not match each other, the identity or the objective.
+        TaskError: if a value is not finite.
+        RuntimeError: if the optimizer makes a forbidden proposal: a defect.
     """
     check_schedule(budget=budget, initial=initial, batch=batch)
     history = History(objective.goal)
     if run_directory is not None:
-        _resume(history, optimizer, run_directory, objective)
+        _resume(history, optimizer, run_directory, objective, identity or {})
     if history.queries and observer is not None:
         observer(history)
     started = time.perf_counter() - history.seconds
@@ -97,8 +102,7 @@ def run_search(
             diagnostics = dict(optimizer.diagnostics())
             correlation = surrogate_spearman(optimizer, objective)
             measured = objective(proposed)
-            if not bool(measured.isfinite().all()):
-                raise RuntimeError(f"the objective gave values that are not finite for {proposed}: {measured.tolist()}")
+            _check_finite(proposed, objective.goal, measured)
             seconds = round(time.perf_counter() - started, 3)
             queries = [
                 Query(len(history) + i, architecture, values, len(history.rounds), seconds)
@@ -111,7 +115,7 @@ def run_search(
             seconds = round(time.perf_counter() - started, 3)
             history.rounds.append(Round(len(history), seconds, correlation, diagnostics, round(thinking, 4)))
             if run_directory is not None and (time.perf_counter() - written >= save_every or len(history) >= budget):
-                saved = _save(history, optimizer, run_directory, saved)
+                saved = _save(history, optimizer, run_directory, saved, identity or {})
                 written = time.perf_counter()
             if observer is not None:
                 observer(history)
@@ -120,35 +124,94 @@ def run_search(
             values = {"feasible": "none yet"} if shown is None else {c: f"{v:.5g}" for c, v in shown.values.items()}
             bar.set_postfix(values)
     if run_directory is not None:  # an exhausted space ends the loop before the budget is spent
-        _save(history, optimizer, run_directory, saved)
+        _save(history, optimizer, run_directory, saved, identity or {})
     return history
 
 
-def _save(history: History, optimizer: AbstractOptimizer, run_directory: Path, saved: int) -> int:
+def _save(
+    history: History, optimizer: AbstractOptimizer, run_directory: Path, saved: int, identity: Mapping[str, Any]
+) -> int:
     """Write unsaved data: queries first, so that the state is never ahead of the history file."""
     if len(history) > saved:
-        append_queries(run_directory / HISTORY_FILE, history.queries[saved:])
-        save_state(run_directory / STATE_FILE, history, optimizer)
+        path = run_directory / HISTORY_FILE
+        append_queries(path, history.queries[saved:])
+        save_state(run_directory / STATE_FILE, history, optimizer, identity=identity, digest=history_digest(path))
     return len(history)
 
 
-def _resume(history: History, optimizer: AbstractOptimizer, run_directory: Path, objective: AbstractObjective) -> None:
+def _resume(
+    history: History,
+    optimizer: AbstractOptimizer,
+    run_directory: Path,
+    objective: AbstractObjective,
+    identity: Mapping[str, Any],
+) -> None:
     """Continue from a run directory; its unfinished rounds are dropped."""
     state, path = run_directory / STATE_FILE, run_directory / HISTORY_FILE
     if not state.exists():
         keep_queries(path, 0)
         return
-    rounds, optimizer_state = load_state(state)
-    queries = keep_queries(path, rounds[-1].queries)
+    found = load_state(state)
+    check_identity(state, found.identity, identity)
+    queries = keep_queries(path, found.rounds[-1].queries, found.history)
     if tuple(queries[0].values) != history.goal.columns:
         raise RunDirectoryError(
             f"{path} has values of {', '.join(queries[0].values)}, the objective is {', '.join(history.goal.columns)}; "
             "choose another run_dir, or start anew with force=true"
         )
     _check_values(queries, objective, path)
-    optimizer.load_state_dict(optimizer_state)
+    restore(optimizer, found.optimizer, state)
     history.extend(queries)
-    history.rounds.extend(rounds)
+    history.rounds.extend(found.rounds)
+
+
+def check_identity(path: Path, theirs: Mapping[str, Any] | None, ours: Mapping[str, Any]) -> None:
+    """Refuse a file of another search.
+
+    Args:
+        path: the file, for the message.
+        theirs: identity recorded in the file; None if it has none.
+        ours: identity of the search at hand.
+
+    Raises:
+        RunDirectoryError: naming what differs.
+    """
+    if theirs is not None and (differing := differences(theirs, ours)):
+        raise RunDirectoryError(
+            f"{path} was written with other settings or inputs: {differing}; restore these, choose another run_dir, or "
+            "start anew with force=true"
+        )
+
+
+def restore(optimizer: AbstractOptimizer, state: Mapping[str, Any], path: Path) -> None:
+    """Load an optimizer's state from a file.
+
+    Args:
+        optimizer: the optimizer that wrote the state, built anew.
+        state: the state that the file holds.
+        path: the file, for the message.
+
+    Raises:
+        RunDirectoryError: if the state does not fit the optimizer.
+    """
+    try:
+        optimizer.load_state_dict(state)
+    except Exception as error:  # a state of another optimizer, or a forged one, may raise anything
+        raise RunDirectoryError(
+            f"{path} holds no state of {type(optimizer).__name__} ({type(error).__name__}); restore it, or start "
+            "anew with force=true"
+        ) from error
+
+
+def _check_finite(proposed: Sequence[str], goal: Goal, measured: Float[Tensor, "n columns"]) -> None:
+    """Refuse measurements that no optimizer can rank."""
+    broken = (~measured.isfinite()).nonzero()
+    if len(broken):
+        row, column = broken[0].tolist()
+        raise TaskError(
+            f"{goal.columns[column]} is {float(measured[row, column])} for {proposed[row]}; correct the evaluation, or "
+            "leave that architecture out of the space"
+        )
 
 
 def _check_values(queries: Sequence[Query], objective: AbstractObjective, path: Path) -> None:

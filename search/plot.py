@@ -1,5 +1,6 @@
 """The trajectory of a search as a figure."""
 
+import io
 import math
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from agnet.runtime.files import replacing
+from agnet.runtime.files import write_bytes
 from search.columns import label, quantity
 from search.history import History
 
@@ -46,8 +47,9 @@ def plot_history(path: Path, history: History, *, heading: str) -> None:
     shown, said = (history.closest, "nothing feasible; closest") if history.best is None else (history.best, "best")
     values = ", ".join(quantity(column, value) for column, value in shown.values.items())
     figure.suptitle(f"{heading}\n{said}: {values}\n{shown.architecture}", fontsize=9.5)
-    with replacing(path) as temporary:
-        figure.savefig(temporary, dpi=140)
+    drawn = io.BytesIO()
+    figure.savefig(drawn, dpi=140)
+    write_bytes(path, drawn.getvalue())
 
 
 def _draw_course(axis: Axes, history: History, column: str) -> None:

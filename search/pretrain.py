@@ -12,12 +12,13 @@ from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
 from agnet.errors import ConfigurationError
-from agnet.generator.checkpoints import generator_file, read_manifest, save_generator
+from agnet.generator.checkpoints import MANIFEST, generator_file, read_manifest, save_generator
 from agnet.generator.model import GraphGenerator
 from agnet.generator.pairing import AbstractPairing
 from agnet.generator.pretrain import Schedule, pretrain
 from agnet.generator.quality import assess
 from agnet.runtime.command import entry_point
+from agnet.runtime.files import updating
 from agnet.runtime.paths import git_revision
 from agnet.spaces.base import AbstractSpace
 
@@ -45,7 +46,8 @@ def run(cfg: DictConfig) -> None:
         model = GraphGenerator(space.num_types, space.max_nodes, **cfg.generator)
     rng = torch.Generator().manual_seed(cfg.seed)
     path = Path(cfg.out) / generator_file(space, None if pairing.name == DEFAULT_PAIRING else pairing.name)
-    path.parent.mkdir(parents=True, exist_ok=True)  # fail here, not after minutes of training
+    with updating(path.parent / MANIFEST):  # fail here, not after minutes of training
+        pass
     read_manifest(path.parent)
     with tqdm(total=schedule.steps, unit="step", disable=None if cfg.progress else True) as bar:
 

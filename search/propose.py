@@ -8,20 +8,19 @@ from typing import Any
 
 import hydra
 import torch
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from agnet.errors import ConfigurationError, RunDirectoryError
 from agnet.optimizers.latent_search.optimizer import LatentSearch
+from agnet.runtime.building import check_targets
 from agnet.runtime.command import entry_point
 from agnet.runtime.files import write_text
-from agnet.runtime.renamed import current
 from agnet.tables.goal import Goal, parse_limits
 from search.columns import quantity
 from search.history import Query, read_queries
-from search.loop import HISTORY_FILE, STATE_FILE
-from search.run import build_objective
-from search.run_directory import RunDirectory
+from search.loop import HISTORY_FILE, STATE_FILE, check_identity, restore
+from search.run import build_objective, build_optimizer, inputs_of
+from search.run_directory import RunDirectory, comparison_keys, identity
 from search.state import load_state
 
 
@@ -30,7 +29,7 @@ def run(cfg: DictConfig) -> None:
     from search.schema import ProposeConfig
 
     ProposeConfig.check(OmegaConf.to_container(cfg, resolve=True))
-    search, goal, queries = _finished(Path(cfg.run_dir), cfg.seed)
+    search, goal, queries = _finished(Path(cfg.run_dir), cfg.seed, cfg.trust)
     want = OmegaConf.to_container(cfg.want, resolve=True) if OmegaConf.is_config(cfg.want) else cfg.want
     goal = _wanted(goal, want)
     measured = torch.tensor([[q.values[c] for c in goal.columns] for q in queries], dtype=torch.float64)
@@ -43,26 +42,31 @@ def run(cfg: DictConfig) -> None:
         print(f"written to {cfg.out}")
 
 
-def _finished(folder: Path, seed: int) -> tuple[LatentSearch, Goal, list[Query]]:
+def _finished(folder: Path, seed: int, trust: Sequence[str]) -> tuple[LatentSearch, Goal, list[Query]]:
     """The optimizer in its final state, the goal, and the queries of a finished run."""
     directory = RunDirectory(folder)
     state = folder / STATE_FILE
     if not directory.config.exists() or not state.exists():
         raise RunDirectoryError(f"{folder} holds no search: it lacks {directory.config.name} or {STATE_FILE}")
-    config = OmegaConf.create(current(OmegaConf.to_container(OmegaConf.load(directory.config))))
-    assert isinstance(config, DictConfig)
+    from search.schema import SearchConfig
+
+    saved = directory.saved_config()
+    check_targets(saved, source=directory.config, trusted=trust)
+    SearchConfig.check({key: value for key, value in saved.items() if key not in comparison_keys()})
+    config = OmegaConf.create({**saved, "seed": seed})
     torch.set_num_threads(config.threads)
-    objective, _ = build_objective(config)
-    space = objective.restrict(instantiate(config.space), config.budget)
-    optimizer = instantiate(config.optimizer, space=space, seed=seed, initial=config.initial, _convert_="all")
+    objective, report = build_objective(config)
+    _, optimizer = build_optimizer(config, objective)
     if not isinstance(optimizer, LatentSearch):
         raise ConfigurationError(
             f"{folder} was searched by {config.optimizer._target_}, which cannot be asked for cells; "
             "run optimizer=agnet first"
         )
-    rounds, known = load_state(state)
-    optimizer.load_state_dict({**known, "random": torch.Generator().manual_seed(seed).get_state()})
-    return optimizer, objective.goal, read_queries(folder / HISTORY_FILE)[: rounds[-1].queries]
+    found = load_state(state)
+    check_identity(state, found.identity, identity(saved, inputs_of(objective, report, optimizer)))
+    restore(optimizer, {**found.optimizer, "random": torch.Generator().manual_seed(seed).get_state()}, state)
+    queries = read_queries(folder / HISTORY_FILE, found.rounds[-1].queries, found.history)
+    return optimizer, objective.goal, queries
 
 
 def _wanted(goal: Goal, want: Any) -> Goal:

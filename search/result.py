@@ -1,11 +1,10 @@
 """``result.json``: the findings of a search and their cost."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from agnet.runtime.files import write_text
+from agnet.runtime.sealed import read_sealed_json, write_sealed_json
 from agnet.tables.objective import LEARNED
 from search.columns import quantity
 from search.ground_truth import GroundTruth
@@ -100,13 +99,17 @@ def make_result(
 
 
 def write_result(path: Path, result: Mapping[str, Any]) -> None:
-    """Write a result atomically."""
-    write_text(path, json.dumps(result, indent=1, allow_nan=False) + "\n")
+    """Write a result atomically, with its hash under ``sha256``."""
+    write_sealed_json(path, result)
 
 
 def read_result(path: Path) -> dict[str, Any]:
-    """Read what :func:`write_result` wrote."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    """Read what :func:`write_result` wrote; a file of an earlier revision has no hash to check.
+
+    Raises:
+        UnreadableFile: if it is damaged or was edited.
+    """
+    return read_sealed_json(path, required=False)
 
 
 def summary(result: Mapping[str, Any]) -> str:

@@ -24,10 +24,11 @@ from agnet.spaces.base import AbstractSpace
 from agnet.tables.goal import Goal
 from agnet.tables.objective import AbstractObjective
 from search.ground_truth import GroundTruth
+from search.history import history_digest
 from search.loggers import AbstractLogger, HistoryObserver
-from search.loop import check_schedule, run_search
-from search.result import Reading, make_result, read_result, summary, write_result
-from search.run_directory import RunDirectory, comparison_keys, ignored, relevant
+from search.loop import HISTORY_FILE, check_schedule, run_search
+from search.result import Reading, make_result, summary, write_result
+from search.run_directory import RunDirectory, comparison_keys, identity, ignored, relevant
 
 
 def execute(cfg: DictConfig, *, optimizer_name: str, run_directory: Path) -> dict[str, Any]:
@@ -48,19 +49,16 @@ def execute(cfg: DictConfig, *, optimizer_name: str, run_directory: Path) -> dic
     directory = RunDirectory(run_directory)
     if not config["force"]:
         directory.check(config)
-        if directory.result.exists():
-            return read_result(directory.result)
     schedule = {key: config[key] for key in ("budget", "initial", "batch")}
     check_schedule(**schedule)
     torch.set_num_threads(config["threads"])
     threadpool_limits(config["threads"])  # numpy's and SciPy's BLAS: threads wait on small matrices
-    space: AbstractSpace = instantiate(cfg.space)
     objective, report = build_objective(cfg)
     under = _under(config, objective.goal)
-    space = objective.restrict(space, schedule["budget"])
-    optimizer: AbstractOptimizer = instantiate(
-        cfg.optimizer, space=space, seed=config["seed"], initial=config["initial"], _convert_="all"
-    )
+    space, optimizer = build_optimizer(cfg, objective)
+    inputs = inputs_of(objective, report, optimizer)
+    if not config["force"] and (result := directory.finished(config, inputs)) is not None:
+        return result
     logger: AbstractLogger = instantiate(cfg.logger, _convert_="all")
     heading = f"{optimizer_name} on {space.name}, seed {config['seed']}"
     with directory.claimed(config, force=config["force"]):
@@ -73,6 +71,7 @@ def execute(cfg: DictConfig, *, optimizer_name: str, run_directory: Path) -> dic
                 optimizer,
                 **schedule,
                 run_directory=directory.path,
+                identity=identity(config, inputs),
                 observer=HistoryObserver(logger),
                 save_every=float(config["save_every"]),
                 progress=config["progress"],
@@ -93,6 +92,8 @@ def execute(cfg: DictConfig, *, optimizer_name: str, run_directory: Path) -> dic
                 exact=GroundTruth.of(objective),
                 under=under,
             )
+            result["identity"] = identity(config, inputs)
+            result["history_sha256"] = history_digest(directory.path / HISTORY_FILE)
             write_result(directory.result, result)
             logger.conclude(result, history, directory.plot)
             done = True
@@ -110,6 +111,25 @@ def build_objective(cfg: DictConfig) -> tuple[AbstractObjective, Reading]:
         AGNetError: if tables or columns do not serve, see :func:`agnet.tables.objective.read_objective`.
     """
     return instantiate(cfg.objective, **_table_paths(_resolved(cfg)), _convert_="all")
+
+
+def build_optimizer(cfg: DictConfig, objective: AbstractObjective) -> tuple[AbstractSpace, AbstractOptimizer]:
+    """The space searched, as far as the objective can evaluate it, and the optimizer of a configuration.
+
+    Raises:
+        AGNetError: if settings do not serve.
+    """
+    space: AbstractSpace = objective.restrict(instantiate(cfg.space), cfg.budget)
+    optimizer = instantiate(cfg.optimizer, space=space, seed=cfg.seed, initial=cfg.initial, _convert_="all")
+    return space, optimizer
+
+
+def inputs_of(objective: AbstractObjective, report: Reading, optimizer: AbstractOptimizer) -> dict[str, Any]:
+    """Digests of whatever a search depends on besides its configuration: what it measures, reports, and starts from."""
+    inputs = {"objective": objective.identity(), "report": getattr(report, "identity", dict)()}
+    if "sha256" in (pretrained := optimizer.provenance()):
+        inputs["generator"] = {"sha256": pretrained["sha256"]}
+    return inputs
 
 
 def _resolved(cfg: DictConfig) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """A folder that belongs to one run: identified by its configuration, locked while a process works in it."""
 
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
@@ -7,14 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
-from agnet.errors import RunDirectoryError
+from agnet.errors import RunDirectoryError, UnreadableFile
+from agnet.runtime.digests import differences, of_json
 from agnet.runtime.files import locked, write_text
 from agnet.runtime.paths import CONF_DIR
+from agnet.runtime.reading import damaged, read_yaml
 from agnet.runtime.renamed import current
-from search.loop import HISTORY_FILE, STATE_FILE
+from search.history import history_digest
+from search.loop import HISTORY_FILE, STATE_FILE, check_identity
+from search.result import read_result
+from search.state import load_state
 
 CONFIG_FILE, PLOT_FILE, RESULT_FILE = "config.yaml", "incumbent.png", "result.json"
 FILES = (CONFIG_FILE, HISTORY_FILE, STATE_FILE, PLOT_FILE, RESULT_FILE)
@@ -39,6 +43,21 @@ def ignored() -> frozenset[str]:
 def relevant(config: Mapping[str, Any]) -> dict[str, Any]:
     """The part of a configuration that determines a search's result."""
     return {key: value for key, value in config.items() if key not in ignored()}
+
+
+def identity(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Whose a run folder's files are.
+
+    Args:
+        config: the resolved configuration.
+        inputs: digests of whatever the search depends on.
+    """
+    return {"configuration": of_json(relevant(config)), "inputs": dict(inputs)}
+
+
+@cache
+def _note_earlier_once() -> None:
+    sys.stderr.write("note: results of an earlier revision carry no hash and are shown unchecked\n")
 
 
 class RunDirectory:
@@ -79,18 +98,61 @@ class RunDirectory:
                 raise RunDirectoryError(f"{self.path} has {', '.join(found)} but no {CONFIG_FILE}; {remedy}")
             return
         try:
-            saved = current(OmegaConf.to_container(OmegaConf.load(self.config)))
-            theirs = {str(k): v for k, v in saved.items()} if isinstance(saved, dict) else {}
-        except (YAMLError, OmegaConfBaseException, OSError) as error:
-            raise RunDirectoryError(f"{self.config} cannot be read ({error}); {remedy}") from error
-        theirs, ours = _flat(relevant(theirs)), _flat(relevant(config))
-        differences = [
-            f"{key} is {theirs.get(key, '(absent)')!r} there and {ours.get(key, '(absent)')!r} here"
-            for key in dict.fromkeys([*theirs, *ours])
-            if key not in theirs or key not in ours or theirs[key] != ours[key]
-        ]
-        if differences:
-            raise RunDirectoryError(f"{self.path} holds another run: {'; '.join(differences)}; {remedy}")
+            theirs = self.saved_config()
+        except UnreadableFile as error:
+            if self._state_is_of(config):
+                sys.stderr.write(f"note: {error}; it is written anew, for {STATE_FILE} says that it is this run\n")
+                return
+            raise RunDirectoryError(f"{error}; {remedy}") from error
+        if differing := differences(relevant(theirs), relevant(config)):
+            raise RunDirectoryError(f"{self.path} holds another run: {differing}; {remedy}")
+
+    def saved_config(self) -> dict[str, Any]:
+        """The configuration that the folder holds, under today's names.
+
+        Raises:
+            UnreadableFile: if it is damaged.
+        """
+        saved = current(read_yaml(self.config))
+        if not isinstance(saved, dict):
+            raise damaged(self.config, "it holds no settings")
+        return {str(key): value for key, value in saved.items()}
+
+    def finished(self, config: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any] | None:
+        """The result of a finished run, checked against the history and the inputs.
+
+        Args:
+            config: the resolved configuration, which :meth:`check` has accepted.
+            inputs: digests of whatever the search depends on.
+
+        Returns:
+            None if the run is not finished, or its result has to be made again from history and state.
+
+        Raises:
+            RunDirectoryError: if the inputs are others than those the result was made with.
+        """
+        if not self.result.exists():
+            return None
+        try:
+            result = read_result(self.result)
+            if "history_sha256" not in result:
+                _note_earlier_once()
+                return result
+            if history_digest(self.path / HISTORY_FILE) != result["history_sha256"]:
+                raise damaged(self.path / HISTORY_FILE, "it was changed after it was written")
+        except (UnreadableFile, RunDirectoryError) as error:
+            sys.stderr.write(f"note: {str(error).partition(';')[0]}; the result is made again\n")
+            return None
+        check_identity(self.result, result["identity"], identity(config, inputs))
+        return result
+
+    def _state_is_of(self, config: Mapping[str, Any]) -> bool:
+        """Whether the folder's state says that the folder is of this configuration."""
+        try:
+            whose = load_state(self.path / STATE_FILE).identity or {}
+        except RunDirectoryError:
+            return False
+        return whose.get("configuration") == of_json(relevant(config))
 
     @contextmanager
     def claimed(self, config: Mapping[str, Any], *, force: bool) -> Iterator[None]:
@@ -107,30 +169,9 @@ class RunDirectory:
             if force:
                 self._clear()
             self.check(config)
-            self._tidy()
-            try:
-                write_text(self.config, OmegaConf.to_yaml(OmegaConf.create(dict(config))))
-            except OSError as error:
-                raise RunDirectoryError(f"cannot write {self.config} ({error.strerror}); choose another") from error
+            write_text(self.config, OmegaConf.to_yaml(OmegaConf.create(dict(config))))
             yield
 
     def _clear(self) -> None:
         for name in FILES:
             (self.path / name).unlink(missing_ok=True)
-
-    def _tidy(self) -> None:
-        """Remove temporary files that a kill has left."""
-        for name in FILES:
-            for stale in self.path.glob(f".{name}.*"):
-                stale.unlink(missing_ok=True)
-
-
-def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """``{"a": {"b": 1}}`` as ``{"a.b": 1}``; an empty section counts as a value."""
-    flat: dict[str, Any] = {}
-    for key, value in config.items():
-        if isinstance(value, Mapping) and value:
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat

@@ -83,6 +83,7 @@ class ProposeConfig(Schema):
     n: Count
     out: CSVPath | None
     seed: Seed
+    trust: list[Text]
 
 
 class ImportTableConfig(Schema):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
 
-from agnet.generator.checkpoints import sha256
+from agnet.runtime.digests import of_file
 from agnet.runtime.paths import CHECKPOINT_DIR, CONF_DIR, ROOT
 from agnet.spaces.nasbench201 import NASBench201
 from agnet.tables.columns import ATTACK, CLEAN, CORRUPTION, MEASURE, Column
@@ -69,7 +69,7 @@ def micro() -> Shipped:
 
 def test_the_manifest_has_the_files_hash(shipped: Shipped) -> None:
     entry = json.loads((CHECKPOINT_DIR / "MANIFEST.json").read_text())[shipped.path.name]
-    assert entry["sha256"] == sha256(shipped.path)
+    assert entry["sha256"] == of_file(shipped.path)
     assert entry["revision"] == shipped.table.metadata["revision"]
     assert entry["metrics"]["protocol_digest"] == shipped.table.metadata["protocol_digest"]
 

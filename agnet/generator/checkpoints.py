@@ -4,7 +4,6 @@ A folder of checkpoints holds a ``MANIFEST.json``. It gives for every file the h
 seed that made it, and its metrics. Weights are safetensors; nothing is unpickled.
 """
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,23 +11,23 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, save
+from torch import Tensor
 
-from agnet.errors import CheckpointMismatch
+from agnet.errors import CheckpointMismatch, UnreadableFile
 from agnet.generator.joint import JointGenerator
 from agnet.generator.model import AbstractGenerator, GraphGenerator
-from agnet.runtime.files import replacing, write_text
+from agnet.runtime.digests import of_bytes, of_file
+from agnet.runtime.files import updating, write_bytes, write_text
+from agnet.runtime.names import file_name
 from agnet.runtime.paths import CHECKPOINT_DIR
+from agnet.runtime.reading import read_bytes, read_json
 from agnet.runtime.renamed import current_settings
 from agnet.spaces.base import AbstractSpace
 
 MANIFEST = "MANIFEST.json"
 
-
-def sha256(path: Path) -> str:
-    """SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+_LARGEST = 100_000
 
 
 def read_manifest(folder: Path) -> dict[str, dict[str, Any]]:
@@ -38,19 +37,23 @@ def read_manifest(folder: Path) -> dict[str, dict[str, Any]]:
         CheckpointMismatch: if the manifest is not JSON.
     """
     path = folder / MANIFEST
-    if not path.exists():
+    if not path.exists() or not path.stat().st_size:  # a kill may leave a new manifest empty
         return {}
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise CheckpointMismatch(f"{path} is no JSON ({error}); restore it from version control") from error
+        entries = read_json(path)
+    except UnreadableFile as error:
+        raise CheckpointMismatch(str(error)) from error
+    if not isinstance(entries, dict) or not all(isinstance(entry, dict) for entry in entries.values()):
+        raise CheckpointMismatch(f"{path} does not hold an entry for each file; restore it from version control")
+    return entries
 
 
 def record(path: Path, entry: Mapping[str, Any]) -> None:
-    """Enter a file into the manifest beside it, with its hash and size."""
-    manifest = read_manifest(path.parent)
-    manifest[path.name] = {"sha256": sha256(path), "bytes": path.stat().st_size, **entry}
-    write_text(path.parent / MANIFEST, json.dumps(dict(sorted(manifest.items())), indent=1) + "\n")
+    """Enter a file into the manifest beside it, with its hash and size; processes that do so at once wait."""
+    with updating(path.parent / MANIFEST):
+        manifest = read_manifest(path.parent)
+        manifest[path.name] = {"sha256": of_file(path), "bytes": path.stat().st_size, **entry}
+        write_text(path.parent / MANIFEST, json.dumps(dict(sorted(manifest.items())), indent=1) + "\n")
 
 
 def verify(path: Path) -> dict[str, Any]:
@@ -64,13 +67,35 @@ def verify(path: Path) -> dict[str, Any]:
     entry = read_manifest(path.parent).get(path.name)
     if entry is None:
         raise CheckpointMismatch(f"{path.parent / MANIFEST} has no entry for {path.name}; make both with one command")
-    found = sha256(path)
+    found = of_file(path)
     if found != entry.get("sha256"):
         raise CheckpointMismatch(
             f"{path} has SHA-256 {found[:12]}..., its manifest says {str(entry.get('sha256'))[:12]}...; restore the "
             f"file or make it again with: {entry.get('command')}"
         )
     return entry
+
+
+def _settings(path: Path, entry: Mapping[str, Any]) -> dict[str, Any]:
+    """The model's settings in a manifest entry, which may come from anybody: small whole numbers."""
+    settings = entry.get("model", {})
+    settings = current_settings(settings) if isinstance(settings, dict) else {}
+    broken = [name for name, value in settings.items() if type(value) is not int or not 0 < value <= _LARGEST]
+    if broken or not settings:
+        said = f"{broken[0]}={settings[broken[0]]!r}" if broken else f"model={entry.get('model')!r}"
+        raise CheckpointMismatch(
+            f"{path.parent / MANIFEST}: {path.name} has {said[:100]}, which no generator has; restore it, or make the "
+            "file again"
+        )
+    return settings
+
+
+def _tensors(path: Path, entry: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Weights of the very bytes that the manifest has the hash of."""
+    data = read_bytes(path)
+    if of_bytes(data) != entry.get("sha256"):
+        raise CheckpointMismatch(f"{path} has changed while it was read; try again")
+    return load(data)
 
 
 def save_generator(path: Path, model: GraphGenerator, entry: Mapping[str, Any]) -> None:
@@ -81,14 +106,14 @@ def save_generator(path: Path, model: GraphGenerator, entry: Mapping[str, Any]) 
         model: the generator to save.
         entry: command, revision, seed, space, metrics.
     """
-    with replacing(path) as temporary:
-        save_file({k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}, temporary)
+    write_bytes(path, save({k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}))
     record(path, {"model": model.settings(), **entry})
 
 
 def generator_file(space: AbstractSpace, variant: str | None = None) -> str:
     """File name of a space's generator; a variant names a pretraining that is not the default."""
-    return f"generator_{space.generated_as}{'' if variant is None else f'_{variant}'}.safetensors"
+    name = f"generator_{space.generated_as}{'' if variant is None else f'_{variant}'}"
+    return f"{file_name(name, 'generator')}.safetensors"
 
 
 def load_generator(
@@ -106,7 +131,7 @@ def load_generator(
     """
     path = CHECKPOINT_DIR / generator_file(space, variant) if path is None else Path(path)
     entry = verify(path)
-    settings = current_settings(entry.get("model", {}))
+    settings = _settings(path, entry)
     expected = {"num_types": space.num_types, "max_nodes": len(space.parts[0])}
     if {key: settings.get(key) for key in expected} != expected:
         raise CheckpointMismatch(
@@ -115,8 +140,10 @@ def load_generator(
     try:
         with torch.device("meta"):  # no weights are drawn there: drawing moves the global random state
             model = GraphGenerator(**settings)
-        model.load_state_dict(load_file(path), assign=True)
+        model.load_state_dict(_tensors(path, entry), assign=True)
     except (RuntimeError, TypeError, ValueError, SafetensorError) as error:
+        if isinstance(error, CheckpointMismatch):
+            raise
         first = next((line.strip() for line in str(error).splitlines()[1:]), str(error))  # torch lists every tensor
         raise CheckpointMismatch(
             f"{path} does not hold the generator its manifest describes, {settings}: {first} Restore both, or make "

@@ -17,6 +17,7 @@ from pathlib import Path
 from agnet.errors import RunDirectoryError, StorageError
 
 _PATIENCE = 5.0  # seconds to wait for a folder: the workers of a killed command take a moment to end
+_LONG_PATIENCE = 60.0
 _TRIES = 100
 
 
@@ -115,6 +116,35 @@ def locked(folder: Path, *, shared: bool = False) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+@contextmanager
+def updating(path: Path) -> Iterator[None]:
+    """Within, no other process updates a small file, e.g. a manifest: read it, change it, write it with this module.
+
+    Other processes wait. A file that does not exist is made, empty.
+
+    Args:
+        path: the file.
+
+    Raises:
+        StorageError: if the operating system refuses.
+        RunDirectoryError: if another process does not finish within a minute.
+    """
+    end = time.monotonic() + _LONG_PATIENCE
+    while True:
+        with _storing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            if not _lock(handle, fcntl.LOCK_EX, end - time.monotonic()):
+                raise RunDirectoryError(f"another process updates {path}; wait for it or stop it")
+            with suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(handle), path.stat()):  # else it was replaced while this process waited
+                    yield
+                    return
+        finally:
+            os.close(handle)
 
 
 def sweep(folder: Path, name: str = "") -> None:

@@ -14,7 +14,7 @@ import torch
 from tqdm import tqdm
 
 from agnet.errors import RunDirectoryError
-from agnet.generator.checkpoints import sha256
+from agnet.runtime.digests import of_file
 from agnet.runtime.files import write_text
 from agnet.spaces.nasbench201 import NASBench201, parse, to_string
 from agnet.tables.columns import CORRUPTION, Column
@@ -198,7 +198,7 @@ def write_manifest(
         "units_sha256": units.hexdigest(),
         "cpu_seconds": {part: round(value, 1) for part, value in seconds.items()},
         "failures": {str(unit): failure.error for unit, failure in found.failures.items()},
-        "files": {name: {"path": str(path), "sha256": sha256(path)} for name, path in files.items()},
+        "files": {name: {"path": str(path), "sha256": of_file(path)} for name, path in files.items()},
     }
     write_text(store.folder / MANIFEST, json.dumps(content, indent=1) + "\n")
 

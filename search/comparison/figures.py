@@ -1,5 +1,6 @@
 """Figures of a comparison: one PNG for every problem."""
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from agnet.runtime.files import replacing
+from agnet.runtime.files import write_bytes
 from search.columns import label
 from search.comparison.records import Problem, RunRecord
 
@@ -53,8 +54,9 @@ def plot_problem(path: Path, problem: Problem, records: Sequence[RunRecord], opt
     columns = max(1, min(len(names), 6, int(figure.get_figwidth() / widest)))
     figure.legend(handles, names, loc="outside lower center", ncols=columns, frameon=False, fontsize=8.5)
     figure.suptitle(f"{problem.label}: {problem.describe()}", fontsize=9.5)
-    with replacing(path) as temporary:
-        figure.savefig(temporary, dpi=130)
+    drawn = io.BytesIO()
+    figure.savefig(drawn, dpi=130)
+    write_bytes(path, drawn.getvalue())
 
 
 Groups = dict[str, list[RunRecord]]

@@ -1,9 +1,8 @@
 """Records of a comparison's finished runs, query by query."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,8 +14,7 @@ from search.comparison.plan import PlannedRun
 from search.ground_truth import GroundTruth
 from search.history import History, read_queries
 from search.loop import HISTORY_FILE
-from search.result import Reading, read_result
-from search.run_directory import RESULT_FILE
+from search.result import Reading
 
 
 @dataclass(frozen=True)
@@ -25,16 +23,14 @@ class Problem:
 
     Attributes:
         label: label in the plan.
-        goal: goal of the searches.
-        protocol: protocol of the limits.
+        objective: measures the columns that the searches see.
         budget: queries of a run.
         report: reads the reported columns.
         exact: the truth in the table; None without a table.
     """
 
     label: str
-    goal: Goal
-    protocol: str
+    objective: AbstractObjective
     budget: int
     report: Reading
     exact: GroundTruth | None
@@ -42,7 +38,17 @@ class Problem:
     @classmethod
     def of(cls, label: str, objective: AbstractObjective, report: Reading, budget: int) -> "Problem":
         """The problem of an objective and a report that a configuration has built."""
-        return cls(label, objective.goal, objective.protocol, budget, report, GroundTruth.of(objective))
+        return cls(label, objective, budget, report, GroundTruth.of(objective))
+
+    @property
+    def goal(self) -> Goal:
+        """Goal of the searches."""
+        return self.objective.goal
+
+    @property
+    def protocol(self) -> str:
+        """Protocol of the limits."""
+        return self.objective.protocol
 
     @property
     def single(self) -> bool:
@@ -120,17 +126,22 @@ class RunRecord:
         return float(np.mean(known)) if known else float("nan")
 
 
-def read_records(cells: Sequence[PlannedRun], problems: Mapping[str, Problem]) -> list[RunRecord]:
-    """Records of the finished runs."""
-    records = []
-    for cell in cells:
-        path = cell.folder / RESULT_FILE
-        if path.exists():
-            records.append(_read(cell, problems[cell.problem], path))
-    return records
+Finished = Callable[[PlannedRun], Mapping[str, Any] | None]
+"""Gives the checked result of a run; None if it has none."""
 
 
-def _read(cell: PlannedRun, problem: Problem, path: Path) -> RunRecord:
+def read_records(cells: Sequence[PlannedRun], problems: Mapping[str, Problem], finished: Finished) -> list[RunRecord]:
+    """Records of the finished runs.
+
+    Args:
+        cells: all planned runs.
+        problems: problems by label.
+        finished: gives the result of a run that is finished.
+    """
+    return [_record(cell, problems[cell.problem], result) for cell in cells if (result := finished(cell)) is not None]
+
+
+def _record(cell: PlannedRun, problem: Problem, result: Mapping[str, Any]) -> RunRecord:
     history = History(problem.goal)
     history.extend(read_queries(cell.folder / HISTORY_FILE))
-    return RunRecord(cell, problem, history, read_result(path))
+    return RunRecord(cell, problem, history, result)

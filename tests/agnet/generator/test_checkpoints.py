@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from agnet.errors import CheckpointMismatch
-from agnet.generator.checkpoints import MANIFEST, load_generator, read_manifest, save_generator, sha256, verify
+from agnet.generator.checkpoints import MANIFEST, load_generator, read_manifest, save_generator, verify
 from agnet.generator.model import GraphGenerator
+from agnet.runtime.digests import of_file
 from agnet.runtime.paths import CHECKPOINT_DIR
 from agnet.spaces.nasbench201 import NASBench201
 
@@ -26,7 +27,7 @@ def test_what_is_loaded_is_what_was_saved(tmp_path: Path) -> None:
     assert again.settings() == model.settings()
     assert all(torch.equal(a, b) for a, b in zip(again.parameters(), model.parameters(), strict=True))
     assert entry["seed"] == 3
-    assert entry["sha256"] == sha256(path)
+    assert entry["sha256"] == of_file(path)
     assert entry["bytes"] == path.stat().st_size
 
 

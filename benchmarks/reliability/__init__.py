@@ -1,0 +1,1 @@
+"""A campaign against the project that stays: kills, damage, full disks, hostile files, wrong words, races."""
