@@ -1,10 +1,12 @@
 """``result.json``: the findings of a search and their cost."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from agnet.runtime.sealed import read_sealed_json, write_sealed_json
+from agnet.runtime.files import write_text
+from agnet.runtime.reading import damaged, read_json
 from agnet.tables.objective import LEARNED
 from search.columns import quantity
 from search.ground_truth import GroundTruth
@@ -99,17 +101,20 @@ def make_result(
 
 
 def write_result(path: Path, result: Mapping[str, Any]) -> None:
-    """Write a result atomically, with its hash under ``sha256``."""
-    write_sealed_json(path, result)
+    """Write a result atomically."""
+    write_text(path, json.dumps(result, indent=1, allow_nan=False) + "\n")
 
 
 def read_result(path: Path) -> dict[str, Any]:
-    """Read what :func:`write_result` wrote; a file of an earlier revision has no hash to check.
+    """Read what :func:`write_result` wrote.
 
     Raises:
-        UnreadableFile: if it is damaged or was edited.
+        UnreadableFile: if it is damaged.
     """
-    return read_sealed_json(path, required=False)
+    result = read_json(path)
+    if not isinstance(result, dict):
+        raise damaged(path, "it holds no result")
+    return result
 
 
 def summary(result: Mapping[str, Any]) -> str:

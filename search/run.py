@@ -24,9 +24,8 @@ from agnet.spaces.base import AbstractSpace
 from agnet.tables.goal import Goal
 from agnet.tables.objective import AbstractObjective
 from search.ground_truth import GroundTruth
-from search.history import history_digest
 from search.loggers import AbstractLogger, HistoryObserver
-from search.loop import HISTORY_FILE, check_schedule, run_search
+from search.loop import check_schedule, run_search
 from search.result import Reading, make_result, summary, write_result
 from search.run_directory import RunDirectory, comparison_keys, identity, ignored, relevant
 
@@ -92,9 +91,8 @@ def execute(cfg: DictConfig, *, optimizer_name: str, run_directory: Path) -> dic
                 exact=GroundTruth.of(objective),
                 under=under,
             )
-            result["identity"] = identity(config, inputs)
-            result["history_sha256"] = history_digest(directory.path / HISTORY_FILE)
             write_result(directory.result, result)
+            directory.close(config, inputs)
             logger.conclude(result, history, directory.plot)
             done = True
         finally:

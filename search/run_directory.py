@@ -10,18 +10,18 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from agnet.errors import RunDirectoryError, UnreadableFile
-from agnet.runtime.digests import differences, of_json
+from agnet.runtime.digests import differences, of_file, of_json
 from agnet.runtime.files import locked, write_text
 from agnet.runtime.paths import CONF_DIR
 from agnet.runtime.reading import damaged, read_yaml
 from agnet.runtime.renamed import current
-from search.history import history_digest
+from agnet.runtime.sealed import read_sealed_json, write_sealed_json
 from search.loop import HISTORY_FILE, STATE_FILE, check_identity
 from search.result import read_result
 from search.state import load_state
 
-CONFIG_FILE, PLOT_FILE, RESULT_FILE = "config.yaml", "incumbent.png", "result.json"
-FILES = (CONFIG_FILE, HISTORY_FILE, STATE_FILE, PLOT_FILE, RESULT_FILE)
+CONFIG_FILE, PLOT_FILE, RESULT_FILE, SEAL_FILE = "config.yaml", "incumbent.png", "result.json", "seal.json"
+FILES = (CONFIG_FILE, HISTORY_FILE, STATE_FILE, PLOT_FILE, RESULT_FILE, SEAL_FILE)
 
 _IGNORED = frozenset({"run_dir", "logger", "progress", "force", "data_root", "plot", "save_every"})
 
@@ -55,11 +55,6 @@ def identity(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, 
     return {"configuration": of_json(relevant(config)), "inputs": dict(inputs)}
 
 
-@cache
-def _note_earlier_once() -> None:
-    sys.stderr.write("note: results of an earlier revision carry no hash and are shown unchecked\n")
-
-
 class RunDirectory:
     """The files of one run.
 
@@ -84,6 +79,11 @@ class RunDirectory:
     def result(self) -> Path:
         """The result; its existence marks a finished run."""
         return self.path / RESULT_FILE
+
+    @property
+    def seal(self) -> Path:
+        """Digests of result and history, and of what they were made with; see :mod:`agnet.runtime.sealed`."""
+        return self.path / SEAL_FILE
 
     def check(self, config: Mapping[str, Any]) -> None:
         """Refuse a folder of another run.
@@ -134,17 +134,34 @@ class RunDirectory:
         if not self.result.exists():
             return None
         try:
+            if not self.seal.exists():
+                return self._unsealed()
+            sealed = read_sealed_json(self.seal)
+            changed = [name for name, digest in sealed["files"].items() if of_file(self.path / name) != digest]
+            if changed:
+                raise damaged(self.path / changed[0], "it was changed after it was written")
             result = read_result(self.result)
-            if "history_sha256" not in result:
-                _note_earlier_once()
-                return result
-            if history_digest(self.path / HISTORY_FILE) != result["history_sha256"]:
-                raise damaged(self.path / HISTORY_FILE, "it was changed after it was written")
-        except (UnreadableFile, RunDirectoryError) as error:
+        except UnreadableFile as error:
             sys.stderr.write(f"note: {str(error).partition(';')[0]}; the result is made again\n")
             return None
-        check_identity(self.result, result["identity"], identity(config, inputs))
+        check_identity(self.result, sealed["identity"], identity(config, inputs))
         return result
+
+    def close(self, config: Mapping[str, Any], inputs: Mapping[str, Any]) -> None:
+        """Seal the files of a finished run, with whose they are.
+
+        Args:
+            config: the resolved configuration.
+            inputs: digests of whatever the search depends on.
+        """
+        files = {path.name: of_file(path) for path in (self.result, self.path / HISTORY_FILE)}
+        write_sealed_json(self.seal, {"files": files, "identity": identity(config, inputs)})
+
+    def _unsealed(self) -> dict[str, Any] | None:
+        """The result of an earlier revision; None if a kill came before the seal, or where the state is lost."""
+        if not (self.path / STATE_FILE).exists() or load_state(self.path / STATE_FILE).identity is not None:
+            return None
+        return read_result(self.result)
 
     def _state_is_of(self, config: Mapping[str, Any]) -> bool:
         """Whether the folder's state says that the folder is of this configuration."""

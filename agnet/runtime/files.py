@@ -185,6 +185,8 @@ _REMEDIES = {
     errno.EIO: f"the disk fails: choose a folder on another one; {_CONTINUES}",
     errno.ENOENT: "the folder is gone: was it removed meanwhile? Start again",
     errno.ENAMETOOLONG: "choose a shorter name",
+    errno.EEXIST: "a file is where a folder should be: choose another",
+    errno.ENOTDIR: "a file is where a folder should be: choose another",
 }
 
 

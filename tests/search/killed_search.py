@@ -4,6 +4,7 @@
 process that has started no threads, which spares them the imports.
 """
 
+import io
 import json
 import os
 import signal
@@ -14,6 +15,7 @@ from typing import Any
 
 import torch
 
+from agnet.runtime.sealed import read_sealed
 from agnet.spaces.nasbench201 import NASBench201
 from agnet.tables.objective import Objective, read_objective
 from search import loop
@@ -70,7 +72,8 @@ def search(folder: Path, objective: Objective, kill_at: int) -> int:
 
 def found(folder: Path) -> dict[str, Any]:
     """What counts in a folder: all but the times."""
-    state = torch.load(folder / loop.STATE_FILE, weights_only=True)
+    content = read_sealed(folder / loop.STATE_FILE, kind="search state").content
+    state = torch.load(io.BytesIO(content), weights_only=True)
     queries = read_queries(folder / loop.HISTORY_FILE)
     return {
         "queries": [[q.index, q.architecture, q.values, q.round] for q in queries],

@@ -16,7 +16,7 @@ from search import run as command
 from search.history import read_queries
 from search.run import main
 
-FILES = ["config.yaml", "history.jsonl", "incumbent.png", "result.json", "state.pt"]
+FILES = ["config.yaml", "history.jsonl", "incumbent.png", "result.json", "seal.json", "state.pt"]
 
 
 LATENCY = ["objective.report=[]", "objective.constraints={cifar10micro_cpu_latency_ms: {max: 0.5}}"]

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
-from agnet.errors import RunDirectoryError
+from agnet.errors import RunDirectoryError, StorageError
+from agnet.runtime import files
 from agnet.runtime.paths import CONF_DIR
 from search.run_directory import FILES, RunDirectory, comparison_keys
 
@@ -94,13 +95,14 @@ def test_an_unreadable_configuration_is_another_run(tmp_path: Path, damage: str)
 
 
 def test_leftovers_of_a_kill_are_removed(tmp_path: Path) -> None:
-    for name in (".state.pt.abc.pt", ".result.json.x.json", ".hidden"):
+    for name in (".state.pt.0123abcd.partial.pt", ".result.json.00000000.partial.json", ".hidden"):
         (tmp_path / name).write_text("")
     claim(tmp_path, CONFIG)
     assert sorted(p.name for p in tmp_path.iterdir()) == [".hidden", "config.yaml"]
 
 
-def test_two_processes_cannot_share_a_folder(tmp_path: Path) -> None:
+def test_two_processes_cannot_share_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "_PATIENCE", 0.1)
     with (
         RunDirectory(tmp_path).claimed(CONFIG, force=False),
         pytest.raises(RunDirectoryError, match="another process works in"),
@@ -112,7 +114,7 @@ def test_two_processes_cannot_share_a_folder(tmp_path: Path) -> None:
 def test_a_file_is_no_folder(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for path in (tmp_path / "file", tmp_path / "file" / "below"):
-        with pytest.raises(RunDirectoryError, match="choose another"):
+        with pytest.raises(StorageError, match="choose another"):
             claim(path, CONFIG)
 
 

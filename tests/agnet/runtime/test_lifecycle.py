@@ -165,8 +165,8 @@ COMMAND = """
 import sys, time
 from agnet.runtime.command import command
 def body(_):
-    print(flush=True)
     try:
+        print(flush=True)
         time.sleep(60)
     finally:
         if sys.argv[1] == "slow":
