@@ -9,8 +9,9 @@ import pyarrow as pa
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from agnet.errors import TableError
+from agnet.errors import ConfigurationError, TableError
 from agnet.runtime.command import entry_point
+from agnet.runtime.files import locked
 from agnet.runtime.paths import git_revision
 from agnet.tables.table import write_table
 from search.importers.base import Importer
@@ -23,6 +24,8 @@ def run(cfg: DictConfig) -> None:
     ImportTableConfig.check(OmegaConf.to_container(cfg, resolve=True))
     importer: Importer = instantiate(cfg.importer)
     path, out = Path(cfg.path), Path(cfg.out)
+    if out.suffix != ".parquet" or out.is_dir():
+        raise ConfigurationError(f"out={out} should be the name of a file that ends in .parquet; correct it")
     if not path.exists():
         raise TableError(f"path={path} does not exist; docs/import.md says which file or folder it is")
     try:
@@ -36,7 +39,8 @@ def run(cfg: DictConfig) -> None:
         "command": shlex.join(["python", "-m", "search.import_table", *sys.argv[1:]]),
         "revision": git_revision(),
     }
-    write_table(out, table, metadata)
+    with locked(out.parent):
+        write_table(out, table, metadata)
     print(f"{out}: {table.num_rows} architectures, {_described(table)}")
 
 

@@ -47,6 +47,26 @@ class Outcomes:
         """Sum of a row's negative slacks, as a positive number; 0 for a feasible row."""
         return (-self.slacks).clamp(min=0).sum(dim=1)
 
+    def tamed(self) -> "Outcomes":
+        """The same, with every column of which single precision has no room divided by a power of two.
+
+        Comparisons within a column are the same, and columns of ordinary values are the same to the bit.
+        """
+        return Outcomes(_tamed(self.values), _tamed(self.slacks))
+
+
+LARGEST = 1e30
+"""Largest magnitude that models in single precision are given; they square differences at most once."""
+
+
+def _tamed(columns: Float[Tensor, "n columns"]) -> Float[Tensor, "n columns"]:
+    if not columns.numel() or float(columns.abs().max()) <= LARGEST:
+        return columns
+    largest = columns.double().abs().amax(dim=0)
+    exponents = torch.where(largest > LARGEST, torch.frexp(largest).exponent, 0)
+    first = exponents // 2  # in two steps, since the inverse of the largest number is none
+    return columns * 2.0 ** -first.double() * 2.0 ** (first - exponents).double()
+
 
 class Archive(Collection[str]):
     """Everything an optimizer has observed, in order; the part of the state that all optimizers share."""

@@ -9,7 +9,7 @@ optimizer to a test accuracy.
 import abc
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from agnet.errors import ConfigurationError, InvalidArchitecture, TaskError
 from agnet.multiobjective.outcomes import Outcomes
 from agnet.spaces.base import AbstractSpace
 from agnet.spaces.subspace import Subspace
+from agnet.tables.file import open_table
 from agnet.tables.goal import Goal, parse_limits
 from agnet.tables.table import Table, column_names, read_table
 
@@ -98,6 +99,10 @@ class Objective(AbstractObjective):
         """
         return self.table.lookup(architectures)
 
+    def identity(self) -> dict[str, str]:
+        """Digest of the searched columns of the table."""
+        return {"table": self.table.identity}
+
     def look_up(self, architectures: Sequence[str]) -> tuple[list[int], Float[Tensor, "found columns"]]:
         """Measurements of the architectures that have a row."""
         rows = list(map(self.table.rows.get, architectures))
@@ -162,6 +167,10 @@ class Report:
 
     table: Table | None
 
+    def identity(self) -> dict[str, str]:
+        """Digest of the reported columns; empty if there are none."""
+        return {} if self.table is None else {"table": self.table.identity}
+
     def __call__(self, architecture: str) -> dict[str, float]:
         """The reported columns of one architecture, without those that have no value for it."""
         if self.table is None or architecture not in self.table.rows:
@@ -182,11 +191,17 @@ class MeasuredObjective(AbstractObjective):
         goal: the objectives and limits of the search.
         measure: function that measures the columns.
         free: whether measuring costs next to nothing, so that diagnostics may measure beside the search.
+        inputs: digests of what the measurements depend on, by name.
     """
 
     goal: Goal
     measure: Measure
     free: bool = False
+    inputs: Mapping[str, str] = field(default_factory=dict)
+
+    def identity(self) -> dict[str, str]:
+        """Digests of what the measurements depend on."""
+        return dict(self.inputs)
 
     def __call__(self, architectures: Sequence[str]) -> Float[Tensor, "queries columns"]:
         """Measurements of the goal's columns.
@@ -213,10 +228,16 @@ class MeasuredReport:
     Attributes:
         columns: names of the reported columns.
         measure: function that measures them.
+        inputs: digests of what the measurements depend on, by name.
     """
 
     columns: tuple[str, ...]
     measure: Measure
+    inputs: Mapping[str, str] = field(default_factory=dict)
+
+    def identity(self) -> dict[str, str]:
+        """Digests of what the measurements depend on; empty if nothing is reported."""
+        return dict(self.inputs) if self.columns else {}
 
     def __call__(self, architecture: str) -> dict[str, float]:
         """The reported columns of one architecture."""
@@ -241,6 +262,7 @@ def measured_objective(
     report: Sequence[str] = (),
     constraints: Mapping[str, Any] | None = None,
     free: bool = False,
+    inputs: Mapping[str, str] | None = None,
 ) -> tuple[MeasuredObjective, MeasuredReport]:
     """Objective and report of columns that are measured on demand.
 
@@ -252,6 +274,7 @@ def measured_objective(
         report: columns to measure at the end for the architectures found.
         constraints: limits as in :func:`read_objective`.
         free: whether measuring costs next to nothing; see :class:`MeasuredObjective`.
+        inputs: digests of what the measurements depend on, by name.
 
     Raises:
         ConfigurationError: if there is nothing to optimise, or a column does not exist or has two roles.
@@ -265,7 +288,8 @@ def measured_objective(
     repeated = set(goal.columns) & set(report)
     if repeated:
         raise ConfigurationError(f"column {', '.join(sorted(repeated))} is both searched and only reported; drop one")
-    return MeasuredObjective(goal, measure, free), MeasuredReport(tuple(report), measure)
+    inputs = inputs or {}
+    return MeasuredObjective(goal, measure, free, inputs), MeasuredReport(tuple(report), measure, inputs)
 
 
 def read_objective(
@@ -303,12 +327,13 @@ def read_objective(
     names = [*maximize, *minimize]
     if not names:
         raise ConfigurationError("nothing to optimise: name columns in objective.maximize or objective.minimize")
+    files = [open_table(path) for path in tables]  # once, so that whoever replaces one meanwhile does not disturb
     limits = parse_limits(constraints or {})
     searched = {*names, *(limit.column for limit in limits)}
     if isinstance(report, str):
         if report != "all":
             raise ConfigurationError(f"objective.report={report}: write a list of columns, or all")
-        report = [column for column in column_names(tables) if column not in searched]
+        report = [column for column in column_names(files) if column not in searched]
     roles = [*names, *report, *(searched - set(names))]
     repeated = sorted({name for name in roles if roles.count(name) > 1})
     if repeated:
@@ -317,5 +342,5 @@ def read_objective(
             "limited and only reported); give each column one role"
         )
     goal = Goal(tuple(maximize), tuple(minimize), limits)
-    seen = read_table(tables, goal.columns, missing="drop" if missing == "drop" else "error")
-    return Objective(goal, seen, protocol), Report(read_table(tables, report, missing="keep") if report else None)
+    seen = read_table(files, goal.columns, missing="drop" if missing == "drop" else "error")
+    return Objective(goal, seen, protocol), Report(read_table(files, report, missing="keep") if report else None)

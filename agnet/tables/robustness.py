@@ -19,7 +19,8 @@ import pyarrow as pa
 from agnet.errors import TableError
 from agnet.spaces.nasbench201 import NASBench201
 from agnet.tables.columns import Column, parse_column
-from agnet.tables.table import KEY, check_table, content_hash, read_metadata, read_parquet
+from agnet.tables.file import open_table
+from agnet.tables.table import KEY, check_table
 
 ISOMORPH = "isomorph"
 """Column with the id of the network that was evaluated in a row's place."""
@@ -66,19 +67,14 @@ class RobustnessTable:
 
     @classmethod
     def read(cls, path: Path | str) -> "RobustnessTable":
-        """Read a table and check it against the hash stored with it, if there is one.
+        """Read a table and check it against the hashes stored with it, if there are any.
 
         Raises:
             TableError: for a missing, damaged or changed file, or one without robustness columns.
         """
         path = Path(path)
-        if not path.is_file():
-            raise TableError(f"no table at {path}")
-        table, metadata = check_table(read_parquet(path), path), read_metadata(path)
-        expected = metadata.get("content_sha256")
-        if expected is not None and content_hash(table) != expected:
-            raise TableError(f"{path} is not what was written: its content has another hash; restore or make it again")
-        found = cls(path, table, metadata)
+        file = open_table(path, strict=True)
+        found = cls(path, table := check_table(file.read(), path), file.metadata)
         if not found.known:
             raise TableError(
                 f"{path} has no column such as cifar10_test_pgd_eps1 or cifar10_clean, only "

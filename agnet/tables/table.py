@@ -5,9 +5,10 @@ latencies in ms, energies in mJ; a column's name gives eps in units of 1/255. Se
 ``architecture``.
 """
 
-import hashlib
-from collections.abc import Mapping, Sequence
+import io
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -19,33 +20,19 @@ from jaxtyping import Float
 from torch import Tensor
 
 from agnet.errors import TableError
-from agnet.runtime.files import replacing
-
-KEY = "architecture"
+from agnet.runtime.digests import of_arrays, of_bytes
+from agnet.runtime.files import write_bytes
+from agnet.tables.file import COMPRESSION, TableFile, open_table
+from agnet.tables.file import KEY as KEY
+from agnet.tables.file import read_metadata as read_metadata
+from agnet.tables.hashes import content_hash as content_hash
+from agnet.tables.hashes import stamped
 
 _TEXT = (pa.string(), pa.large_string(), pa.string_view())
 
 
-def content_hash(table: pa.Table) -> str:
-    """SHA-256 of a table's columns, in order: names and values, without the metadata."""
-    sha = hashlib.sha256()
-    for name in table.column_names:
-        column = table[name].combine_chunks()
-        sha.update(name.encode() + str(column.type).encode())
-        if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
-            sha.update(np.ascontiguousarray(column.to_numpy(zero_copy_only=False)).tobytes())
-        elif pa.types.is_list(column.type):
-            for part in (column.offsets, column.values):
-                sha.update(np.ascontiguousarray(part.to_numpy(zero_copy_only=False)).tobytes())
-        elif pa.types.is_binary(column.type):
-            sha.update("\n".join(value.hex() for value in column.to_pylist()).encode())
-        else:
-            sha.update("\n".join(column.to_pylist()).encode())
-    return sha.hexdigest()
-
-
 def write_table(path: Path, table: pa.Table, metadata: Mapping[str, str]) -> None:
-    """Write a table atomically, with its metadata and the hash of its content.
+    """Write a table atomically, with its metadata and hashes of both and of every column.
 
     Args:
         path: the Parquet file.
@@ -55,20 +42,19 @@ def write_table(path: Path, table: pa.Table, metadata: Mapping[str, str]) -> Non
     Raises:
         TableError: if the table breaks the contract.
     """
-    with replacing(path) as temporary:
-        pq.write_table(stamped(check_table(table, path), metadata), temporary, compression="zstd")
+    write_bytes(path, parquet_bytes(check_table(table, path), metadata))
 
 
-def stamped(table: pa.Table, metadata: Mapping[str, str]) -> pa.Table:
-    """The table with metadata and the hash of its content."""
-    entries = {**metadata, "content_sha256": content_hash(table)}
-    return table.replace_schema_metadata({f"agnet.{key}": value for key, value in entries.items()})
+def parquet_bytes(table: pa.Table, metadata: Mapping[str, str]) -> bytes:
+    """The content of a Parquet file, with metadata and the hashes of what it holds.
 
-
-def read_metadata(path: Path) -> dict[str, str]:
-    """The metadata :func:`write_table` stored, or an empty dict for a table from elsewhere."""
-    raw = pq.read_schema(path).metadata or {}
-    return {k.decode()[6:]: v.decode() for k, v in raw.items() if k.startswith(b"agnet.")}
+    Args:
+        table: the columns.
+        metadata: entries to store, of text.
+    """
+    file = io.BytesIO()
+    pq.write_table(stamped(table, metadata), file, compression=COMPRESSION)
+    return file.getvalue()
 
 
 @dataclass(frozen=True)
@@ -88,6 +74,11 @@ class Table:
     def __repr__(self) -> str:
         return f"Table(architectures: {len(self.rows):,}, columns: {', '.join(self.columns)})"
 
+    @cached_property
+    def identity(self) -> str:
+        """Digest of what was read: architectures, names of columns, and values, in order."""
+        return of_bytes("\n".join([*self.columns, "", *self.rows]).encode(), of_arrays(self.values).encode())
+
     def lookup(self, architectures: Sequence[str]) -> Float[Tensor, "queries columns"]:
         """Values of architectures, float64.
 
@@ -105,14 +96,17 @@ class Table:
 
 
 def read_table(
-    paths: Sequence[Path | str], columns: Sequence[str], *, missing: Literal["error", "drop", "keep"] = "error"
+    paths: Sequence[Path | str | TableFile],
+    columns: Sequence[str],
+    *,
+    missing: Literal["error", "drop", "keep"] = "error",
 ) -> Table:
     """Read the named columns from one or several tables, joined on ``architecture``.
 
     Only architectures present in every table that contributes a column are kept.
 
     Args:
-        paths: paths of the Parquet files.
+        paths: the Parquet files, or those that :func:`agnet.tables.file.open_table` has opened.
         columns: columns to read, at least one; each must be in exactly one file.
         missing: treatment of rows that lack a value in one of the columns: refuse the table (``error``), leave the
             rows out (``drop``), or keep them with NaN (``keep``).
@@ -121,80 +115,53 @@ def read_table(
         TableError: for a missing or unreadable file, a missing or ambiguous column, a column that is not numeric,
             duplicate architectures, or missing values; it names file, column and remedy.
     """
-    files = [Path(path) for path in paths]
-    if not files:
+    if not paths:
         raise TableError("no table given; set objective.tables=[path.parquet]")
-    names = [_column_names(path) for path in files]
-    source: dict[Path, list[str]] = {}
+    files = [_opened(path) for path in paths]
+    source: dict[TableFile, list[str]] = {}
     if not columns or KEY in columns:
         raise TableError(f"columns {list(columns)}: name at least one, and only columns with values, not {KEY!r}")
     for column in dict.fromkeys(columns):
-        holders = [path for path, available in zip(files, names, strict=True) for name in available if name == column]
+        holders = [file for file in files for _ in range(file.names.count(column))]
         if not holders:
-            available = sorted({c for file_names in names for c in file_names} - {KEY})
-            raise TableError(f"no column {column!r} in {', '.join(map(str, files))}; available: {', '.join(available)}")
+            available = sorted({name for file in files for name in file.names} - {KEY})
+            raise TableError(f"no column {column!r} in {_paths(files, ', ')}; available: {', '.join(available)}")
         if len(holders) > 1:
-            raise TableError(
-                f"column {column!r} is in {' and '.join(map(str, holders))}; drop one table or rename the column"
-            )
+            raise TableError(f"column {column!r} is in {_paths(holders, ' and ')}; drop one table or rename the column")
         source.setdefault(holders[0], []).append(column)
     joined: pa.Table | None = None
-    for path, names in source.items():
-        part = check_table(read_parquet(path, [KEY, *names]), path)
+    for file, names in source.items():
+        part = check_table(file.read([KEY, *names]), file.path)
         if missing == "error":
-            _refuse_missing(part, path)
+            _refuse_missing(part, file.path)
         joined = part if joined is None else joined.join(part, keys=KEY, join_type="inner")
     assert joined is not None
     if joined.num_rows == 0:
-        raise TableError(f"{', '.join(map(str, source))} share no architecture; are they of one space?")
+        raise TableError(f"{_paths(source, ', ')} share no architecture; are they of one space?")
     values = np.stack([_floats(joined[c]) for c in columns], axis=1)
     present = np.ones(len(values), dtype=bool) if missing == "keep" else ~np.isnan(values).any(axis=1)
     if not present.all():
         values = values[present]
         if not len(values):
-            raise TableError(f"{', '.join(map(str, source))}: no row has a value in all of {', '.join(columns)}")
+            raise TableError(f"{_paths(source, ', ')}: no row has a value in all of {', '.join(columns)}")
     rows = {a: i for i, a in enumerate(joined[KEY].filter(pa.array(present)).to_pylist())}
     return Table(tuple(columns), torch.from_numpy(values), rows)
 
 
-def column_names(paths: Sequence[Path | str]) -> list[str]:
+def column_names(paths: Sequence[Path | str | TableFile]) -> list[str]:
     """Names of the value columns of one or several tables.
 
     Raises:
         TableError: for a missing or unreadable file.
     """
-    return [name for path in paths for name in _column_names(Path(path)) if name != KEY]
+    return [name for path in paths for name in _opened(path).names if name != KEY]
 
 
-def _column_names(path: Path) -> list[str]:
-    if not path.is_file():
-        raise TableError(f"no table at {path}; check objective.tables (paths are relative to the current folder)")
-    try:
-        names = pq.read_schema(path).names
-    except (pa.ArrowException, OSError) as error:
-        raise _unreadable(path, error) from error
-    if KEY not in names:
-        raise TableError(_no_key(path, names))
-    return names
-
-
-def read_parquet(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
-    """A file's columns, all by default, unchecked.
-
-    Raises:
-        TableError: if the file cannot be read.
-    """
-    try:
-        return pq.read_table(path, columns=columns)
-    except (pa.ArrowException, OSError) as error:  # the schema may be readable although the values are damaged
-        raise _unreadable(path, error) from error
-
-
-def _unreadable(path: Path, error: Exception) -> TableError:
-    return TableError(
-        f"{path} is not a readable Parquet file ({' '.join(str(error).split())}); copy or make it again, write your "
-        "table as one, or make one of a benchmark's own file with python -m search.import_table"
-    )
+def _opened(path: Path | str | TableFile) -> TableFile:
+    file = open_table(path)
+    if KEY not in file.names:
+        raise TableError(_no_key(file.path, file.names))
+    return file
 
 
 def check_table(table: pa.Table, path: Path) -> pa.Table:
@@ -246,10 +213,14 @@ def _refuse_missing(table: pa.Table, path: Path) -> None:
             )
 
 
+def _paths(files: Iterable[TableFile], between: str) -> str:
+    return between.join(str(file.path) for file in files)
+
+
 def _named(architecture: str, count: int) -> str:
     return repr(architecture) if count == 1 else f"{architecture!r} and {count - 1} more"
 
 
 def _floats(column: pa.ChunkedArray) -> np.ndarray:
     """A numeric column as float64, with NaN for missing values."""
-    return column.to_numpy().astype(np.float64)
+    return column.to_numpy().astype(np.float64, copy=False)

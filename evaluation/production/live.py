@@ -125,4 +125,5 @@ def live_objective(
         minimize=minimize,
         report=report,
         constraints=constraints,
+        inputs={"protocol": evaluations.protocol.digest},
     )

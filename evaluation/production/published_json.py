@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from agnet.errors import RunDirectoryError, TableError
 from agnet.runtime.files import locked, write_text
+from agnet.runtime.names import file_name, inside
 from agnet.spaces.nasbench201 import NASBench201
 from agnet.tables.columns import ATTACK, CLEAN, CORRUPTION
 from agnet.tables.published_json import CORRUPTIONS, MEASURES, META, SEVERITIES, TreeFile, folder_of, ids, key_of
@@ -206,18 +207,24 @@ def write_tree(
     Raises:
         RunDirectoryError: if the folder holds something else, or is in use.
         TableError: if radii differ between data sets.
+        ConfigurationError: if a data set, an attack or a corruption has a name that is a path.
     """
     meta = {"ids": ids(space.enumerate(), space.isomorphs), "epsilons": epsilons(found)}
     left_out = [f"{part.dataset}, {part.name} at {_listed(part.levels)}" for part in found if not part.fits]
+    kept = [part for part in found if part.fits]
+    for part in kept:
+        file_name(part.dataset, "data set")
+        file_name(part.name, part.kind)
     with locked(out):
         _claim(out, json.dumps({key: about[key] for key in IDENTITY}), force=force)
         written = set()
-        for part in tqdm([part for part in found if part.fits], unit="key", disable=None if progress else True):
+        for part in tqdm(kept, unit="key", disable=None if progress else True):
             for file, content in part.files():
-                write_text(out / file.path, content)
-                written.add(out / file.path)
+                path = inside(out, file.path)
+                write_text(path, content)
+                written.add(path)
         for stale in {path for measure in MEASURES for path in out.glob(f"*/*_{measure}.json")} - written:
-            stale.unlink()
+            inside(out, stale.relative_to(out)).unlink()
         write_text(out / META, json.dumps({**meta, "agnet": {**about, **DEFINITIONS, "left_out": left_out}}))
     return len(written), left_out
 

@@ -8,6 +8,8 @@ from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
 from agnet.runtime.command import entry_point
+from agnet.runtime.files import locked
+from agnet.runtime.names import file_name
 from agnet.tables.table import read_metadata
 from evaluation.report.best import best
 from evaluation.report.confidence import confidence
@@ -57,6 +59,14 @@ def report(
     """
     outputs = Outputs(out)
     found = read_measurements(table, extra, datasets=datasets, split=split)
+    for data in found:
+        file_name(data.dataset, "data set of the table's columns")
+    with locked(out):
+        return _write(table, found, outputs, progress=progress)
+
+
+def _write(table: Path, found: Sequence[Measurements], outputs: Outputs, *, progress: bool) -> dict[str, object]:
+    """Analyse the data sets and write everything; the headline numbers."""
     images: dict[tuple[str, str], bytes] = {}
     results: list[tuple[Measurements, list[Section]]] = []
     with tqdm(total=len(found) * len(ANALYSES), desc="report", disable=None if progress else True) as bar:

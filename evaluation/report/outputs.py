@@ -8,12 +8,16 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from agnet.errors import ConfigurationError
-from agnet.runtime.files import replacing, write_text
+from agnet.errors import AGNetError, ConfigurationError
+from agnet.runtime.files import write_bytes, write_text
+from agnet.runtime.names import file_name, inside
+from agnet.runtime.reading import read_json
 from evaluation.report.section import Columns
 
 SUMMARY = "summary.json"
 _DPI = 130
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+"""How a text begins that spreadsheets take for a formula; an apostrophe before it keeps it a text."""
 
 
 class Outputs:
@@ -37,10 +41,10 @@ class Outputs:
         write_text(self._path(name), text)
 
     def csv(self, name: str, columns: Columns) -> None:
-        """Write columns as CSV: floats with six digits, NaN as nothing."""
+        """Write columns as CSV: floats with six digits, NaN as nothing, and no text that a spreadsheet would run."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(columns)
+        writer.writerow(map(_written, columns))
         writer.writerows([_written(value) for value in row] for row in zip(*columns.values(), strict=True))
         self.text(name, text.getvalue())
 
@@ -50,12 +54,12 @@ class Outputs:
         Returns:
             The figure as PNG.
         """
-        with replacing(self._path(f"{stem}.png")) as temporary:
-            figure.savefig(temporary, format="png", dpi=_DPI)
-            content = temporary.read_bytes()
-        with replacing(self._path(f"{stem}.pdf")) as temporary:
-            figure.savefig(temporary, format="pdf", metadata={"CreationDate": None})
-        return content
+        picture, document = io.BytesIO(), io.BytesIO()
+        figure.savefig(picture, format="png", dpi=_DPI)
+        figure.savefig(document, format="pdf", metadata={"CreationDate": None})
+        write_bytes(self._path(f"{stem}.png"), picture.getvalue())
+        write_bytes(self._path(f"{stem}.pdf"), document.getvalue())
+        return picture.getvalue()
 
     def finish(self, summary: dict[str, object]) -> None:
         """Write the summary, with the names of all files, and remove what only the summary before it names."""
@@ -69,19 +73,24 @@ class Outputs:
                 stale.unlink()
 
     def _path(self, name: str) -> Path:
+        for part in name.split("/"):
+            file_name(part, "column or data set")
+        path = inside(self.out, name)
         self.files.append(name)
-        return self.out / name
+        return path
 
 
 def _listed(path: Path) -> set[str]:
     """Files that an earlier summary names."""
     try:
-        return set(json.loads(path.read_text(encoding="utf-8"))["files"])
-    except (OSError, ValueError, KeyError, TypeError):  # none, or not ours
+        return {str(name) for name in read_json(path)["files"]}
+    except (AGNetError, KeyError, TypeError):  # none, or not ours
         return set()
 
 
 def _written(value: object) -> object:
     if isinstance(value, float):
         return "" if math.isnan(value) else f"{value:.6g}"
+    if isinstance(value, str) and value.startswith(_FORMULA):
+        return f"'{value}"
     return value

@@ -107,10 +107,11 @@ def _section(data: Measurements, section: Section, images: Mapping[tuple[str, st
     if section.text:
         lines.append(f"<p>{escape(section.text)}</p>")
     for picture in section.pictures:
-        name = words(picture.name)
+        name = escape(words(picture.name))
         encoded = base64.b64encode(images[data.dataset, picture.name]).decode()
+        place = f"{_anchor(data, section)}-{escape(picture.name)}"
         lines.append(
-            f'<figure id="{_anchor(data, section)}-{picture.name}"><div class="picture" tabindex="0" role="group" '
+            f'<figure id="{place}"><div class="picture" tabindex="0" role="group" '
             f'aria-label="{name}"><img alt="{name}" src="data:image/png;base64,{encoded}"></div>'
             f"<figcaption>{escape(picture.caption)}</figcaption></figure>"
         )
@@ -131,7 +132,7 @@ def _prefix(data: Measurements, results: Results) -> str:
 
 
 def _anchor(data: Measurements, section: Section) -> str:
-    return f"{escape(data.dataset)}-{section.name}"
+    return escape(f"{data.dataset}-{section.name}")
 
 
 def _inline(data: object) -> str:

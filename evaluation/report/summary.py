@@ -1,6 +1,7 @@
 """The headline numbers of all analyses, for programs and for people."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 
 from evaluation.report.measurements import Measurements
@@ -23,14 +24,14 @@ def as_data(results: Results) -> dict[str, object]:
 
 def as_markdown(heading: str, results: Results) -> str:
     """The same as a document."""
-    lines = [f"# {heading}"]
+    lines = [f"# {plain(heading)}"]
     for data, sections in results:
         images = f" {data.split}" if data.split else ""
-        lines += ["", f"## {data.dataset}{images}: {len(data.ids):,} classes"]
+        lines += ["", f"## {plain(data.dataset)}{images}: {len(data.ids):,} classes"]
         for section in sections:
-            lines += ["", f"### {section.title}", ""]
-            lines += [section.text, ""] if section.text else []
-            lines += [f"* {name}: {_said(value)}" for name, value in section.facts.items()]
+            lines += ["", f"### {plain(section.title)}", ""]
+            lines += [plain(section.text), ""] if section.text else []
+            lines += [f"* {plain(name)}: {_said(value)}" for name, value in section.facts.items()]
     return "\n".join(lines) + "\n"
 
 
@@ -38,13 +39,24 @@ def _plain(value: object) -> object:
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, float):
-        return None if math.isnan(value) else float(f"{value:.6g}")
+        return None if not math.isfinite(value) else float(f"{value:.6g}")
     return value
 
 
 def _said(value: object) -> str:
     if isinstance(value, Mapping):
-        return ", ".join(f"{key} {_said(item)}" for key, item in value.items())
+        return ", ".join(f"{plain(str(key))} {_said(item)}" for key, item in value.items())
     if isinstance(value, float):
         return "none" if math.isnan(value) else f"{value:.4g}"
-    return f"`{value}`" if isinstance(value, str) else str(value)
+    return f"`{' '.join(value.replace('`', ' ').split())}`" if isinstance(value, str) else str(value)
+
+
+def plain(text: str) -> str:
+    """A text, e.g. a column's name, as Markdown that shows it and does nothing else.
+
+    Example:
+        >>> plain("a_b <script>")
+        'a_b &lt;script&gt;'
+    """
+    text = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"([\\`|\[\]!])", r"\\\1", text)

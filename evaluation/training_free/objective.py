@@ -5,6 +5,7 @@ from typing import Any
 
 from hydra.utils import instantiate
 
+from agnet.runtime.digests import of_arrays, of_json
 from agnet.tables.objective import MeasuredObjective, MeasuredReport, measured_objective
 from agnet.tables.table import read_table
 from evaluation.training_free.untrained import Untrained
@@ -47,6 +48,10 @@ def training_free_objective(
     built = {name: instantiate(dict(measure), _convert_="all") for name, measure in measures.items()}
     splits = instantiate(dict(dataset), _convert_="all")
     untrained = Untrained(built, splits, instantiate(dict(network), _convert_="all"), seed=seed, repeats=repeats)
+    inputs = {
+        "images": of_arrays(splits.train.stored, splits.train.labels),
+        "settings": of_json([dict(measures), dict(dataset), dict(network), seed, repeats]),
+    }
     outside = [column for column in report if column not in built] if tables else []
     objective, reported = measured_objective(
         untrained,
@@ -55,6 +60,7 @@ def training_free_objective(
         minimize=minimize,
         report=[column for column in report if column not in outside],
         constraints=constraints,
+        inputs=inputs,
     )
     if not outside:
         return objective, reported
@@ -65,4 +71,4 @@ def training_free_objective(
         measured = untrained(architectures) if reported.columns else [{}] * len(found)
         return [{**row, **dict(zip(outside, values, strict=True))} for row, values in zip(measured, found, strict=True)]
 
-    return objective, MeasuredReport(tuple(report), joined)
+    return objective, MeasuredReport(tuple(report), joined, {**inputs, "table": table.identity})

@@ -110,6 +110,11 @@ class NASBench101Records(Importer):
                     counts.append(0)
                     parameters.append(count)
                 row = rows[name]
+                if parameters[row] != count:
+                    raise TableError(
+                        f"{where}: the cell named {name} has {count} parameters here and {parameters[row]} in an "
+                        f"earlier record; {_REMEDY}"
+                    )
                 sums[row] = [a + b for a, b in zip(sums[row], values, strict=True)]
                 counts[row] += 1
         if not specs:

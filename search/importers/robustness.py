@@ -3,9 +3,6 @@
 :mod:`agnet.tables.published_json` describes the files.
 """
 
-import gzip
-import json
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,13 +11,15 @@ import numpy as np
 import pyarrow as pa
 from tqdm import tqdm
 
-from agnet.errors import TableError
+from agnet.errors import TableError, UnreadableFile
+from agnet.runtime.reading import read_json
 from agnet.spaces.nasbench201 import NASBench201
 from agnet.tables.columns import CLEAN, PUBLISHED_NAMES
 from agnet.tables.published_json import ATTACKS, CORRUPTIONS, ISOMORPH, META, STRING, TreeFile, attack_of
 from agnet.tables.table import KEY
 from search.importers.base import Importer, entry
 
+_MOST_BYTES = 2**31  # the confusion matrices of one attack take some hundred megabytes
 _REMEDY = "give the folder of the robustness dataset that holds meta.json, or extract it again"
 
 
@@ -98,10 +97,9 @@ def _existing(path: Path) -> Path | None:
 
 def _json(path: Path) -> Any:
     try:
-        data = path.read_bytes()
-        return json.loads(gzip.decompress(data) if path.suffix == ".gz" else data)
-    except (OSError, EOFError, ValueError, RecursionError, zlib.error) as error:
-        raise TableError(f"{path} is damaged ({type(error).__name__}: {error}); {_REMEDY}") from error
+        return read_json(path, most=_MOST_BYTES)
+    except UnreadableFile as error:
+        raise TableError(f"{error}; {_REMEDY}") from error
 
 
 def _ids(content: Any, where: str) -> _Ids:

@@ -5,7 +5,6 @@ Source: Zela et al., 2022, https://arxiv.org/abs/2008.09777. The surrogate in ON
 training.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +13,8 @@ from typing import Any
 import numpy as np
 
 from agnet.errors import ConfigurationError
+from agnet.runtime.digests import of_file
+from agnet.runtime.reading import read_json
 from agnet.spaces.darts.genotype import PREFIX, to_configuration
 from agnet.tables.objective import MeasuredObjective, MeasuredReport, measured_objective
 
@@ -51,9 +52,9 @@ class NASBench301Surrogate:
                     f"no file objective.{key}={path}; set data_root=DIR to the folder of nasbench301_surrogate.onnx"
                 )
         try:
-            codes = json.loads(Path(encoding).read_text(encoding="utf-8"))
-            self._codes = [codes[_STORED_PREFIX + key] for key in _KEYS]
-        except (ValueError, KeyError) as error:
+            codes = read_json(Path(encoding))
+            self._codes = [dict(codes[_STORED_PREFIX + key]) for key in _KEYS]
+        except (ValueError, KeyError, TypeError) as error:
             raise ConfigurationError(
                 f"objective.encoding={encoding} lacks {error}; give the surrogate's own"
             ) from error
@@ -106,5 +107,6 @@ def nasbench301_objective(
         surrogate,
         COLUMNS,
         free=True,
+        inputs={"model": of_file(surrogate.model), "encoding": of_file(Path(encoding)), "epoch": str(epoch)},
         **goal,
     )

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from agnet.errors import ConfigurationError, TaskError
+from agnet.runtime.digests import of_file, of_json
 from agnet.spaces.darts.notation import parse
 from agnet.tables.objective import MeasuredObjective, MeasuredReport, measured_objective
 from search.objectives.nasbench301 import COLUMNS
@@ -103,6 +104,11 @@ def _end(process: "subprocess.Popen[str]") -> None:
     process.wait()
 
 
+def _digest(folder: Path) -> str:
+    """Digest of a model's files, by their names."""
+    return of_json({str(p.relative_to(folder)): of_file(p) for p in sorted(folder.rglob("*")) if p.is_file()})
+
+
 def nasbench301_official_objective(
     python: str | None,
     performance: str | None,
@@ -127,5 +133,6 @@ def nasbench301_official_objective(
         Ensembles(python, folders, noise=noise, seed=seed),
         list(folders),
         free=True,
+        inputs={column: _digest(Path(folder)) for column, folder in folders.items()},
         **goal,
     )

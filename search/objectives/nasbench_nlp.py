@@ -23,6 +23,7 @@ import xgboost
 from jaxtyping import Float, Float64
 
 from agnet.errors import ConfigurationError
+from agnet.runtime.digests import of_arrays, of_bytes, of_json
 from agnet.spaces.nasbench_nlp.space import NASBenchNLP
 from agnet.tables.objective import MeasuredObjective, MeasuredReport, measured_objective
 from agnet.tables.table import column_names, read_table
@@ -63,6 +64,12 @@ class Trainings:
 
     architectures: Sequence[str]
     losses: Mapping[str, Float64[np.ndarray, " cells"]]
+
+    @property
+    def digest(self) -> str:
+        """Digest of cells and losses."""
+        names, losses = of_json([*self.architectures, *self.losses]), of_arrays(*self.losses.values())
+        return of_bytes(names.encode(), losses.encode())
 
     @classmethod
     def read(cls, source: str | Path) -> "Trainings":
@@ -175,10 +182,12 @@ def nasbench_nlp_objective(
     """
     if type(seed) is not int or seed < 0:
         raise ConfigurationError(f"objective.seed={seed}; it is a whole number from 0")
-    surrogate = NASBenchNLPSurrogate(Trainings.read(source), seed)
+    trainings = Trainings.read(source)
+    surrogate = NASBenchNLPSurrogate(trainings, seed)
     return measured_objective(
         surrogate,
         surrogate.columns,
         free=True,
+        inputs={"trainings": trainings.digest, "seed": str(seed)},
         **goal,
     )

@@ -119,7 +119,7 @@ class WeightedRetraining(AbstractGenerativeOptimizer):
 
     def propose(self, n: int) -> list[str]:
         """Retrain, generate a pool, and let the surrogate select from it."""
-        known = self.archive.outcomes
+        known = self.archive.outcomes.tamed()
         learner = self._ready(known.values.shape[1] + known.slacks.shape[1])
         losses = self._retrain(known, learner)
         pool, graphs = self._generate_pool()

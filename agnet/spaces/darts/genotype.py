@@ -14,6 +14,7 @@ from agnet.spaces.darts.notation import CELLS, OPERATIONS, SOURCES, STEPS, Cell,
 PREFIX = "NetworkSelectorDatasetInfo:darts:"
 
 _CONCAT = [2, 3, 4, 5]
+_LONGEST = 10_000  # characters; a genotype has about 700
 
 
 def from_genotype(text: str) -> str:
@@ -32,6 +33,8 @@ def from_genotype(text: str) -> str:
         '|skip_connect~0|sep_conv_3x3~1|'
     """
     try:
+        if len(text) > _LONGEST:
+            raise ValueError(f"{len(text)} characters, more than the {_LONGEST} of any genotype")
         call = ast.parse(text.strip(), mode="eval").body
         if not isinstance(call, ast.Call) or call.args:
             raise ValueError("it is no call with four names")
@@ -41,9 +44,10 @@ def from_genotype(text: str) -> str:
             if list(given[f"{name}_concat"]) != _CONCAT:
                 raise ValueError(f"{name}_concat={given[f'{name}_concat']}")
             cells[name] = from_pairs([(operation, source) for operation, source in given[name]])
-    except (SyntaxError, ValueError, KeyError, TypeError) as error:
+    except (SyntaxError, ValueError, KeyError, TypeError, OverflowError, RecursionError, MemoryError) as error:
+        said = " ".join(str(error).split())[:200]
         raise InvalidArchitecture(
-            f"not a DARTS genotype: {text[:60]!r}... ({error}); expected Genotype(normal=[('op', source), ...], "
+            f"not a DARTS genotype: {text[:60]!r}... ({said}); expected Genotype(normal=[('op', source), ...], "
             "normal_concat=[2, 3, 4, 5], reduce=[...], reduce_concat=[2, 3, 4, 5])"
         ) from None
     return to_string(cells)
@@ -52,7 +56,7 @@ def from_genotype(text: str) -> str:
 def _literal(node: ast.expr) -> list:
     """The value of a literal list or tuple, or of a call of ``range``."""
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "range" and not node.keywords:
-        return list(range(*(ast.literal_eval(arg) for arg in node.args)))
+        return list(range(*(ast.literal_eval(arg) for arg in node.args))[: len(_CONCAT) + 1])
     return list(ast.literal_eval(node))
 
 

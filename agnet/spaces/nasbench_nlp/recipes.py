@@ -8,6 +8,7 @@ from agnet.spaces.nasbench_nlp.notation import OPERATIONS, STATES, Part, invalid
 Recipe = Mapping[str, Mapping[str, Any]]
 """Name of a node -> ``{"op": ..., "input": [names]}``; ``x`` and ``h_prev_i`` are given, ``h_new_i`` are results."""
 
+_MOST = 1000
 _PREFIXES = ("activation_", "activation_", "activation_", "elementwise_", "elementwise_", "", "")
 _WORDS: dict[str, str] = {name: prefix + name for prefix, name in zip(_PREFIXES, OPERATIONS, strict=True)}
 _NAMES = {word: name for name, word in _WORDS.items()}
@@ -69,9 +70,17 @@ def _entry(part: Part, name: Mapping[int, str]) -> dict[str, Any]:
 def _check(recipe: Recipe) -> None:
     if not isinstance(recipe, Mapping):
         raise invalid(recipe, "it is no dictionary of nodes")
+    if len(recipe) > _MOST:
+        raise invalid("...", f"it has {len(recipe)} nodes, more than the {_MOST} of any recipe")
     for name, node in recipe.items():
-        if not isinstance(node, Mapping) or node.get("op") not in _NAMES or not isinstance(node.get("input"), list):
+        if (
+            not isinstance(node, Mapping)
+            or str(node.get("op")) not in _NAMES
+            or not isinstance(node.get("input"), list)
+        ):
             raise invalid(recipe, f"node {name!r} is {node!r}")
+        if not isinstance(name, str) or not all(isinstance(source, str) for source in node["input"]):
+            raise invalid(recipe, f"node {name!r} reads {node['input']}")
         if not node["input"] or len({*map(str, node["input"])}) < len(node["input"]):
             raise invalid(recipe, f"node {name!r} reads {node['input']}")
     states = sorted(state for name in recipe if (state := _state(name, "h_new_")) is not None)
@@ -81,7 +90,9 @@ def _check(recipe: Recipe) -> None:
 
 def _state(name: str, prefix: str) -> int | None:
     number = name.removeprefix(prefix)
-    return int(number) if name.startswith(prefix) and number.isdecimal() and number.isascii() else None
+    return (
+        int(number) if name.startswith(prefix) and number.isdecimal() and number.isascii() and len(number) < 9 else None
+    )
 
 
 def _ascending(names: list[str], number: Mapping[str, int]) -> tuple[int, ...]:

@@ -1,4 +1,5 @@
 import hashlib
+import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -272,8 +273,8 @@ def test_a_failing_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest
     write_table(path, pa.table({"architecture": ["a"], "x": [1.0]}), {})
     old = path.read_bytes()
 
-    def fail(table: pa.Table, where: Path, **_: object) -> None:
-        where.write_bytes(b"half a tab")
+    def fail(table: pa.Table, where: io.BytesIO, **_: object) -> None:
+        where.write(b"half a tab")
         raise OSError("disk full")
 
     monkeypatch.setattr(pq, "write_table", fail)

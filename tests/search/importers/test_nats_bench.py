@@ -13,6 +13,7 @@ from agnet.errors import ConfigurationError, TableError
 from agnet.spaces.nasbench201 import NASBench201
 from agnet.tables.table import read_metadata, read_table
 from search.importers.nats_bench import NATSBench
+from search.importers.runs import ENTRIES, _row
 
 COLUMNS = [
     *("cifar10_valid", "cifar10_test", "cifar100_valid", "cifar100_test", "imagenet16_valid", "imagenet16_test"),
@@ -202,3 +203,24 @@ def test_only_the_trained_epochs_can_be_asked(nats: Path, refused: Callable[...,
 def test_columns_are_those_of_the_shared_table(nats: Path, shared_data: Path) -> None:
     table = PARTIAL.read(nats, progress=False)
     assert table.column_names == pq.read_schema(shared_data / "nasbench201_accuracy.parquet").names
+
+
+def test_counts_that_seeds_disagree_on_are_those_of_the_string() -> None:
+    """As in the official entries of 200 epochs (NATS-Bench's issue 36): never a mean, which no network has."""
+    name = next(n for n in NASBench201().enumerate() if n.count("nor_conv_3x3") == 3 and "nor_conv_1x1" not in n)
+    one = {
+        "epochs": 200,
+        "train_times": None,
+        "eval_acc1es": {f"{s}@199": 90.0 for s in ("x-valid", "x-test", "ori-test")},
+    }
+    costs = {777: (0.802426, 113.95), 888: (0.316346, 50.0), 999: (0.802426, 113.95)}
+    runs = {
+        "arch_str": name,
+        "dataset_seed": {entry: list(costs) for entry in ENTRIES},
+        "all_results": {(e, s): {**one, "params": p, "flop": f} for e in ENTRIES for s, (p, f) in costs.items()},
+    }
+    row = dict(zip(COLUMNS, _row(runs, 200, "file", "download it again"), strict=True))
+    assert (row["params_m"], row["flops_m"]) == (0.802426, 113.95)
+    runs["arch_str"] = NASBench201().enumerate()[0]
+    with pytest.raises(TableError, match=r"0\.316346.*0\.802426.*string has .* million parameters; download it again"):
+        _row(runs, 200, "file", "download it again")
