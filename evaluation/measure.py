@@ -1,8 +1,12 @@
 """``python -m evaluation.measure table=OUT.parquet num_architectures=100``: a table of untrained networks."""
 
+import inspect
 import shlex
 import sys
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 import hydra
@@ -12,12 +16,15 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
-from agnet.errors import ConfigurationError
+from agnet.errors import ConfigurationError, UnreadableFile
 from agnet.runtime.command import entry_point
+from agnet.runtime.digests import of_arrays, of_file
+from agnet.runtime.files import locked
 from agnet.runtime.paths import git_revision
 from agnet.spaces.base import AbstractSpace
 from agnet.tables.table import KEY, write_table
 from evaluation.data.images import ImageSplits
+from evaluation.places import check_place
 from evaluation.training_free.row_log import RowLog
 from evaluation.training_free.untrained import Untrained
 
@@ -42,11 +49,39 @@ def drawn(space: AbstractSpace, count: int | None, *, seed: int) -> list[str]:
 _NOT_OF_A_ROW = {"table", "num_architectures", "progress", "data_root", "hydra"}
 
 
-def _settings(cfg: DictConfig) -> dict[str, Any]:
-    """What decides a row."""
+def _settings(cfg: DictConfig, splits: ImageSplits) -> dict[str, Any]:
+    """What decides a row: settings, images, and the user's own code."""
     config = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(config, dict)
-    return {str(key): value for key, value in config.items() if key not in _NOT_OF_A_ROW}
+    train = splits.train
+    return {
+        **{str(key): value for key, value in config.items() if key not in _NOT_OF_A_ROW},
+        "images": of_arrays(train.stored, train.labels),
+        "normalization": [splits.mean, splits.std, splits.num_classes],
+        "code": {target: digest for target in _targets(config) if (digest := _source_digest(target))},
+    }
+
+
+def _targets(config: Any) -> Iterator[str]:
+    """The classes and functions that a configuration names."""
+    if isinstance(config, dict):
+        for key, value in config.items():
+            if key == "_target_":
+                yield str(value)
+            yield from _targets(value)
+    elif isinstance(config, list):
+        for value in config:
+            yield from _targets(value)
+
+
+def _source_digest(target: str) -> str:
+    """Digest of the user's module that a target comes from; empty for this project's and for what has no source."""
+    if target.partition(".")[0] in ("agnet", "evaluation", "search"):
+        return ""
+    with suppress(AttributeError, ImportError, OSError, TypeError, ValueError, UnreadableFile):
+        if source := inspect.getsourcefile(inspect.unwrap(resolve_name(target))):
+            return of_file(Path(source))
+    return ""
 
 
 def run(cfg: DictConfig) -> None:
@@ -60,22 +95,26 @@ def run(cfg: DictConfig) -> None:
     measures = {str(name): instantiate(measure, _convert_="all") for name, measure in cfg.measures.items()}
     untrained = Untrained(measures, splits, instantiate(cfg.network), seed=cfg.seed, repeats=cfg.repeats)
     architectures = drawn(space, cfg.num_architectures, seed=cfg.seed)
-    log = RowLog(path.with_name(f"{path.name}.rows.jsonl"), _settings(cfg))
-    for architecture in tqdm(architectures, desc="measure", unit="cell", disable=None if cfg.progress else True):
-        if architecture not in log.rows:
-            log.append(architecture, untrained([architecture])[0])
-    rows = [log.rows[architecture] for architecture in architectures]
-    columns = {name: pa.array([row[name] for row in rows], pa.float64()) for name in measures}
-    facts = {
-        "space": space.name,
-        "dataset": splits.name,
-        "protocol": OmegaConf.to_yaml(cfg.measures, resolve=True),
-        "seeds": ",".join(map(str, untrained.seeds)),
-        "command": shlex.join(["python", "-m", "evaluation.measure", *sys.argv[1:]]),
-        "revision": git_revision(),
-    }
-    write_table(path, pa.table({KEY: pa.array(architectures), **columns}), facts)
-    log.path.unlink()
+    check_place(path)
+    with locked(lock := path.with_name(f"{path.name}.lock")):
+        log = RowLog(path.with_name(f"{path.name}.rows.jsonl"), _settings(cfg, splits))
+        for architecture in tqdm(architectures, desc="measure", unit="cell", disable=None if cfg.progress else True):
+            if architecture not in log.rows:
+                log.append(architecture, untrained([architecture])[0])
+        rows = [log.rows[architecture] for architecture in architectures]
+        columns = {name: pa.array([row[name] for row in rows], pa.float64()) for name in measures}
+        facts = {
+            "space": space.name,
+            "dataset": splits.name,
+            "protocol": OmegaConf.to_yaml(cfg.measures, resolve=True),
+            "seeds": ",".join(map(str, untrained.seeds)),
+            "command": shlex.join(["python", "-m", "evaluation.measure", *sys.argv[1:]]),
+            "revision": git_revision(),
+        }
+        write_table(path, pa.table({KEY: pa.array(architectures), **columns}), facts)
+        log.path.unlink()
+        with suppress(OSError):
+            lock.rmdir()
     print(f"{path}: {len(architectures)} architectures, {', '.join(measures)}")
 
 

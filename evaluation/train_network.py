@@ -3,11 +3,10 @@
 ``torchrun --nproc-per-node=8 -m evaluation.train_network ...`` trains it on eight GPUs.
 """
 
-import hashlib
-import json
 import shlex
 import sys
-from contextlib import nullcontext
+from collections.abc import Mapping
+from contextlib import nullcontext, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,22 +15,29 @@ import hydra
 import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 
-from agnet.errors import CheckpointMismatch, ConfigurationError
+from agnet.errors import CheckpointMismatch, ConfigurationError, UnreadableFile
 from agnet.runtime.command import entry_point
-from agnet.runtime.files import locked, replacing, write_text
+from agnet.runtime.digests import of_bytes, of_file
+from agnet.runtime.files import locked, write_bytes, write_text
 from agnet.runtime.paths import git_revision
+from agnet.runtime.reading import damaged, read_bytes
+from agnet.runtime.sealed import read_sealed_json, write_sealed_json
 from agnet.spaces.darts.genotype import to_genotype
 from evaluation.networks.darts.network import DARTSNetwork, DARTSShape, count_macs, count_parameters
 from evaluation.networks.darts.published import read_architecture
 from evaluation.training.distributed import Process, process_group
-from evaluation.training.final_network import Trainer
+from evaluation.training.final_network import HISTORY, Trainer, check_identity, history_text
 from evaluation.training.final_recipe import FinalRecipe
 from evaluation.training.streams import AbstractStream
 
 RESULT = "result.json"
 WEIGHTS = "weights.safetensors"
+
+_LARGEST = 16 * 2**30
+_REMAKE = "run the command that made it again: it makes that file from the checkpoint"
 
 
 def load_network(folder: Path) -> DARTSNetwork:
@@ -42,17 +48,24 @@ def load_network(folder: Path) -> DARTSNetwork:
 
     Raises:
         CheckpointMismatch: if there is none, or its files do not fit each other.
+        UnreadableFile: if one of them is damaged.
     """
+    if not (folder / RESULT).exists():
+        raise CheckpointMismatch(
+            f"{folder} holds no trained network: {RESULT} is missing; give the out= of a finished "
+            "evaluation.train_network"
+        )
+    result, data = read_sealed_json(folder / RESULT), read_bytes(folder / WEIGHTS, most=_LARGEST)
+    if of_bytes(data) != result.get("weights_sha256"):
+        raise damaged(folder / WEIGHTS, f"its content does not match {RESULT}", _REMAKE)
     try:
-        result = json.loads((folder / RESULT).read_text(encoding="utf-8"))
         shape: dict[str, Any] = result["shape"]
         shape |= {key: tuple(value) for key, value in shape.items() if isinstance(value, list)}
         network = DARTSNetwork(result["architecture"], DARTSShape(**shape))
-        network.load_state_dict(load_file(folder / WEIGHTS))
-    except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
+        network.load_state_dict(load(data))
+    except (KeyError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
         raise CheckpointMismatch(
-            f"{folder} holds no trained network ({str(error).splitlines()[0]}); give the out= of a finished "
-            "evaluation.train_network"
+            f"the files of {folder} do not fit each other ({str(error).splitlines()[0]}); {_REMAKE}"
         ) from error
     return network.eval()
 
@@ -83,13 +96,10 @@ def _train(cfg: DictConfig, architecture: str, out: Path, process: Process) -> N
         "seed": cfg.seed,
         "images": stream.describe(),
     }
-    identity = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
-    if _is_finished(out, identity):
+    if _is_finished(out, settings):
         if process.leads:
             print(f"{out}: nothing to do, it holds this network's {RESULT}")
         return
-    if process.leads:
-        write_text(out / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
     torch.manual_seed(cfg.seed)
     network = DARTSNetwork(architecture, shape).to(process.device)
     trainer = Trainer(
@@ -98,21 +108,25 @@ def _train(cfg: DictConfig, architecture: str, out: Path, process: Process) -> N
         recipe,
         seed=cfg.seed,
         out=out,
-        identity=identity,
+        identity=settings,
         process=process,
         save_every=cfg.save_every,
         evaluate_every=cfg.evaluate_every,
         show=cfg.progress,
     )
+    trainer.resume()
+    if process.leads:
+        write_text(out / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
     history = trainer.fit()
     process.share_buffers(network)
     if not process.leads:
         return
-    with replacing(out / WEIGHTS) as temporary:
-        save_file({name: value.contiguous().cpu() for name, value in network.state_dict().items()}, temporary)
+    weights = save({name: value.contiguous().cpu() for name, value in network.state_dict().items()})
+    write_bytes(out / WEIGHTS, weights)
     result = {
-        "identity": identity,
         **settings,
+        "weights_sha256": of_bytes(weights),
+        "history_sha256": of_bytes(history_text(history).encode()),
         "genotype": to_genotype(architecture),
         "parameters": count_parameters(architecture, shape),
         "macs": count_macs(architecture, shape, stream.image_size),
@@ -125,17 +139,25 @@ def _train(cfg: DictConfig, architecture: str, out: Path, process: Process) -> N
         "command": shlex.join(["python", "-m", "evaluation.train_network", *sys.argv[1:]]),
         "revision": git_revision(),
     }
-    write_text(out / RESULT, json.dumps(result, indent=1) + "\n")
+    write_sealed_json(out / RESULT, result)
     print(f"{out}: test accuracy {result['test_accuracy']:.2f} %, {result['parameters'] / 1e6:.2f} M parameters")
 
 
-def _is_finished(out: Path, identity: str) -> bool:
-    """Whether a folder holds the result of the same settings; a damaged one is made again from the checkpoint."""
+def _is_finished(out: Path, settings: Mapping[str, Any]) -> bool:
+    """Whether a folder holds the whole result of these settings; what is damaged is made again from the checkpoint.
+
+    Raises:
+        RunDirectoryError: if it holds the result of other settings.
+    """
     try:
-        found = json.loads((out / RESULT).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        found = read_sealed_json(out / RESULT)
+    except UnreadableFile:
         return False
-    return isinstance(found, dict) and found.get("identity") == identity and (out / WEIGHTS).exists()
+    check_identity(out, {key: found.get(key) for key in settings}, settings)
+    files = {WEIGHTS: "weights_sha256", HISTORY: "history_sha256"}
+    with suppress(UnreadableFile):
+        return all(of_file(out / name) == found.get(key) for name, key in files.items())
+    return False
 
 
 main = entry_point(hydra.main, "train_network", run)

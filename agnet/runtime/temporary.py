@@ -5,16 +5,17 @@ Libraries leave sockets and copies in the system's temporary folder when a proce
 that nobody holds.
 """
 
-import atexit
 import fcntl
 import os
 import shutil
 import tempfile
 from contextlib import suppress
 from functools import cache
+from multiprocessing.util import Finalize
 from pathlib import Path
 
 _PREFIX = "agnet-"
+_LAST = -1000  # multiprocessing's own finalizers have priorities from -100
 _LONGEST = 60  # characters: names of sockets below must stay under 108
 
 
@@ -30,13 +31,8 @@ def _scratch(process: int) -> Path:
     place = Path(_system_folder())
     _sweep(place)
     folder = _locked_folder(place)
-    owner = os.getpid()
-
-    def remove() -> None:
-        if os.getpid() == owner:  # a forked process inherits the function, not the folder
-            shutil.rmtree(folder, ignore_errors=True)
-
-    atexit.register(remove)
+    # after multiprocessing has removed its own folder within, and in worker processes, which run no atexit functions
+    Finalize(None, shutil.rmtree, (folder,), {"ignore_errors": True}, exitpriority=_LAST)
     # a compiler's cache is no scratch: it is meant to outlive the process
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(place / f"torchinductor_{os.getuid()}"))
     tempfile.tempdir = str(folder)

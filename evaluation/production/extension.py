@@ -1,11 +1,12 @@
 """Extend a finished table: reuse its rows and evaluate only the missing cells."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from agnet.errors import RunDirectoryError
+from agnet.errors import RunDirectoryError, TableError
 from agnet.spaces.nasbench201 import NASBench201
 from agnet.tables.robustness import RobustnessTable
 from agnet.tables.table import KEY
@@ -51,22 +52,44 @@ def read_base(path: Path, protocol: Protocol, seeds: Sequence[int]) -> Base:
     """
     found = RobustnessTable.read(path)
     metadata = found.metadata
-    if metadata.get("protocol_digest") != protocol.digest:
-        theirs, mine = json.loads(metadata.get("protocol", "{}")), json.loads(json.dumps(protocol.describe()))
-        changed = sorted(key for key in mine if mine[key] != theirs.get(key)) if theirs else []
-        raise RunDirectoryError(
-            f"extend={path} was made under another protocol (differs in {', '.join(changed) or 'the images'}); give a "
-            "table of this protocol, or extend=null to make all cells"
-        )
-    if json.loads(metadata["seeds"]) != sorted(set(seeds)):
+    check_protocol(
+        f"extend={path}", metadata, protocol, "give a table of this protocol, or extend=null to make all cells"
+    )
+    try:
+        made = sorted(json.loads(metadata["seeds"]))
+        revisions = [*json.loads(metadata.get("extends", "[]")), metadata.get("revision", "")]
+        spent = float(metadata.get("cpu_seconds", 0.0))
+    except (KeyError, ValueError, TypeError) as error:
+        raise TableError(f"extend={path} has damaged metadata ({error}); restore it or make it again") from error
+    if made != sorted(set(seeds)):
         raise RunDirectoryError(f"extend={path} was made of seeds {metadata['seeds']}, not {list(seeds)}; give those")
     names = [name for name in found.table.column_names if name not in _COUNTED]
     columns = {name: found.table[name].to_pylist() for name in names}
     cells = NASBench201().enumerate()
     rows = {cells[number]: {name: columns[name][row] for name in names} for number, row in found.evaluated.items()}
-    return Base(
-        rows,
-        metadata["content_sha256"],
-        [*json.loads(metadata.get("extends", "[]")), metadata.get("revision", "")],
-        float(metadata.get("cpu_seconds", 0.0)),
+    if "content_sha256" not in metadata:
+        raise TableError(f"extend={path} has no hash of its content; give a table that evaluation.run has written")
+    return Base(rows, metadata["content_sha256"], revisions, spent)
+
+
+def check_protocol(name: str, metadata: Mapping[str, str], protocol: Protocol, remedy: str) -> None:
+    """Refuse a table that was made under another protocol.
+
+    Args:
+        name: the table's name, for the message.
+        metadata: the table's metadata.
+        protocol: protocol that it should have.
+        remedy: advice to the user.
+
+    Raises:
+        RunDirectoryError: naming what differs.
+    """
+    if metadata.get("protocol_digest") == protocol.digest:
+        return
+    changed: list[str] = []
+    with suppress(ValueError, AttributeError):  # a table of others
+        theirs, mine = json.loads(metadata.get("protocol", "")), json.loads(json.dumps(protocol.describe()))
+        changed = sorted(key for key in mine if mine[key] != theirs.get(key))
+    raise RunDirectoryError(
+        f"{name} was made under another protocol (differs in {', '.join(changed) or 'the images'}); {remedy}"
     )

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from agnet.errors import RunDirectoryError
 from agnet.runtime.digests import of_file
-from agnet.runtime.files import write_text
+from agnet.runtime.sealed import write_sealed_json
 from agnet.spaces.nasbench201 import NASBench201, parse, to_string
 from agnet.tables.columns import CORRUPTION, Column
 from agnet.tables.conditions import details_table, write_details
@@ -78,7 +78,10 @@ def merge(
     """
     complete = _complete(found)
     if not complete:
-        raise RunDirectoryError(f"no unit is done of {len(found.failures) + len(found.missing)}; nothing to merge")
+        reason = f"; {first_failure(found)}" if found.failures else ""
+        raise RunDirectoryError(
+            f"no unit is done of {len(found.failures) + len(found.missing)}, so there is nothing to merge{reason}"
+        )
     rows: dict[str, Row] = dict(base or {})
     parts: list[pa.Table] = []
     for architecture, units in complete.items():
@@ -170,10 +173,16 @@ def _detailed(protocol: Protocol, records: Sequence[UnitRecord]) -> list[dict[st
     ]
 
 
+def first_failure(found: Found) -> str:
+    """How many units failed, and why the first of them did."""
+    unit, failure = next(iter(found.failures.items()))
+    return f"{len(found.failures)} units failed, the first of them {unit}: {failure.error}"
+
+
 def cpu_seconds(found: Found) -> dict[str, float]:
     """What the units have taken, whenever they were made, by part: training, evaluation."""
     costs = [record.cost for record in found.records.values()]
-    return {part: sum(cost[f"{part}_cpu_seconds"] for cost in costs) for part in ("training", "evaluation")}
+    return {part: sum((cost[f"{part}_cpu_seconds"] for cost in costs), 0.0) for part in ("training", "evaluation")}
 
 
 def write_manifest(
@@ -200,7 +209,7 @@ def write_manifest(
         "failures": {str(unit): failure.error for unit, failure in found.failures.items()},
         "files": {name: {"path": str(path), "sha256": of_file(path)} for name, path in files.items()},
     }
-    write_text(store.folder / MANIFEST, json.dumps(content, indent=1) + "\n")
+    write_sealed_json(store.folder / MANIFEST, content)
 
 
 def counted(architecture: str, shape: NetworkShape, image_size: int) -> tuple[int, int]:

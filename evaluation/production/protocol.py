@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from agnet.errors import ConfigurationError
+from agnet.runtime.digests import of_arrays
 from agnet.tables.columns import ATTACK, CLEAN, CORRUPTION, MEASURE, SPLITS, STATES, Column
 from evaluation.attacks.base import AbstractAttack
 from evaluation.attacks.evaluate import check_modes
@@ -157,8 +158,23 @@ class Protocol:
                     f"attack_images: {name}: {count}; give a number from 1 for one of {', '.join(names) or 'none'}"
                 )
         _ = self.shape
+        self._check_counts()
         if self.corruptions is not None and self.corruptions.folder is not None:
             _check_same_images(self.corruptions.folder, self.images)
+
+    def _check_counts(self) -> None:
+        """No more images are asked for than there are."""
+        sizes = {part: len(getattr(self.images, part)) for part in ("train", *SPLITS)}
+        largest = max(sizes[split] for split in SPLITS)
+        asked = [(f"attack_images.{name}", count, largest) for name, count in self.attack_images.items()]
+        if self.sensitivities is not None:
+            asked.append(("sensitivity.num_images", self.sensitivities.num_images, sizes["train"]))
+        if self.corruptions is not None and self.corruptions.num_images is not None:
+            most = max(sizes[split] for split in self.corruptions.splits)
+            asked.append(("corruption.num_images", self.corruptions.num_images, most))
+        for key, count, most in asked:
+            if count > most:
+                raise ConfigurationError(f"{key}={count}; {self.images.name} has {most} such images: give at most that")
 
     @property
     def prefix(self) -> str:
@@ -215,6 +231,17 @@ class Protocol:
             "precision": self.precision,
             "group_size": self.group_size,
         }
+
+    @cached_property
+    def inputs(self) -> dict[str, str]:
+        """Hashes of files beside the image set, whole; the digest has parts of them alone, for they may be large."""
+        corruptions = self.corruptions
+        if corruptions is None:
+            return {}
+        hashes = {} if corruptions.folder is None else corruptions.folder.digests(corruptions.names)
+        if corruptions.frost is not None:
+            hashes["frost pictures"] = of_arrays(*corruptions.frost.pictures)
+        return hashes
 
     @cached_property
     def digest(self) -> str:

@@ -8,20 +8,23 @@ import gzip
 import hashlib
 import json
 import time
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from agnet.errors import RunDirectoryError
-from agnet.runtime.files import replacing, write_text
+from agnet.errors import RunDirectoryError, UnreadableFile
+from agnet.runtime.digests import differences
+from agnet.runtime.files import sweep, write_bytes
+from agnet.runtime.reading import damaged, read_json
+from agnet.runtime.sealed import read_sealed_json, write_sealed_json
 from evaluation.production.protocol import Protocol
 from evaluation.production.unit import Failure, Unit, UnitRecord
 
 PROTOCOL = "protocol.json"
 UNITS, FAILURES, DAMAGED = "units", "failures", "damaged"
-_STALE_SECONDS = 3_600.0
+_INPUTS = "inputs"
+_DELETE = "delete that file, for every unit names its protocol itself"
 
 
 class Records(Mapping[Unit, UnitRecord]):
@@ -77,7 +80,7 @@ class Store:
     """
 
     def __init__(self, folder: Path, protocol: Protocol) -> None:
-        self.folder, self.digest = folder, protocol.digest
+        self.folder, self.digest, self._protocol = folder, protocol.digest, protocol
         self._description = {"digest": self.digest, **json.loads(json.dumps(protocol.describe()))}
 
     def claim(self) -> None:
@@ -85,27 +88,33 @@ class Store:
 
         Raises:
             RunDirectoryError: naming what differs; nothing is changed.
+            UnreadableFile: if the file of the protocol is damaged.
         """
-        path, mine = self.folder / PROTOCOL, self._description
+        path, mine = self.folder / PROTOCOL, {**self._description, _INPUTS: self._protocol.inputs}
         if path.exists() and any((self.folder / UNITS).glob("*.json.gz")):  # else nothing yet is bound by it
             try:
-                theirs = json.loads(path.read_text(encoding="utf-8"))
-            except ValueError as error:
-                raise RunDirectoryError(f"{path} is no JSON ({error}); choose another out=...") from error
+                theirs = read_sealed_json(path, required=False)
+            except UnreadableFile as error:
+                raise damaged(path, "its content does not match its hash", _DELETE) from error
             if theirs.get("digest") != mine["digest"]:
-                changed = sorted(key for key in mine if key != "digest" and mine[key] != theirs.get(key))
+                changed = sorted(key for key in self._description if key != "digest" and mine[key] != theirs.get(key))
                 raise RunDirectoryError(
                     f"{self.folder} holds units of another protocol (differs in {', '.join(changed) or 'the images'}); "
                     "choose another out=... or delete the folder"
                 )
-            return
-        write_text(path, json.dumps(mine, indent=1) + "\n")
+            if _INPUTS in theirs:
+                if different := differences(theirs[_INPUTS], mine[_INPUTS]):
+                    raise RunDirectoryError(
+                        f"{self.folder} holds units of other files ({different}); restore them, choose another "
+                        "out=... or delete the folder"
+                    )
+                return
+        write_sealed_json(path, mine)
 
     def tidy(self) -> None:
-        """Remove temporary files that a kill has left; young ones may belong to a process at work."""
-        for left in self.folder.glob("*/.*.gz"):
-            if time.time() - left.stat().st_mtime > _STALE_SECONDS:
-                left.unlink(missing_ok=True)
+        """Remove temporary files that a kill has left; those of processes at work stay."""
+        for folder in (self.folder, self.folder / UNITS, self.folder / FAILURES):
+            sweep(folder)
 
     def path(self, unit: Unit) -> Path:
         """File of a unit's record."""
@@ -186,7 +195,8 @@ class Store:
             record = UnitRecord(unit, content["columns"], content["timed"], content["outcomes"], content["cost"])
         except KeyError as error:
             raise _Damaged from error
-        if content.get("sha256") != _hash(hashed):
+        costs = record.cost.values() if isinstance(record.cost, dict) else [None]
+        if content.get("sha256") != _hash(hashed) or not all(isinstance(cost, int | float) for cost in costs):
             raise _Damaged
         return record
 
@@ -199,8 +209,8 @@ class Store:
 
     def _read(self, path: Path, unit: Unit) -> dict[str, Any]:
         try:
-            content = json.loads(gzip.decompress(path.read_bytes()))
-        except (OSError, EOFError, ValueError, RecursionError, zlib.error) as error:
+            content = read_json(path)
+        except UnreadableFile as error:
             raise _Damaged from error
         if not isinstance(content, dict) or (content.get("architecture"), content.get("seed")) != (
             unit.architecture,
@@ -225,6 +235,4 @@ def _hash(content: Mapping[str, Any]) -> str:
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:
-    data = json.dumps(content, allow_nan=False).encode()
-    with replacing(path) as temporary:
-        temporary.write_bytes(gzip.compress(data, mtime=0))
+    write_bytes(path, gzip.compress(json.dumps(content, allow_nan=False).encode(), mtime=0))

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
-from agnet.errors import ConfigurationError, InvalidInput
+from agnet.errors import AGNetError, ConfigurationError, InvalidInput, TaskError
 from agnet.tables.columns import ATTACK, CLEAN, CORRUPTION, MEASURE, SPLITS, STATES, Column
 from evaluation.attacks.base import AbstractAttack
 from evaluation.attacks.evaluate import default_batch_size, evaluate
@@ -101,15 +101,15 @@ class UnitEvaluator:
         """Train a group of architectures, then evaluate the chosen ones among them, one after another.
 
         Raises:
-            ConfigurationError: for settings that no unit could be evaluated with.
+            AGNetError: for settings or files that no unit could be evaluated with.
             OSError: if a file cannot be read or written; any other error becomes a :class:`Failure`.
         """
         protocol, begin = self.protocol, time.process_time()
         try:
             networks = fit(group, protocol.shape, protocol.images.train, protocol.recipe, seed=seed, device=self.device)
-        except (ConfigurationError, OSError):
-            raise
         except Exception as error:
+            if _is_of_all(error):
+                raise
             yield from (_failure(Unit(architecture, seed), error) for architecture in chosen)
             return
         share = (time.process_time() - begin) / len(group)
@@ -119,9 +119,9 @@ class UnitEvaluator:
             unit, begin = Unit(architecture, seed), time.process_time()
             try:
                 record = self._examine(unit, network)
-            except (ConfigurationError, OSError):
-                raise
             except Exception as error:
+                if _is_of_all(error):
+                    raise
                 yield _failure(unit, error)
                 continue
             record.cost.update(training_cpu_seconds=share, evaluation_cpu_seconds=time.process_time() - begin)
@@ -243,6 +243,11 @@ class UnitEvaluator:
             )
             columns |= {Column(protocol.prefix, "", MEASURE, key, 0.0, state).name: v for key, v in found.items()}
         return columns
+
+
+def _is_of_all(error: Exception) -> bool:
+    """Whether an error is one of settings or files, that is, of every unit; a single unit may diverge."""
+    return isinstance(error, AGNetError | OSError) and not isinstance(error, InvalidInput | TaskError)
 
 
 def _failure(unit: Unit, error: Exception) -> Failure:

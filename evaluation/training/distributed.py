@@ -77,7 +77,7 @@ def process_group(device: str) -> Iterator[Process]:
         device: ``cpu`` or ``cuda``.
 
     Raises:
-        ConfigurationError: if there is no such device, or the environment is incomplete.
+        ConfigurationError: if there is no such device, the environment is incomplete, or they cannot be reached.
     """
     if device not in ("cpu", "cuda") or (device == "cuda" and not torch.cuda.is_available()):
         raise ConfigurationError(f"device={device}; give cpu, or cuda where there is one")
@@ -95,7 +95,15 @@ def process_group(device: str) -> Iterator[Process]:
             )
         place = torch.device("cuda", local)
         torch.cuda.set_device(place)
-    dist.init_process_group("nccl" if device == "cuda" else "gloo")
+    if rank >= world_size:
+        raise ConfigurationError(f"RANK={rank} of WORLD_SIZE={world_size} in the environment; start with torchrun")
+    try:
+        dist.init_process_group("nccl" if device == "cuda" else "gloo")
+    except (ValueError, RuntimeError) as error:  # no address given, a port in use, nobody there
+        raise ConfigurationError(
+            f"{world_size} processes find no way to each other ({str(error).splitlines()[0]}); start with torchrun, "
+            "with --standalone on one machine"
+        ) from error
     try:
         yield Process(rank, world_size, place)
     finally:

@@ -5,10 +5,11 @@ augmentation and dropped paths belong to (seed, epoch, image). A checkpoint is t
 momentum, the scale of the loss, and how far the training is.
 """
 
+import io
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,10 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from agnet.errors import AGNetError, ConfigurationError, RunDirectoryError
-from agnet.runtime.files import replacing, write_text
+from agnet.runtime.digests import differences
+from agnet.runtime.files import write_text
+from agnet.runtime.reading import damaged
+from agnet.runtime.sealed import read_sealed, write_sealed
 from evaluation.networks.darts.network import DARTSNetwork, Logits
 from evaluation.randomness import keys
 from evaluation.training.distributed import ALONE, Process
@@ -29,6 +33,9 @@ from evaluation.training.streams import AbstractStream
 
 CHECKPOINT = "checkpoint.pt"
 HISTORY = "history.jsonl"
+
+_KIND = "training checkpoint"
+_ANEW = "remove it to start again"
 
 _LOOK_EVERY = 50
 """Steps between looks at the loss, each of which waits for the device."""
@@ -62,7 +69,7 @@ class Trainer:
         recipe: optimiser and schedule.
         seed: seed of the images' order, augmentation and dropped paths; initial weights are the network's.
         out: folder of the checkpoint and the history.
-        identity: digest of everything that the result depends on; a checkpoint of another is refused.
+        identity: everything that the result depends on, as plain values; a checkpoint of another is refused.
         process: this process among those that train together.
         save_every: steps between checkpoints within an epoch; there is one after every epoch in any case.
         evaluate_every: epochs between looks at the test images; the last epoch's are always judged.
@@ -80,7 +87,7 @@ class Trainer:
         *,
         seed: int,
         out: Path,
-        identity: str,
+        identity: Mapping[str, Any],
         process: Process = ALONE,
         save_every: int | None = None,
         evaluate_every: int = 1,
@@ -99,13 +106,13 @@ class Trainer:
             if every is not None and every < 1:
                 raise ConfigurationError(f"{name}={every}; give 1 or more")
         self.network, self.stream, self.recipe, self.seed = network, stream, recipe, seed
-        self.out, self.identity, self.process = out, identity, process
+        self.out, self.identity, self.process = out, json.loads(json.dumps(identity)), process
         self.save_every, self.evaluate_every, self.show = save_every, evaluate_every, show
         self.optimizer = torch.optim.SGD(
             network.parameters(), recipe.learning_rate, recipe.momentum, weight_decay=recipe.weight_decay
         )
         self.scaler = torch.amp.GradScaler(process.device.type, enabled=recipe.precision == "float16")
-        self.progress = Progress()
+        self.progress, self._resumed = Progress(), False
         self.steps_per_epoch = stream.num_train // recipe.batch_size
 
     def fit(self) -> list[dict[str, float | int | None]]:
@@ -115,15 +122,40 @@ class Trainer:
             A row for every epoch: losses, accuracies in percent, the rate.
 
         Raises:
-            RunDirectoryError: if the checkpoint belongs to other settings or cannot be read.
+            RunDirectoryError: if the checkpoint belongs to other settings.
+            UnreadableFile: if the checkpoint is damaged.
             AGNetError: if the loss is no finite number.
         """
-        self._load()
+        self.resume()
         wrapped = self.process.wrap(self.network)
         with torch.backends.cudnn.flags(deterministic=True, benchmark=False):
             while self.progress.epoch < self.recipe.epochs:
                 self._epoch(wrapped)
         return self.progress.history
+
+    def resume(self) -> None:
+        """Take the progress from the checkpoint, if there is one; :meth:`fit` does so by itself.
+
+        Raises:
+            RunDirectoryError: if the checkpoint belongs to other settings.
+            UnreadableFile: if the checkpoint is damaged.
+        """
+        path = self.out / CHECKPOINT
+        if self._resumed or not path.exists():
+            return
+        content = read_checkpoint(path)
+        check_identity(self.out, content["identity"], self.identity)
+        try:
+            self.network.load_state_dict(content["network"])
+            self.optimizer.load_state_dict(content["optimizer"])
+            self.scaler.load_state_dict(content["scaler"])
+            sums = content["sums"] if self.process.leads else torch.zeros_like(content["sums"])
+            self.progress = Progress(content["epoch"], content["step"], sums, content["history"])
+        except (KeyError, ValueError, TypeError, RuntimeError) as error:  # torch's text goes on for many lines
+            raise damaged(path, "its tensors are not those of this network", _ANEW) from error
+        self._resumed = True
+        if self.process.leads:
+            self._write_history()
 
     def rows(self, epoch: int) -> Int[Tensor, "steps batch"]:
         """This process's training images of an epoch's steps: of every batch, each ``world_size``-th."""
@@ -213,7 +245,7 @@ class Trainer:
         self.scaler.update()
         return loss.detach(), logits.detach()
 
-    def evaluate(self) -> dict[str, float]:
+    def evaluate(self) -> dict[str, float | None]:
         """On test images: mean cross-entropy; in percent, how often the likeliest class, or one of five, is right."""
         process, total = self.process, torch.zeros(4, dtype=torch.float64)
         process.share_buffers(self.network)
@@ -236,7 +268,7 @@ class Trainer:
                 total = total.to(process.device) + torch.stack([value.double() for value in found])
         loss, first, five, images = process.total(total).tolist()
         return {
-            "test_loss": loss / images,
+            "test_loss": loss / images if math.isfinite(loss) else None,
             "test_accuracy": 100 * first / images,
             "test_top5_accuracy": 100 * five / images,
         }
@@ -258,7 +290,6 @@ class Trainer:
             return
         progress = self.progress
         content = {
-            "identity": self.identity,
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
@@ -267,45 +298,46 @@ class Trainer:
             "sums": progress.sums.cpu(),
             "history": progress.history,
         }
-        with replacing(self.out / CHECKPOINT) as temporary:
-            torch.save(content, temporary)
+        torch.save(content, buffer := io.BytesIO())
+        write_sealed(self.out / CHECKPOINT, buffer.getvalue(), kind=_KIND, identity=self.identity)
         self._write_history()
 
     def _write_history(self) -> None:
-        write_text(self.out / HISTORY, "".join(f"{json.dumps(row)}\n" for row in self.progress.history))
+        write_text(self.out / HISTORY, history_text(self.progress.history))
 
-    def _load(self) -> None:
-        path = self.out / CHECKPOINT
-        if not path.exists():
-            return
-        content = read_checkpoint(path)
-        if content["identity"] != self.identity:
-            raise RunDirectoryError(
-                f"{self.out} holds the training of another network, of other images or of another recipe; choose "
-                "another out, or remove the folder"
-            )
-        self.network.load_state_dict(content["network"])
-        self.optimizer.load_state_dict(content["optimizer"])
-        self.scaler.load_state_dict(content["scaler"])
-        sums = content["sums"] if self.process.leads else torch.zeros_like(content["sums"])
-        self.progress = Progress(content["epoch"], content["step"], sums, content["history"])
-        if self.process.leads:
-            self._write_history()
+
+def history_text(history: list[dict[str, float | int | None]]) -> str:
+    """The content of the history's file: a line of JSON for every epoch."""
+    return "".join(f"{json.dumps(row)}\n" for row in history)
+
+
+def check_identity(out: Path, theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> None:
+    """Refuse a folder that holds another training.
+
+    Args:
+        out: the folder.
+        theirs: everything that the training in it depends on.
+        ours: the same of the training asked for.
+
+    Raises:
+        RunDirectoryError: naming what differs.
+    """
+    if different := differences(theirs, json.loads(json.dumps(ours))):
+        raise RunDirectoryError(f"{out} holds another training ({different}); choose another out, or remove the folder")
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """The content of a checkpoint: tensors, numbers and text alone.
+    """The content of a checkpoint: tensors, numbers and text alone, and the identity of its training.
 
     Raises:
-        RunDirectoryError: if it is none.
+        UnreadableFile: if it is damaged, or none.
     """
+    sealed = read_sealed(path, kind=_KIND)
     load: Callable[..., Any] = torch.load
     try:
-        content = load(path, map_location="cpu", weights_only=True)
-        if not isinstance(content, dict) or "identity" not in content:
-            raise ValueError("it holds something else")
-    except Exception as error:  # a damaged file can raise almost anything
-        raise RunDirectoryError(
-            f"{path} is no checkpoint of a training ({str(error).splitlines()[0]}); remove it to start again"
-        ) from error
-    return content
+        content = load(io.BytesIO(sealed.content), map_location="cpu", weights_only=True)
+    except Exception as error:  # what is not torch's can raise almost anything; its advice would be to trust the file
+        raise damaged(path, "it holds more than tensors and numbers", _ANEW) from error
+    if not isinstance(content, dict):
+        raise damaged(path, "it holds no checkpoint", _ANEW)
+    return {**content, "identity": sealed.identity}

@@ -57,9 +57,10 @@ class FinalRecipe:
         for name in ("drop_path", "label_smoothing"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigurationError(f"recipe.{name}={getattr(self, name)}: give a number from 0 to below 1")
-        for name in ("learning_rate", "weight_decay", "gradient_clip", "auxiliary_weight", "warmup_epochs"):
-            if not getattr(self, name) >= 0:
-                raise ConfigurationError(f"recipe.{name}={getattr(self, name)}: give 0 or more")
+        numbers = ("learning_rate", "momentum", "weight_decay", "gradient_clip", "auxiliary_weight", "decay")
+        for name in (*numbers, "warmup_epochs"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ConfigurationError(f"recipe.{name}={getattr(self, name)}: give a finite number from 0")
 
     def rate(self, epoch: int) -> float:
         """Learning rate of an epoch, counted from 0.

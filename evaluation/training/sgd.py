@@ -60,6 +60,9 @@ class Recipe:
             raise ConfigurationError(f"recipe.anneal={self.anneal}: give step or epoch")
         if self.precision not in ("float32", "bfloat16"):
             raise ConfigurationError(f"recipe.precision={self.precision}: give float32 or bfloat16")
+        for name in ("learning_rate", "momentum", "weight_decay"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ConfigurationError(f"recipe.{name}={getattr(self, name)}: give a finite number from 0")
         if min(self.epochs, self.crop_padding) < 0:
             raise ConfigurationError(
                 f"recipe.epochs={self.epochs}, recipe.crop_padding={self.crop_padding}: neither may be negative"

@@ -18,7 +18,8 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from agnet.errors import ConfigurationError
+from agnet.errors import ConfigurationError, TaskError, UnreadableFile
+from agnet.runtime.digests import of_file, of_json
 from evaluation.data.augment import augment
 from evaluation.data.files import UNREADABLE
 from evaluation.data.folders import class_files, class_folders
@@ -28,6 +29,9 @@ from evaluation.training.transforms import DRAWS, centre, cutout, photograph
 
 Batch = tuple[Float[Tensor, "batch channels height width"], Int[Tensor, " batch"]]
 """Pixels in [0, 1] and labels, on the device that is asked for."""
+
+_HASHED_BYTES = 2**30
+"""Sets of photographs up to this size are hashed whole; ImageNet would take minutes."""
 
 Normalization = tuple[float | tuple[float, ...], float | tuple[float, ...]]
 
@@ -166,11 +170,20 @@ class FolderStream(AbstractStream):
         self.num_train, self.num_test = len(self._train), len(self._test)
 
     def describe(self) -> dict[str, Any]:
-        """Settings as plain values; the files as a hash of their names."""
-        sha = hashlib.sha256()
-        for part in (self._train, self._test):
-            sha.update(b"\n".join(part.files.tolist()))
-        return {"name": self.name, "size": self.image_size, "files": sha.hexdigest()}
+        """Settings as plain values; the files as a hash of their names and sizes, of a small set also of their content.
+
+        Raises:
+            ConfigurationError: if a file cannot be read.
+        """
+        files = [part.folder / os.fsdecode(file) for part in (self._train, self._test) for file in part.files]
+        names, sizes = [*self._train.files.tolist(), *self._test.files.tolist()], []
+        try:
+            sizes = [file.stat().st_size for file in files]
+            content = [of_file(file) for file in files] if sum(sizes) <= _HASHED_BYTES else []
+        except (OSError, UnreadableFile) as error:
+            raise ConfigurationError(f"{self.name}: a file cannot be read ({error}); replace or remove it") from error
+        digest = of_json([[name.hex() for name in names], sizes, content])
+        return {"name": self.name, "size": self.image_size, "files": digest}
 
     def batches(
         self, rows: Int[Tensor, "steps batch"], *, seed: int, epoch: int, device: torch.device
@@ -198,11 +211,27 @@ class FolderStream(AbstractStream):
         loader = DataLoader(
             images, batch_sampler=groups, num_workers=self.workers, collate_fn=_collate, pin_memory=cuda
         )
-        for found in loader:
+        for found in _living(loader):
             if isinstance(found, ConfigurationError):
                 raise found
             stored, labels = (values.to(device, non_blocking=cuda) for values in found)
             yield in_unit_interval(stored), labels
+
+
+def _living(loader: DataLoader) -> Iterator[Any]:
+    """What a loader gives; a reading process that was killed, or had no shared memory left, becomes one line."""
+    batches = iter(loader)
+    while True:
+        try:
+            found = next(batches)
+        except StopIteration:
+            return
+        except RuntimeError as error:
+            raise TaskError(
+                f"a process that reads images has ended ({str(error).splitlines()[0]}); the same command continues, "
+                "with stream.workers=0 in one process"
+            ) from error
+        yield found
 
 
 class _Photographs(Dataset):

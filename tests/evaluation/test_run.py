@@ -1,5 +1,6 @@
 """The command, as a process where the exit status of a whole run matters, else in this process."""
 
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -10,7 +11,9 @@ import pytest
 from agnet.runtime.paths import ROOT
 from agnet.spaces.nasbench201 import NASBench201
 from agnet.tables.table import read_metadata, read_table
+from evaluation.networks.nasbench201 import CellNetwork
 from evaluation.production.merge import representatives
+from evaluation.production.unit import Unit, UnitEvaluator, UnitRecord
 from evaluation.run import main
 
 SMALL = [
@@ -154,6 +157,13 @@ def test_a_wrong_choice_names_the_choices(
         ("corruption.path=nowhere", "corruption.path=nowhere, frost=None: give corruption.names"),
         ("attack_images={deepfool: 3}", "attack_images: deepfool: 3"),
         ("sensitivity.num_images=-1", "sensitivity.num_images=-1"),
+        ("sensitivity.num_images=99999", "sensitivity.num_images=99999; digits has 1197 such images"),
+        ("attack_images={pgd: 400}", "attack_images.pgd=400; digits has 300 such images: give at most that"),
+        ("space=nasbench101", "space=nasbench101; networks are made of space=nasbench201 alone"),
+        ("table=/proc/x.parquet", "cannot write /proc/x.parquet ("),
+        ("recipe.learning_rate=nan", "recipe.learning_rate=nan: give a finite number from 0"),
+        ("recipe.weight_decay=-1.0", "recipe.weight_decay=-1.0: give a finite number from 0"),
+        ("recipe.momentum=1e400", "recipe.momentum=inf: give a finite number from 0"),
         ("name=my_digits", "name=my_digits"),
         ("out=", "out= should be a path"),
         ("table=mine.txt", "table=mine.txt should be null or a Parquet file, e.g. table.parquet"),
@@ -188,12 +198,56 @@ def test_a_refused_command_can_be_corrected_in_the_same_folder(tmp_path: Path, m
     assert here(monkeypatch, *SMALL, "num_architectures=1", f"out={tmp_path}") == 0
 
 
+def test_the_cause_of_failures_is_in_the_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Where no unit succeeds, and where some do."""
+    command = [*SMALL, f"out={tmp_path}"]
+    examine, done = UnitEvaluator._examine, 0
+
+    def failing(self: UnitEvaluator, unit: Unit, network: CellNetwork) -> UnitRecord:
+        nonlocal done
+        done += 1
+        if done != 4:
+            raise ValueError("the kernel\ndiverged")
+        return examine(self, unit, network)
+
+    monkeypatch.setattr(UnitEvaluator, "_examine", failing)
+    assert here(monkeypatch, *command) == 2
+    said = capfd.readouterr().err
+    assert said.startswith("error: no unit is done of 3, so there is nothing to merge; 3 units failed, the first of ")
+    assert said.endswith(", seed 0: ValueError: the kernel diverged\n")
+    assert here(monkeypatch, *command, "retry=true") == 2
+    said = capfd.readouterr().err
+    assert said.startswith("error: the table lacks architectures: 2 units failed, the first of them |")
+    assert said.endswith(", seed 0: ValueError: the kernel diverged; retry=true tries them again\n")
+
+
+def test_a_table_of_another_protocol_is_not_overwritten(
+    finished: tuple[Path, subprocess.CompletedProcess[str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    mine = shutil.copy(finished[0] / "nasbench201_digits.parquet", tmp_path / "mine.parquet")
+    before = mine.read_bytes()
+    command = [*SMALL, "mode=worst_case", f"out={tmp_path / 'units'}", f"table={mine}"]
+    assert here(monkeypatch, *command) == 2
+    assert (
+        "exists and was made under another protocol (differs in mode); choose another table" in capfd.readouterr().err
+    )
+    assert mine.read_bytes() == before
+    assert not (tmp_path / "units" / "units").exists(), "it is said before anything is trained"
+
+
 def test_a_file_is_no_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").touch()
     assert here(monkeypatch, "num_architectures=1", f"out={tmp_path / 'file'}") == 2
-    assert capfd.readouterr().err == f"error: cannot use the folder {tmp_path / 'file'} (File exists); choose another\n"
+    said = capfd.readouterr().err
+    assert said.startswith(f"error: cannot write {tmp_path / 'file'}")
+    assert said.endswith("(File exists); choose a place that can be written\n")
 
 
 def test_no_output_folder(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:

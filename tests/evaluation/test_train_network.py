@@ -2,6 +2,9 @@
 
 import json
 import os
+import random
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from agnet.errors import AGNetError
 from agnet.runtime.paths import ROOT
 from evaluation.data.bundled import digits
 from evaluation.networks.darts.published import PUBLISHED
@@ -81,6 +85,74 @@ def test_a_training_leaves_a_network(
     assert again == result
     assert here(monkeypatch, *command, "recipe.epochs=3") == 2
     assert "choose another out" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished training of one epoch; tests work on copies."""
+    out = tmp_path_factory.mktemp("trained") / "out"
+    with pytest.MonkeyPatch.context() as patch:
+        assert here(patch, *DIGITS, "recipe.epochs=1", f"out={out}") == 0
+    return out
+
+
+def flipped(path: Path, draw: random.Random) -> None:
+    content = bytearray(path.read_bytes())
+    content[draw.randrange(len(content))] ^= 1 << draw.randrange(8)
+    path.write_bytes(content)
+
+
+def test_a_flipped_bit_never_gives_another_network(trained: Path, tmp_path: Path) -> None:
+    draw, whole = random.Random(1), load_network(trained).state_dict()
+    names = sorted(path.name for path in trained.iterdir())
+    assert names == ["checkpoint.pt", "config.yaml", "history.jsonl", "result.json", "weights.safetensors"]
+    refused = []
+    for number in range(60):
+        copy = Path(shutil.copytree(trained, tmp_path / str(number)))
+        flipped(copy / names[number % len(names)], draw)
+        try:
+            found = load_network(copy).state_dict()
+            assert all(torch.equal(value, found[name]) for name, value in whole.items())
+        except AGNetError as error:
+            refused.append(str(error))
+    assert len(refused) == 24, "result and weights are read, the others are not"
+    assert all(str(tmp_path) in line and "\n" not in line for line in refused)
+
+
+@pytest.mark.parametrize("name", ["checkpoint.pt", "history.jsonl", "result.json", "weights.safetensors"])
+def test_what_is_damaged_is_made_again(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    """From the checkpoint; where that is damaged too, one line says so."""
+    out, draw = Path(shutil.copytree(trained, tmp_path / "out")), random.Random(2)
+    command = [*DIGITS, "recipe.epochs=1", f"out={out}"]
+    flipped(out / name, draw)
+    assert here(monkeypatch, *command) == 0
+    for left in ("history.jsonl", "weights.safetensors"):
+        assert (out / left).read_bytes() == (trained / left).read_bytes()
+    if name == "checkpoint.pt":
+        (out / "result.json").unlink()
+        capsys.readouterr()
+        assert here(monkeypatch, *command) == 2
+        said = capsys.readouterr().err
+        assert re.fullmatch(f"error: {out}/checkpoint.pt is damaged [^\n]*\n", said)
+
+
+def test_other_images_are_noticed_even_without_a_checkpoint(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = Path(shutil.copytree(trained, tmp_path / "out"))
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    for removed in ((), ("checkpoint.pt",), ("result.json",)):
+        for name, content in before.items():
+            (out / name).write_bytes(content)
+        for name in removed:
+            (out / name).unlink()
+        assert here(monkeypatch, *DIGITS, "recipe.epochs=1", "dataset.split_seed=7", f"out={out}") == 2
+        said = capsys.readouterr().err
+        assert f"error: {out} holds another training (" in said
+        assert re.search(r"images\.images is [0-9a-f]{12}\.\.\. there and [0-9a-f]{12}\.\.\. here", said)
+        assert (out / "config.yaml").read_bytes() == before["config.yaml"]
 
 
 @pytest.mark.parametrize(

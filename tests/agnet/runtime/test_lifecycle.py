@@ -102,6 +102,15 @@ def test_workers_die_with_their_parent(started: Started, tmp_path: Path, place: 
     assert not list(place.iterdir()), "the next one sweeps it, and its own"
 
 
+def test_a_command_with_workers_ends_silently_and_leaves_nothing(started: Started, tmp_path: Path, place: Path) -> None:
+    """Neither its own folder, nor its workers', nor a complaint that one is gone too early."""
+    script = WORKERS.replace("sleeper, [sys.argv[1]]", "time.sleep, [0.0, 0.0]") + "print()"
+    process, _ = started(script, tmp_path, folder=place)
+    said, complaints = process.communicate()
+    assert (process.returncode, said.strip(), complaints or "") == (0, "", "")
+    assert not list(place.iterdir())
+
+
 def test_a_living_writer_keeps_its_temporary_file(started: Started, tmp_path: Path) -> None:
     script = (
         "import sys, time\nfrom pathlib import Path\nfrom agnet.runtime.files import replacing\n"

@@ -1,11 +1,15 @@
 import json
+import random
+import resource
+import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from agnet.errors import ConfigurationError, RunDirectoryError, TableError
+from agnet.errors import AGNetError, ConfigurationError, RunDirectoryError, StorageError, TableError, UnreadableFile
+from agnet.runtime.files import locked
 from evaluation.corruptions import CORRUPTIONS, CorruptedImages, FrostPictures, corrupt, write_corrupted
 from evaluation.corruptions import files as files_module
 
@@ -69,7 +73,7 @@ def test_a_folder_belongs_to_its_images_and_seed(folder: Path, tmp_path: Path) -
     with pytest.raises(RunDirectoryError, match="written with other images_sha256"):
         write_corrupted(folder, IMAGES.flip(0), LABELS, seed=5, names=SOME)
     (folder / "corruptions.json").write_text("[]")
-    with pytest.raises(RunDirectoryError, match=r"cannot read .*corruptions\.json"):
+    with pytest.raises(UnreadableFile, match=r"corruptions\.json is damaged"):
         write_corrupted(folder, IMAGES, LABELS, seed=5, names=SOME)
     (folder / "corruptions.json").unlink()
     with pytest.raises(RunDirectoryError, match=r"\.npy files but no corruptions\.json"):
@@ -89,6 +93,65 @@ def test_a_failure_leaves_no_half_file(monkeypatch: pytest.MonkeyPatch, tmp_path
     with pytest.raises(KeyboardInterrupt):
         write_corrupted(tmp_path, IMAGES, LABELS, seed=0, names=("fog",))
     assert sorted(p.name for p in tmp_path.iterdir()) == ["corruptions.json", "labels.npy"]
+
+
+def test_a_flipped_bit_is_noticed_and_made_again(folder: Path, tmp_path: Path) -> None:
+    """In any file: reading gives the same images or one line, and the same call gives the same bytes or one line."""
+    draw, before = random.Random(0), {path.name: path.read_bytes() for path in folder.iterdir()}
+    whole = [CorruptedImages(folder).images(name, 5)[0] for name in SOME]
+    wrong = 0
+    for number in range(100):
+        name = sorted(before)[number % len(before)]
+        content = bytearray(before[name])
+        content[draw.randrange(len(content))] ^= 1 << draw.randrange(8)
+        (folder / name).write_bytes(content)
+        try:
+            again = CorruptedImages(folder)
+            wrong += not all(again.images(some, 5)[0].equal(images) for some, images in zip(SOME, whole, strict=True))
+        except AGNetError as error:
+            wrong += str(folder) not in str(error) or "\n" in str(error)
+        (folder / name).write_bytes(before[name])
+    assert wrong == 0
+    (folder / "fog.npy").write_bytes(before["fog.npy"][:-1] + b"\0")
+    with pytest.raises(
+        UnreadableFile, match=r"fog\.npy is damaged \(its content does not match corruptions\.json\); run"
+    ):
+        CorruptedImages(folder).images("fog", 1)
+    write_corrupted(folder, IMAGES, LABELS, seed=5, names=SOME, facts={"dataset": "noise"})
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_files_of_an_earlier_revision_are_made_anew(folder: Path) -> None:
+    """Their ``corruptions.json`` has no hashes."""
+    metadata, fog = json.loads((folder / "corruptions.json").read_text()), (folder / "fog.npy").read_bytes()
+    (folder / "corruptions.json").write_text(json.dumps({"protocol": metadata["protocol"], "dataset": "noise"}))
+    (folder / "fog.npy").write_bytes(fog[:-1] + b"\0")
+    write_corrupted(folder, IMAGES, LABELS, seed=5, names=SOME, facts={"dataset": "noise"})
+    assert (folder / "fog.npy").read_bytes() == fog
+    assert json.loads((folder / "corruptions.json").read_text()) == metadata
+
+
+@pytest.mark.parametrize("limit", [100, 3000, 20_000])
+def test_a_disk_that_is_full_gives_one_line(tmp_path: Path, limit: int) -> None:
+    """A limit on file sizes stands for it: both end a write halfway. Mapped files would end the process."""
+    out, before = tmp_path / "C", resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+    try:
+        with pytest.raises(StorageError, match=r"cannot write .*/C/\w+\.\w+ \(File too large\); raise the limit"):
+            write_corrupted(out, IMAGES, LABELS, seed=5, names=("fog",))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert not [path.name for path in out.iterdir() if path.name.startswith(".")]
+    write_corrupted(out, IMAGES, LABELS, seed=5, names=("fog",))
+    assert CorruptedImages(out).images("fog", 5)[0].equal(corrupt(IMAGES, "fog", 5, seed=5))
+
+
+def test_two_writers_are_kept_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agnet.runtime.files._PATIENCE", 0.1)
+    with locked(tmp_path), pytest.raises(RunDirectoryError, match="another process works in"):
+        write_corrupted(tmp_path, IMAGES, LABELS, seed=5, names=("fog",))
 
 
 def test_the_published_folders_hold_more_corruptions_than_ours(folder: Path) -> None:
@@ -124,6 +187,7 @@ def test_missing_files_are_named(folder: Path, tmp_path: Path) -> None:
     ],
 )
 def test_labels_are_checked(folder: Path, labels: np.ndarray, message: str) -> None:
+    (folder / "corruptions.json").unlink()  # a folder of others
     np.save(folder / "labels.npy", labels)
     with pytest.raises(TableError, match=message):
         CorruptedImages(folder, num_classes=10)
@@ -139,12 +203,14 @@ def test_labels_are_checked(folder: Path, labels: np.ndarray, message: str) -> N
     ],
 )
 def test_images_are_checked(folder: Path, array: np.ndarray) -> None:
+    (folder / "corruptions.json").unlink()
     np.save(folder / "fog.npy", array)
     with pytest.raises(TableError, match=r"fog\.npy holds .*, not uint8 \[15, height, width, 1 or 3\]"):
         CorruptedImages(folder).images("fog", 1)
 
 
 def test_pickles_and_rubbish_are_refused(folder: Path) -> None:
+    (folder / "corruptions.json").unlink()
     np.save(folder / "fog.npy", np.array([{}], dtype=object), allow_pickle=True)
     with pytest.raises(TableError, match=r"cannot read .*fog\.npy"):
         CorruptedImages(folder).images("fog", 1)

@@ -3,18 +3,20 @@
 import dataclasses
 import gzip
 import json
-import os
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from agnet.errors import RunDirectoryError
+from agnet.errors import RunDirectoryError, UnreadableFile
+from agnet.runtime.files import replacing
+from agnet.runtime.reading import read_json
 from evaluation.attacks.fast_gradient_sign import FGSM
-from evaluation.data.images import Images
-from evaluation.production.protocol import Protocol
+from evaluation.corruptions import CorruptedImages, write_corrupted
+from evaluation.corruptions.pixels import to_levels
+from evaluation.data.images import Images, ImageSplits
+from evaluation.production.protocol import Corruptions, Protocol
 from evaluation.production.store import Found, Store
 from evaluation.production.unit import Failure, Unit, UnitRecord
 from evaluation.training.sgd import Recipe
@@ -145,20 +147,66 @@ def test_a_protocol_binds_nothing_before_the_first_unit(tmp_path: Path, protocol
 
 
 def test_a_damaged_protocol_file_is_named(folder: Path, protocol: Protocol) -> None:
-    (folder / "protocol.json").write_text('{"digest": ')
-    with pytest.raises(RunDirectoryError, match=r"protocol\.json is no JSON .*out="):
-        Store(folder, protocol).claim()
+    """A digit of a setting, which nobody compares while the digests agree, included; without the file all is well."""
+    path = folder / "protocol.json"
+    text = path.read_text()
+    for damage in ('{"digest": ', text.replace('"epochs": 1', '"epochs": 3'), "[]", ""):
+        path.write_text(damage)
+        with pytest.raises(UnreadableFile, match=r"protocol\.json is damaged .*; delete that file, for every unit"):
+            Store(folder, protocol).claim()
+    path.unlink()
+    Store(folder, protocol).claim()
+    assert path.read_text() == text
 
 
-def test_what_a_kill_has_left_is_removed_when_it_is_old(store: Store, units: list[Unit]) -> None:
+def test_a_protocol_file_of_an_earlier_revision_is_sealed(folder: Path, protocol: Protocol) -> None:
+    path = folder / "protocol.json"
+    text = path.read_text()
+    path.write_text(
+        json.dumps({key: value for key, value in json.loads(text).items() if key not in ("sha256", "inputs")})
+    )
+    Store(folder, protocol).claim()
+    assert path.read_text() == text
+
+
+def test_corrupted_images_that_changed_meanwhile_are_noticed(tmp_path: Path, tiny: ImageSplits) -> None:
+    """The protocol's digest has the first hundred images of each file; the others count too."""
+    test = tiny.test
+    write_corrupted(tmp_path / "C", to_levels(test.pixels), test.labels, seed=0, names=("fog",))
+    (tmp_path / "C" / "corruptions.json").unlink()  # as published
+
+    def protocol() -> Protocol:
+        images = Corruptions(("fog",), folder=CorruptedImages(tmp_path / "C"))
+        recipe = Recipe(epochs=1, batch_size=32)
+        return Protocol(tiny, 2, 1, recipe, [FGSM([8 / 255])], corruptions=images)
+
+    first = protocol()
+    Store(tmp_path / "run", first).claim()
+    (tmp_path / "run" / "units").mkdir()
+    (tmp_path / "run" / "units" / "some.json.gz").touch()
+    content = bytearray((tmp_path / "C" / "fog.npy").read_bytes())
+    content[-1] ^= 1
+    (tmp_path / "C" / "fog.npy").write_bytes(content)
+    assert protocol().digest == first.digest
+    with pytest.raises(RunDirectoryError, match=r"holds units of other files \(fog\.npy is [0-9a-f]{12}\.\.\. there"):
+        Store(tmp_path / "run", protocol()).claim()
+
+
+def test_a_bomb_is_a_damaged_file(store: Store, units: list[Unit], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(read_json, "__kwdefaults__", {"most": 10**6})
+    store.path(units[0]).write_bytes(gzip.compress(b" " * 10**7))
+    assert store.find(units).missing == [units[0]]
+
+
+def test_what_a_kill_has_left_is_removed(store: Store, units: list[Unit]) -> None:
     path = store.path(units[0])
-    young, old = (path.with_name(f".{path.name}.{name}.gz") for name in ("young", "old"))
-    for left in (young, old):
-        left.write_bytes(path.read_bytes()[:40])
-    os.utime(old, (time.time() - 7200,) * 2)
-    store.tidy()
-    assert young.exists()
-    assert not old.exists()
+    left = path.with_name(f".{path.name}.0123abcd.partial.gz")
+    left.write_bytes(path.read_bytes()[:40])
+    with replacing(path) as living:
+        living.write_bytes(path.read_bytes())
+        store.tidy()
+        assert living.exists()
+        assert not left.exists()
     assert len(store.find(units).records) == 5, "nobody reads them"
 
 

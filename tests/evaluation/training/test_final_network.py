@@ -1,7 +1,9 @@
 """Training final networks: loss falls, resume is exact, processes share the work."""
 
+import io
 import json
 import os
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -10,8 +12,9 @@ import pytest
 import torch
 from torch import nn
 
-from agnet.errors import AGNetError, ConfigurationError, RunDirectoryError
+from agnet.errors import AGNetError, ConfigurationError, RunDirectoryError, UnreadableFile
 from agnet.runtime.paths import ROOT
+from agnet.runtime.sealed import write_sealed
 from evaluation.data.images import Images, ImageSplits
 from evaluation.networks.darts.network import DARTSNetwork, DARTSShape
 from evaluation.networks.darts.published import PUBLISHED
@@ -28,7 +31,9 @@ def trainer(stream: AbstractStream, out: Path, recipe: FinalRecipe = RECIPE, **s
     torch.manual_seed(0)
     shape = DARTSShape(num_classes=stream.num_classes, channels=2, cells=3, mean=0.4, std=0.25)
     network = settings.pop("network", None) or DARTSNetwork(PUBLISHED["darts_v2"], shape)
-    return Trainer(network, stream, recipe, **{"seed": 1, "out": out, "identity": "mine", **settings})
+    return Trainer(
+        network, stream, recipe, **{"seed": 1, "out": out, "identity": {"seed": 1, "images": "ab"}, **settings}
+    )
 
 
 def untimed(history: list[dict]) -> list[dict]:
@@ -97,14 +102,46 @@ def test_a_finished_training_is_not_repeated(finished: Trainer, splits: ImageSpl
     assert (finished.out / CHECKPOINT).stat().st_mtime_ns == before
 
 
-def test_checkpoints_of_others_and_damaged_ones_are_refused(finished: Trainer, tmp_path: Path) -> None:
-    with pytest.raises(RunDirectoryError, match="another recipe"):
-        trainer(finished.stream, finished.out, identity="another").fit()
-    content = (finished.out / CHECKPOINT).read_bytes()
-    (tmp_path / CHECKPOINT).write_bytes(content[: len(content) // 2])
-    with pytest.raises(RunDirectoryError, match="no checkpoint of a training"):
-        trainer(finished.stream, tmp_path).fit()
+def test_checkpoints_of_others_are_refused(finished: Trainer) -> None:
+    with pytest.raises(RunDirectoryError, match="another training \\(images is 'ab' there and 'cd' here\\); choose"):
+        trainer(finished.stream, finished.out, identity={"seed": 1, "images": "cd"}).fit()
     assert read_checkpoint(finished.out / CHECKPOINT)["epoch"] == 3
+
+
+def test_no_flipped_bit_is_believed(finished: Trainer, tmp_path: Path) -> None:
+    """Anywhere in the file, torch's tensors included, which have no checksum that torch compares."""
+    content = (finished.out / CHECKPOINT).read_bytes()
+    draw = random.Random(0)
+    for place in [0, 3, 80, *(draw.randrange(len(content)) for _ in range(100))]:
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << draw.randrange(8)
+        (tmp_path / CHECKPOINT).write_bytes(damaged)
+        with pytest.raises(UnreadableFile, match=r"checkpoint\.pt is damaged"):
+            trainer(finished.stream, tmp_path, network=finished.network).resume()
+    for length in (0, 1, 100, len(content) // 2, len(content) - 1):
+        (tmp_path / CHECKPOINT).write_bytes(content[:length])
+        with pytest.raises(UnreadableFile, match=r"checkpoint\.pt is damaged"):
+            read_checkpoint(tmp_path / CHECKPOINT)
+
+
+class Evil:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return (os.mkdir, ("evil",))
+
+
+@pytest.mark.parametrize("content", [Evil(), [1], {"epoch": 1}, {"network": {}, "optimizer": {}, "scaler": {}}])
+def test_a_forged_seal_gives_nothing_but_one_line(
+    finished: Trainer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: object
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    torch.save(content, buffer := io.BytesIO())
+    identity = {"seed": 1, "images": "ab"}
+    write_sealed(tmp_path / CHECKPOINT, buffer.getvalue(), kind="training checkpoint", identity=identity)
+    with pytest.raises(UnreadableFile, match="remove it to start again") as caught:
+        trainer(finished.stream, tmp_path).fit()
+    assert "weights_only" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "evil").exists()
 
 
 def test_a_loss_that_is_no_number_stops_before_it_is_kept(splits: ImageSplits, tmp_path: Path) -> None:

@@ -1,9 +1,11 @@
 """Measures of architectures: the objective, the command."""
 
+import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -11,12 +13,14 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from agnet.errors import ConfigurationError, RunDirectoryError
+from agnet.errors import ConfigurationError, RunDirectoryError, StorageError, UnreadableFile
+from agnet.runtime.files import locked
 from agnet.runtime.paths import CONF_DIR
 from agnet.tables.table import read_metadata, read_table, write_table
 from evaluation.measure import run
 from evaluation.networks.darts.network import staged_network
 from evaluation.training_free.objective import training_free_objective
+from evaluation.training_free.row_log import RowLog
 from evaluation.training_free.untrained import Untrained
 from search.run import execute
 
@@ -102,8 +106,92 @@ def test_a_killed_measurement_goes_on_where_it_was(tmp_path: Path, monkeypatch: 
 
 def test_a_damaged_log_is_named(tmp_path: Path) -> None:
     (tmp_path / "x.parquet.rows.jsonl").write_text("{}\n[1, 2]\n", encoding="utf-8")
-    with pytest.raises(RunDirectoryError, match="is damaged"):
+    with pytest.raises(UnreadableFile, match="is damaged"):
         measured(tmp_path / "x.parquet", "num_architectures=1")
+
+
+def test_no_flipped_bit_and_no_moved_line_is_believed(tmp_path: Path) -> None:
+    """Rows survive as they are or the log is refused; a torn or damaged end alone is measured again."""
+    settings, path, draw = {"seed": 0, "images": "ab"}, tmp_path / "rows.jsonl", random.Random(0)
+    log = RowLog(path, settings)
+    rows = {name: {"ntk": draw.random(), "flops": draw.random()} for name in "abc"}
+    for name, row in rows.items():
+        log.append(name, row)
+    whole = path.read_bytes()
+    assert RowLog(path, settings).rows == rows
+    refused = 0
+    for _ in range(200):
+        content = bytearray(whole)
+        content[draw.randrange(len(content))] ^= 1 << draw.randrange(8)
+        path.write_bytes(content)
+        try:
+            found = RowLog(path, settings).rows
+            assert found == {name: rows[name] for name in found}
+        except UnreadableFile:
+            refused += 1
+    assert refused > 190
+    lines = whole.splitlines(keepends=True)
+    for damaged in ([lines[0], lines[2], lines[1], lines[3]], [lines[0], *lines[2:]], lines[1:], [lines[0], *lines]):
+        path.write_bytes(b"".join(damaged))
+        with pytest.raises(UnreadableFile, match=r"line \d does not match its hash\); delete it to measure"):
+            RowLog(path, settings)
+    path.write_bytes(whole)
+    with pytest.raises(RunDirectoryError, match="3 rows of other settings \\(images is 'ab' there and 'cd' here\\)"):
+        RowLog(path, {"seed": 0, "images": "cd"})
+
+
+def test_images_and_code_that_changed_meanwhile_are_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A killed measurement, then other images in the same file, or another measure under the same name."""
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "my_measures.py").write_text("def one(network, images, labels):\n    return 1.0\n")
+
+    def images(seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        pixels = rng.integers(256, size=(60, 8, 8, 3), dtype=np.uint8)
+        np.savez(tmp_path / "mine.npz", images=pixels, labels=np.arange(60) % 3)
+
+    images(0)
+    command = ["dataset=npz", f"dataset.path={tmp_path / 'mine.npz'}", "num_architectures=2"]
+    command += ["measures.jacov.num_images=8", "measures.jacov.function._target_=my_measures.one"]
+    done: list[str] = []
+
+    def killed(self: RowLog, architecture: str, row: Mapping[str, float]) -> None:
+        if done:
+            raise KeyboardInterrupt
+        done.append(architecture)
+        append(self, architecture, row)
+
+    append = RowLog.append
+    monkeypatch.setattr(RowLog, "append", killed)
+    with pytest.raises(KeyboardInterrupt):
+        measured(tmp_path / "x.parquet", *command)
+    monkeypatch.setattr(RowLog, "append", append)
+    images(1)
+    with pytest.raises(RunDirectoryError, match=r"1 rows of other settings \(.*images is [0-9a-f]{12}\.\.\. there"):
+        measured(tmp_path / "x.parquet", *command)
+    images(0)
+    source = (tmp_path / "my_measures.py").read_text()
+    (tmp_path / "my_measures.py").write_text(source.replace("1.0", "2.0"))
+    with pytest.raises(RunDirectoryError, match=r"other settings \(code\.my_measures\.one is"):
+        measured(tmp_path / "x.parquet", *command)
+    (tmp_path / "my_measures.py").write_text(source)
+    measured(tmp_path / "x.parquet", *command)
+    assert sorted(path.name for path in tmp_path.glob("x.*")) == ["x.parquet"]
+
+
+def test_two_measurements_of_one_table_are_kept_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agnet.runtime.files._PATIENCE", 0.1)
+    with locked(tmp_path / "x.parquet.lock"), pytest.raises(RunDirectoryError, match="another process works in"):
+        measured(tmp_path / "x.parquet", "num_architectures=1")
+
+
+def test_a_place_that_cannot_be_written_is_named_before_anything_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Untrained, "__call__", lambda *_: pytest.fail("it measures"))
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match=r"cannot write .*/file/x\.parquet \("):
+        measured(tmp_path / "file" / "x.parquet", "num_architectures=1")
 
 
 def test_pairs_of_cells_of_darts(tmp_path: Path) -> None:
