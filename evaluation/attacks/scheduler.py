@@ -13,7 +13,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from evaluation.attacks.base import BatchAttack, Model, Slots, SteppedAttack, radius_code
+from evaluation.attacks.base import BatchAttack, Slots, SteppedAttack, radius_code
+from evaluation.attacks.classifier import Classifier
 from evaluation.attacks.slots import ask, fresh_slots
 from evaluation.checks import check_sound
 from evaluation.data.images import in_unit_interval
@@ -38,8 +39,8 @@ class Subject:
         chunk: evaluations between two looks at which slots are decided; each look waits for the device.
     """
 
-    search: Model
-    judge: Model
+    search: Classifier
+    judge: Classifier
     images: Tensor
     labels: Int[Tensor, " images"]
     indices: Int[Tensor, " images"]
@@ -88,7 +89,7 @@ class Ledger:
         self.predicted = repeat(top.indices)
         self.confidence = repeat(top.values)
         self.true_confidence = repeat(probabilities.gather(1, subject.labels[:, None]).squeeze(1))
-        self.forwards = torch.zeros(num_radii, len(self.labels), dtype=torch.int64)
+        self.forwards = torch.zeros(num_radii, len(self.labels), dtype=torch.int64, device="cpu")
         self.gradients = torch.zeros_like(self.forwards)
         self.images = repeat(in_unit_interval(subject.images)) if keep_images else None
 
@@ -156,7 +157,7 @@ class _Run:
         self.worst_case, self.tick = worst_case, tick
         self.stops = attack.stops_when_fooled or worst_case
         self.device = subject.images.device
-        self.radii = torch.tensor(attack.eps, dtype=torch.float64)
+        self.radii = torch.tensor(attack.eps, dtype=torch.float64, device="cpu")
         self.codes = radius_code(self.radii)
         self.todo = todo.cpu()
         pairs = self.todo.nonzero().tolist()  # small radii, whose pairs last longest, come first
@@ -181,7 +182,7 @@ class _Run:
 
     def _refill(self, room: int) -> None:
         """Give free slots the next pairs."""
-        jobs = torch.tensor([self.queue.popleft() for _ in range(min(room, len(self.queue)))])
+        jobs = torch.tensor([self.queue.popleft() for _ in range(min(room, len(self.queue)))], device="cpu")
         image, radius_index, attempt = jobs.unbind(dim=1)
         attack, subject = self.attack, self.subject
         rows = image.to(self.device)  # the queue and the codes of radii live on the CPU, images on the device
@@ -251,8 +252,8 @@ class _Run:
         # continues after this point.
         image, radius_index, attempt = (slots[k].cpu() for k in ("image", "radius_index", "attempt"))
         spent = slots["spent"].cpu()
-        fooled = torch.zeros(len(paused), dtype=torch.bool)
-        denied = torch.zeros(len(paused), dtype=torch.bool)
+        fooled = torch.zeros(len(paused), dtype=torch.bool, device="cpu")
+        denied = torch.zeros(len(paused), dtype=torch.bool, device="cpu")
         if len(judged):
             with torch.no_grad():
                 logits = self.subject.judge(points[judged])
@@ -322,7 +323,7 @@ def run_batches(
         for image in images.split(subject.capacity):
             rows = image.to(subject.images.device)
             inputs, labels = in_unit_interval(subject.images[rows]), subject.labels[rows]
-            points = attack.perturb(subject.judge, inputs, labels, eps=eps, seed=subject.seed)
+            points = attack.perturb(subject.judge.shown, inputs, labels, eps=eps, seed=subject.seed)
             with torch.no_grad():
                 logits = subject.judge(points)
             check_sound(logits.isfinite())
