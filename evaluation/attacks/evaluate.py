@@ -110,12 +110,12 @@ def evaluate(
         raise ConfigurationError(f"attacks {', '.join(names)}: give each its own name=..., and none the name clean")
     check_modes(mode, precision)
     if batch_size is not None and not (type(batch_size) is int and batch_size >= 1):
-        raise ConfigurationError(f"{batch_size=}; give a whole number, at least 1")
+        raise ConfigurationError(f"{batch_size=}; give at least 1, a whole number")
     indices = torch.arange(len(images), device="cpu") if indices is None else indices
     if indices.shape != labels.shape:
         raise InvalidInput(f"{len(indices)} indices for {len(images)} images; give one index per image")
     members = [m for attack in attacks for m in (attack.members if isinstance(attack, Ensemble) else (attack,))]
-    subject, checks = _prepare(
+    subject = _prepare(
         model,
         in_unit_interval(images.detach()).double() if precision == "float64" else images.detach(),
         labels.long(),
@@ -126,7 +126,7 @@ def evaluate(
         with_sign=any(isinstance(m, SteppedAttack) and m.needs_clean_gradient for m in members),
         with_gradient=any(isinstance(m, SteppedAttack) and m.needs_gradient for m in members),
     )
-    for doubt in doubts(checks):
+    for doubt in doubts(subject.checks):
         warnings.warn(doubt, UnsoundAttackWarning, stacklevel=2)
     for member in members:
         if isinstance(member, SteppedAttack):
@@ -155,7 +155,7 @@ def evaluate(
         "torch": str(torch.__version__),
         "device": str(images.device),
     }
-    return Evaluation(tuple(outcomes), subject.clean_logits.shape[1], settings, adversarial, checks)
+    return Evaluation(tuple(outcomes), subject.clean_logits.shape[1], settings, adversarial, dict(subject.checks))
 
 
 def _run(attack: AbstractAttack, subject: Subject, todo: Tensor, ledger: Ledger, **options) -> None:
@@ -184,7 +184,7 @@ def _prepare(
     capacity: int,
     with_sign: bool,
     with_gradient: bool,
-) -> tuple[Subject, dict[str, float | int | bool]]:
+) -> Subject:
     """Compile the model, pass the clean images through it, and look for what makes attacks fail."""
     search, judge = searcher_and_judge(model, precision)
     logits, signs, flat = [], [], []
@@ -219,7 +219,7 @@ def _prepare(
     if flat and not bool((clean_logits == clean_logits[:1]).all()):  # a constant network is robust
         zero = torch.cat(flat)
         checks |= {"zero_gradients": float(zero.double().mean()), "zero_gradients_of": len(zero)}
-    subject = Subject(
+    return Subject(
         search=search,
         judge=judge,
         images=images,
@@ -230,8 +230,8 @@ def _prepare(
         seed=seed,
         capacity=capacity,
         chunk=1 if images.device.type == "cpu" else 10,
+        checks=checks,
     )
-    return subject, checks
 
 
 def searcher_and_judge(model: Model | nn.Module, precision: str) -> tuple[Classifier, Classifier]:

@@ -13,12 +13,14 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from agnet.errors import ConfigurationError
 from agnet.runtime.digests import of_arrays, of_json
 from agnet.runtime.files import write_bytes, write_text
 from agnet.runtime.names import inside
 from agnet.runtime.reading import damaged
 from agnet.runtime.sealed import SEAL
 from evaluation.attacks.base import in_units_of_255
+from evaluation.attacks.gradients import Checks
 from evaluation.data.npz import read_npz
 
 Row = dict[str, str | int | float | None]
@@ -128,7 +130,7 @@ class Evaluation:
     num_classes: int
     settings: dict[str, object]
     adversarial: dict[str, Tensor] = field(default_factory=dict, repr=False)
-    checks: dict[str, float | int | bool] = field(default_factory=dict, repr=False)
+    checks: Checks = field(default_factory=dict, repr=False)
 
     def __repr__(self) -> str:
         accuracies = ", ".join(f"{column} {accuracy:.2f} %" for column, accuracy in self.accuracies.items())
@@ -216,7 +218,10 @@ def load_outcomes(path: Path) -> Evaluation:
     Raises:
         UnreadableFile: if the file is damaged, or was changed after it was written.
     """
-    found = read_npz(path)
+    try:
+        found = read_npz(path)
+    except ConfigurationError as error:
+        raise damaged(path, "it is no whole .npz", "delete it and run again") from error
     seal = found.pop(SEAL, None)
     if seal is None or str(seal) != _hash(found):
         raise damaged(path, "its content does not match its hash", "delete it and run again")

@@ -13,8 +13,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from evaluation.attacks.base import BatchAttack, Slots, SteppedAttack, radius_code
+from evaluation.attacks.base import BatchAttack, Model, Slots, SteppedAttack, radius_code
 from evaluation.attacks.classifier import Classifier
+from evaluation.attacks.gradients import Checks
 from evaluation.attacks.slots import ask, fresh_slots
 from evaluation.checks import check_sound
 from evaluation.data.images import in_unit_interval
@@ -37,9 +38,10 @@ class Subject:
         seed: seed of all draws.
         capacity: largest number of slots.
         chunk: evaluations between two looks at which slots are decided; each look waits for the device.
+        checks: whether attacks can work on this model, as :class:`~evaluation.attacks.outcome.Evaluation` has them.
     """
 
-    search: Classifier
+    search: Model
     judge: Classifier
     images: Tensor
     labels: Int[Tensor, " images"]
@@ -49,6 +51,7 @@ class Subject:
     seed: int
     capacity: int
     chunk: int
+    checks: Checks
 
     def __repr__(self) -> str:
         return f"Subject({len(self.labels)} images, {self.clean_logits.shape[1]} classes, {self.capacity} slots)"

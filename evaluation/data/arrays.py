@@ -35,7 +35,6 @@ def image_npz(
 
     Raises:
         ConfigurationError: if the file or its arrays are not as above, or a number does not fit.
-        UnreadableFile: if the file is damaged.
     """
     file = Path(path).expanduser()
     if not file.is_file():

@@ -55,7 +55,6 @@ def read_batches(
 
     Raises:
         ConfigurationError: if a file is missing, damaged, refused, or holds other shapes or labels.
-        UnreadableFile: if an ``.npz`` file is damaged.
     """
     batches = []
     for name in names:
@@ -102,8 +101,8 @@ def _sprite_name(name: str) -> str:
 
 
 def _unpickle(path: Path) -> dict[Any, Any]:
-    data = read_bytes(path, most=_LARGEST)
     try:
+        data = read_bytes(path, most=_LARGEST)
         content = RestrictedUnpickler(io.BytesIO(data)).load()
     except pickle.UnpicklingError as error:
         raise ConfigurationError(f"{path} is no batch of images: {error}; download the official file again") from error

@@ -74,7 +74,7 @@ def test_every_kind_of_model_gives_the_same_files(
     else:
         model = str(request.getfixturevalue(kind))
     out = tmp_path / "out"
-    assert command(monkeypatch, f"model={model}", f"images={images}", f"out={out}", *SHORT) == 0
+    assert command(monkeypatch, f"model={model}", "trust=true", f"images={images}", f"out={out}", *SHORT) == 0
     rows = list(csv.DictReader((out / "summary.csv").read_text().splitlines()))
     assert [(row["attack"], row["eps"]) for row in rows] == [
         ("clean", "0.0"),
@@ -109,7 +109,7 @@ def test_an_attack_that_is_done_is_not_done_again(
         return evaluate(*arguments, **options)
 
     monkeypatch.setattr(module, "evaluate", spy)
-    arguments = [f"model={exported}", f"images={images}", f"out={tmp_path / 'out'}", *SHORT]
+    arguments = [f"model={exported}", "trust=true", f"images={images}", f"out={tmp_path / 'out'}", *SHORT]
     assert command(monkeypatch, *arguments) == 0
     assert calls == ["fgsm", "pgd"]
     assert command(monkeypatch, *arguments) == 0
@@ -125,7 +125,7 @@ def test_an_attack_that_is_done_is_not_done_again(
         ("model=nowhere", "give a .pt2 or .pt file, or package.module:name"),
         ("model=nowhere:make", "No module named 'nowhere'"),
         ("images=null", "give either images=FILE.npz or dataset=NAME"),
-        ("images=nowhere.npz", "images=nowhere.npz"),
+        ("images=nowhere.npz", "nowhere.npz: no such file"),
         ("num_images=0", "num_images=0; give 1..20"),
         ("mode=best", "mode='best'"),
         ("precision=float16", "precision='float16'"),
@@ -149,7 +149,7 @@ def test_bad_input(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     short = [] if override.startswith("attack=") else SHORT
-    arguments = [f"model={exported}", f"images={images}", f"out={tmp_path / 'out'}", *short, override]
+    arguments = [f"model={exported}", "trust=true", f"images={images}", f"out={tmp_path / 'out'}", *short, override]
     assert command(monkeypatch, *arguments) == 2
     error = capfd.readouterr().err
     assert said in error
@@ -161,7 +161,8 @@ def test_weights_alone_are_no_model(
     images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     torch.save(make().state_dict(), tmp_path / "weights.pt")
-    assert command(monkeypatch, f"model={tmp_path / 'weights.pt'}", f"images={images}", f"out={tmp_path / 'out'}") == 2
+    given = [f"model={tmp_path / 'weights.pt'}", "trust=true", f"images={images}", f"out={tmp_path / 'out'}"]
+    assert command(monkeypatch, *given) == 2
     assert "is no TorchScript file" in capfd.readouterr().err
 
 
