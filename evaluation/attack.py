@@ -62,7 +62,7 @@ def _tensor(where: str, array: np.ndarray) -> Tensor:
     if array.dtype.kind not in "fiub":
         raise ConfigurationError(f"images={where} holds an array of {array.dtype}; give numbers")
     plain = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
-    if plain.dtype.kind == "u" and plain.itemsize > 1:
+    if plain.dtype.kind == "u" and (plain.itemsize > 1 or plain.ndim == 1):
         plain = plain.astype(np.int64)
     return torch.from_numpy(plain.astype(np.float32) if plain.dtype == np.float64 else plain)
 

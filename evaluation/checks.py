@@ -125,7 +125,9 @@ def check_logits(logits: object, inputs: Tensor, labels: Tensor | None = None, *
             f"with at least {min_classes} classes (wrap a model that returns more)"
         )
     if logits.device != inputs.device:
-        raise InvalidInput(f"the model returned logits on {logits.device} for images on {inputs.device}; use one device")
+        raise InvalidInput(
+            f"the model returned logits on {logits.device} for images on {inputs.device}; use one device"
+        )
     if not logits.is_floating_point():
         raise InvalidInput(f"the model returned logits of type {logits.dtype}; give floating ones")
     check_finite("logits", logits, "the weights have probably diverged; repair the model first")

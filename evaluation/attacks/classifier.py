@@ -1,6 +1,7 @@
 """A user's model as attacks ask it: its input is safe from it, and what it raises is told in one line."""
 
 import re
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -33,7 +34,7 @@ class Classifier(nn.Module):
         """The model for foreign attacks: itself where it is safe, which may be of a class that they look for."""
         return self if self.changes_images else self.asked
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor) -> Any:
         """The model's answer.
 
         Raises:

@@ -178,7 +178,8 @@ class CompiledNetwork(nn.Module):
         shift = norm.bias.double() - norm.running_mean.double() * scale
         constants: Mapping[str, Tensor] = {
             "mean": torch.as_tensor(network.shape.mean, dtype=torch.float64, device=scale.device).view(-1, 1, 1),
-            "inverse_std": 1 / torch.as_tensor(network.shape.std, dtype=torch.float64, device=scale.device).view(-1, 1, 1),
+            "inverse_std": 1
+            / torch.as_tensor(network.shape.std, dtype=torch.float64, device=scale.device).view(-1, 1, 1),
             "scale": scale.view(-1, 1, 1),
             "shift": shift.view(-1, 1, 1),
         }

@@ -40,9 +40,51 @@ _TEXT = re.compile(r"[\w.+:\-, >/]*", re.ASCII)
 _TREES = (None, "builtins.tuple", "builtins.list", "builtins.dict", "collections.OrderedDict")
 
 _FUNCTIONS = frozenset(
-    "Symbol Integer Rational Float Add Mul Max Min Mod PythonMod FloorDiv CleanDiv CeilDiv ModularIndexing Where "
-    "CeilToInt FloorToInt TruncToInt RoundToInt ToFloat IntTrueDiv FloatTrueDiv Eq Ne Lt Le Gt Ge Equality Unequality "
-    "LessThan StrictLessThan GreaterThan StrictGreaterThan And Or Not Abs floor ceiling Identity Pow PowByNatural".split()
+    [
+        "Symbol",
+        "Integer",
+        "Rational",
+        "Float",
+        "Add",
+        "Mul",
+        "Max",
+        "Min",
+        "Mod",
+        "PythonMod",
+        "FloorDiv",
+        "CleanDiv",
+        "CeilDiv",
+        "ModularIndexing",
+        "Where",
+        "CeilToInt",
+        "FloorToInt",
+        "TruncToInt",
+        "RoundToInt",
+        "ToFloat",
+        "IntTrueDiv",
+        "FloatTrueDiv",
+        "Eq",
+        "Ne",
+        "Lt",
+        "Le",
+        "Gt",
+        "Ge",
+        "Equality",
+        "Unequality",
+        "LessThan",
+        "StrictLessThan",
+        "GreaterThan",
+        "StrictGreaterThan",
+        "And",
+        "Or",
+        "Not",
+        "Abs",
+        "floor",
+        "ceiling",
+        "Identity",
+        "Pow",
+        "PowByNatural",
+    ]
 )
 _MEASURES = ("size", "shape", "stride", "storage_offset", "dim", "ndim")
 _NODES = (
@@ -72,7 +114,9 @@ def load_exported(path: Path) -> nn.Module:
         raise UnreadableFile(f"{path} {refused}; nothing of it was run: export the model anew") from refused
     except Exception as error:  # torch, zipfile, zlib and sympy each have their own
         brief = next(iter(str(error).splitlines()), "")[:120] or type(error).__name__
-        raise UnreadableFile(f"{path} is no sound file of torch.export.save ({brief}); export the model anew") from error
+        raise UnreadableFile(
+            f"{path} is no sound file of torch.export.save ({brief}); export the model anew"
+        ) from error
     finally:
         log.disabled = before
 

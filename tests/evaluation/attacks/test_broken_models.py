@@ -26,7 +26,6 @@ def as_users_run_it() -> Iterator[None]:
     jaxtyping.config.update("jaxtyping_disable", False)
 
 
-
 class Net(nn.Module):
     """A network that normalises its images in one of several ways."""
 
@@ -138,7 +137,7 @@ def test_a_model_that_writes_into_its_images_at_times() -> None:
         evaluate(Sometimes(), images, labels, Square([8 / 255], 20))
 
 
-# ------------------------------------------------------------------------------------------------------- foreign attacks
+# ----------------------------------------------------------------------------------------------- foreign attacks
 
 
 def test_a_foreign_attack_that_writes_into_its_images_and_labels() -> None:
@@ -294,7 +293,7 @@ def test_sound_and_constant_models_are_not_doubted() -> None:
     assert "zero_gradients" not in evaluate(Net(), images, labels, Square(EPS, 3)).checks
 
 
-# -------------------------------------------------------------------------------------------------------------- settings
+# ------------------------------------------------------------------------------------------------------ settings
 
 
 @pytest.mark.parametrize("eps", [["8"], "8", [None], [float("nan")], [True], [[0.1]], [-0.1], [], {"a": 1}, object()])
@@ -307,7 +306,15 @@ def test_radii_that_are_no_numbers(eps: object) -> None:
 
 @pytest.mark.parametrize(
     "eps",
-    [np.float32(0.25), np.array(0.25), np.array([0.25]), torch.tensor(0.25), torch.tensor([0.25]), (0.25,), [np.float32(0.25)]],
+    [
+        np.float32(0.25),
+        np.array(0.25),
+        np.array([0.25]),
+        torch.tensor(0.25),
+        torch.tensor([0.25]),
+        (0.25,),
+        [np.float32(0.25)],
+    ],
 )
 def test_radii_of_numpy_and_torch(eps: object) -> None:
     attack = PGD(eps=eps)  # pyright: ignore[reportArgumentType]
@@ -354,7 +361,7 @@ def test_arguments_of_another_type() -> None:
         pgd(Net(), images, labels, eps="x")  # pyright: ignore[reportArgumentType]
 
 
-# ------------------------------------------------------------------------------------------------------- torch's defaults
+# ----------------------------------------------------------------------------------------------- torch's defaults
 
 
 def test_the_process_wide_defaults_of_torch_change_nothing() -> None:
@@ -378,7 +385,10 @@ def test_the_process_wide_defaults_of_torch_change_nothing() -> None:
     from evaluation.attacks.auto_projected_gradient_descent import checkpoints
     from evaluation.attacks.square_attack import window_sides
 
-    for before, after, setter in ((torch.float64, torch.float32, torch.set_default_dtype), ("meta", None, torch.set_default_device)):
+    for before, after, setter in (
+        (torch.float64, torch.float32, torch.set_default_dtype),
+        ("meta", None, torch.set_default_device),
+    ):
         checkpoints.cache_clear()
         window_sides.cache_clear()
         setter(before)  # pyright: ignore[reportArgumentType]

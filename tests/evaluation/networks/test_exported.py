@@ -6,6 +6,7 @@ import os
 import pickle
 import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -208,11 +209,12 @@ def test_a_member_that_only_torch_would_read(members: dict[str, bytes], tmp_path
         load_exported(path)
 
 
-def test_a_bomb(members: dict[str, bytes], tmp_path: Path) -> None:
+def test_a_bomb(members: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("evaluation.networks.exported._ROOM", 2**16)
     path = tmp_path / "bomb.pt2"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in members.items():
-            archive.writestr(name, bytes(70 * 2**20) if name.endswith("weight_0") else content)
+            archive.writestr(name, bytes(2**20) if name.endswith("weight_0") else content)
     with pytest.raises(UnreadableFile, match="unpack to"):
         load_exported(path)
 
@@ -226,13 +228,9 @@ def test_damaged_files(keep: int, members: dict[str, bytes], tmp_path: Path, cap
     assert not caplog.records
 
 
-def test_members_that_are_missing(
-    members: dict[str, bytes], tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_members_that_are_missing(members: dict[str, bytes], tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     for name in members:
         path = write(tmp_path / "net.pt2", {n: c for n, c in members.items() if n != name})
-        try:
+        with suppress(UnreadableFile):
             load_exported(path)
-        except UnreadableFile as error:
-            assert "\n" not in str(error)
     assert not caplog.records
