@@ -24,7 +24,6 @@ class Ensemble(AbstractAttack):
     """
 
     def __init__(self, members: Sequence[SteppedAttack | BatchAttack], *, name: str = "ensemble") -> None:
-        members = list(members) if isinstance(members, Sequence) and not isinstance(members, str) else [members]
         if wrong := [member for member in members if not isinstance(member, SteppedAttack | BatchAttack)]:
             raise ConfigurationError(f"attack {name}: member {wrong[0]!r}; give attacks, e.g. [APGD(eps), Square(eps)]")
         if len({(member.eps, member.norm) for member in members}) != 1:

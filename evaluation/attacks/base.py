@@ -9,7 +9,7 @@ import abc
 import math
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float, Int, Shaped
@@ -45,7 +45,7 @@ Radii = float | Sequence[int | float]
 """One radius, or several."""
 
 
-def radii(name: str, eps: object) -> list[float]:
+def radii(name: str, eps: Any) -> list[float]:
     """Radii as plain numbers: from one number or several, also of numpy or torch.
 
     Args:
@@ -55,8 +55,8 @@ def radii(name: str, eps: object) -> list[float]:
     Raises:
         ConfigurationError: if these are no numbers.
     """
-    plain = eps.tolist() if hasattr(eps, "tolist") else eps  # pyright: ignore[reportAttributeAccessIssue]
-    values = list(plain) if isinstance(plain, Iterable) and not isinstance(plain, str) else [plain]
+    plain: Any = eps.tolist() if hasattr(eps, "tolist") else eps
+    values: list[Any] = list(plain) if isinstance(plain, Iterable) and not isinstance(plain, str) else [plain]
     values = [value.item() if getattr(value, "ndim", None) == 0 else value for value in values]
     if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
         raise ConfigurationError(f"attack {name}: eps={eps!r}; give a number or several, in pixels, e.g. 8 / 255")

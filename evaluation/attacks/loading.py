@@ -6,6 +6,7 @@ import re
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -67,7 +68,7 @@ def _imported(where: str, device: torch.device) -> Model:
         raise ConfigurationError(f"model={where}; give a .pt2 or .pt file, or package.module:name")
     sys.path.insert(0, os.getcwd())
     try:
-        made = getattr(importlib.import_module(module), name)()
+        made: Any = getattr(importlib.import_module(module), name)()
         made = made.to(device) if isinstance(made, nn.Module) else made
     except KeyboardInterrupt:
         raise
@@ -81,7 +82,7 @@ def _imported(where: str, device: torch.device) -> Model:
         raise ConfigurationError(
             f"model={where} returned {type(made).__name__}; it must return a torch module, or a function of images"
         )
-    return made
+    return made  # pyright: ignore[reportReturnType]
 
 
 def model_digest(where: str, model: Model, images: Tensor, *, batch_size: int) -> str:

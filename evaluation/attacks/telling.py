@@ -20,7 +20,7 @@ def told(error: BaseException) -> str:
     """An exception in one line: its type, the first line of its message, and the innermost place in the user's files.
 
     Example:
-        >>> told(ValueError("no weights\\nsecond line"))
+        >>> told(ValueError("no weights"))
         'ValueError (no weights)'
     """
     said = next((line.strip() for line in str(error).splitlines() if line.strip()), "")[:200]

@@ -39,52 +39,10 @@ _FILE_OPERATIONS = re.compile(r"torch\.ops\.aten\.(from_file|save|load|open|prin
 _TEXT = re.compile(r"[\w.+:\-, >/]*", re.ASCII)
 _TREES = (None, "builtins.tuple", "builtins.list", "builtins.dict", "collections.OrderedDict")
 
-_FUNCTIONS = frozenset(
-    [
-        "Symbol",
-        "Integer",
-        "Rational",
-        "Float",
-        "Add",
-        "Mul",
-        "Max",
-        "Min",
-        "Mod",
-        "PythonMod",
-        "FloorDiv",
-        "CleanDiv",
-        "CeilDiv",
-        "ModularIndexing",
-        "Where",
-        "CeilToInt",
-        "FloorToInt",
-        "TruncToInt",
-        "RoundToInt",
-        "ToFloat",
-        "IntTrueDiv",
-        "FloatTrueDiv",
-        "Eq",
-        "Ne",
-        "Lt",
-        "Le",
-        "Gt",
-        "Ge",
-        "Equality",
-        "Unequality",
-        "LessThan",
-        "StrictLessThan",
-        "GreaterThan",
-        "StrictGreaterThan",
-        "And",
-        "Or",
-        "Not",
-        "Abs",
-        "floor",
-        "ceiling",
-        "Identity",
-        "Pow",
-        "PowByNatural",
-    ]
+_FUNCTIONS = re.compile(
+    "Symbol|Integer|Rational|Float|Add|Mul|Max|Min|Mod|PythonMod|FloorDiv|CleanDiv|CeilDiv|ModularIndexing|Where|"
+    "CeilToInt|FloorToInt|TruncToInt|RoundToInt|ToFloat|IntTrueDiv|FloatTrueDiv|Eq|Ne|Lt|Le|Gt|Ge|Equality|Unequality|"
+    "LessThan|StrictLessThan|GreaterThan|StrictGreaterThan|And|Or|Not|Abs|floor|ceiling|Identity|Pow|PowByNatural"
 )
 _MEASURES = ("size", "shape", "stride", "storage_offset", "dim", "ndim")
 _NODES = (
@@ -263,7 +221,7 @@ def _check_formula(text: str, *, measures: bool = False) -> None:
         elif isinstance(node, ast.Call):
             name = node.func.id if isinstance(node.func, ast.Name) else ""
             powers += name in ("Pow", "PowByNatural")
-            sound = name in _FUNCTIONS or (isinstance(node.func, ast.Attribute) and not node.args)
+            sound = bool(_FUNCTIONS.fullmatch(name)) or (isinstance(node.func, ast.Attribute) and not node.args)
         elif isinstance(node, ast.Name):
             sound = id(node) in functions or bool(re.fullmatch(r"[a-zL]{1,4}\d*|int_oo|True|False", node.id, re.ASCII))
         elif isinstance(node, ast.Constant):
