@@ -48,7 +48,9 @@ class Classifier(nn.Module):
             if isinstance(error, AGNetError | MemoryError) or _NO_MEMORY.search(str(error)):
                 raise
             kind = f"{str(images.dtype).removeprefix('torch.')}{list(images.shape)} on {images.device}"
-            raise InvalidInput(f"the model raised {told(error)}; it must take a batch of {kind}") from error
+            last = images.ndim == 4 and images.shape[3] in (1, 3) and images.shape[1] not in (1, 3)
+            hint = " (channels come first: images.transpose(0, 3, 1, 2))" if last else ""
+            raise InvalidInput(f"the model raised {told(error)}; it must take a batch of {kind}{hint}") from error
         if self.changes_images is None:
             self.changes_images = handed._version != version or not torch.equal(handed.detach(), images.detach())
         elif not self.changes_images and handed._version != version:

@@ -49,9 +49,9 @@ def doubts(checks: Mapping[str, float | int | bool]) -> list[str]:
     share = checks.get("zero_gradients", 0.0)
     if share > _MANY:
         found.append(
-            f"the gradient is zero on {share:.0%} of {checks['zero_gradients_of']} images, where attacks that "
-            "follow it stand still: accuracy under them is no sign of robustness; look for rounding, clipping or huge logits "
-            "in the model, and rely on square"
+            f"the gradient is zero on {share:.0%} of {checks['zero_gradients_of']} images, where attacks that follow "
+            "it do nothing: accuracy under them is no sign of robustness; look for rounding or huge logits in the model, and "
+            "rely on square"
         )
     if checks.get("randomised"):
         found.append(

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from agnet.errors import ConfigurationError
+from agnet.errors import ConfigurationError, UnreadableFile
 from agnet.runtime.digests import of_arrays, of_file, of_json
 from evaluation.attacks.base import Model
 from evaluation.attacks.classifier import Classifier
@@ -48,7 +48,10 @@ def load_model(where: str, device: torch.device, *, trust: bool = False) -> Mode
         )
     sys.stderr.write(f"note: {where} is a program, which runs because of trust=true\n")
     if path.suffix == ".pt2":
-        exported = load_exported(path).to(device)
+        try:
+            exported = load_exported(path).to(device)
+        except UnreadableFile as error:
+            raise UnreadableFile(f"model={error}") from error
         return lambda images: exported(images)  # its training flags mean nothing
     try:
         with warnings.catch_warnings():

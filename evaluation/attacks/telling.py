@@ -23,7 +23,8 @@ def told(error: BaseException) -> str:
         >>> told(ValueError("no weights"))
         'ValueError (no weights)'
     """
-    said = next((line.strip() for line in str(error).splitlines() if line.strip()), "")[:200]
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
+    said = lines[-1 if "TorchScript interpreter" in lines[0] else 0][:200]
     where = ""
     if isinstance(error, SyntaxError) and error.filename:
         said, where = error.msg, f" at {Path(error.filename).name}:{error.lineno}"
