@@ -188,7 +188,7 @@ class BatchAttack(AbstractAttack):
             points = self.function(model, *given, eps=eps, norm=self.norm, seed=seed, **self.settings)
         except (AGNetError, MemoryError):
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise InvalidInput(f"attack {self.name} raised {told(error)}; correct it, or its settings") from error
         if not isinstance(points, Tensor) or points.shape != inputs.shape:
             raise InvalidInput(f"attack {self.name} returned no images of shape {list(inputs.shape)}")

@@ -44,7 +44,7 @@ class Classifier(nn.Module):
         version = handed._version
         try:
             logits = self.asked(handed)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             if isinstance(error, AGNetError | MemoryError) or _NO_MEMORY.search(str(error)):
                 raise
             kind = f"{str(images.dtype).removeprefix('torch.')}{list(images.shape)} on {images.device}"

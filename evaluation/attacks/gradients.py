@@ -48,10 +48,10 @@ def doubts(checks: Mapping[str, float | int | bool]) -> list[str]:
     found = []
     share = checks.get("zero_gradients", 0.0)
     if share > _MANY:
+        count = checks["zero_gradients_of"]
         found.append(
-            f"the gradient is zero on {share:.0%} of {checks['zero_gradients_of']} images, where attacks that follow "
-            "it do nothing: accuracy under them is no sign of robustness; look for rounding or huge logits in the model, and "
-            "rely on square"
+            f"the gradient is zero on {share:.0%} of {count} images, where attacks that follow it do nothing: accuracy "
+            "under them is no sign of robustness; look for rounding or huge logits in the model, and rely on square"
         )
     if checks.get("randomised"):
         found.append(

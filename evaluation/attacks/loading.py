@@ -5,6 +5,7 @@ import os
 import re
 import sys
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -113,9 +114,10 @@ def model_digest(where: str, model: Model, images: Tensor, *, batch_size: int) -
         modules |= {type(part).__module__ for part in model.modules()}
         tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
         parts["weights"] = {name: _hash(tensor) for name, tensor in tensors.items()}
-        parts["structure"] = re.sub(r" at 0x[0-9a-f]+", "", repr(model))
+        with suppress(Exception):  # it may be the user's
+            parts["structure"] = re.sub(r" at 0x[0-9a-f]+", "", repr(model))
     files = {getattr(sys.modules.get(name), "__file__", None) for name in modules}
-    parts["source"] = sorted(of_file(Path(file)) for file in files if file and is_users(file))
+    parts["source"] = sorted(of_file(Path(file)) for file in files if file and is_users(file) and Path(file).is_file())
     return of_json(parts)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import agnet
 
 _FOREIGN = tuple(
-    str(Path(folder).resolve())
+    f"{Path(folder).resolve()}/"
     for folder in {
         *(sysconfig.get_paths()[kind] for kind in ("stdlib", "purelib", "platlib")),
         *agnet.__path__,

@@ -174,7 +174,7 @@ def test_a_foreign_attack_sees_the_model_itself_and_may_raise() -> None:
 # ------------------------------------------------------------------------------------------------ models that raise
 
 
-def raising(error: Exception, after: int = 0) -> Callable[[Tensor], Tensor]:
+def raising(error: BaseException, after: int = 0) -> Callable[[Tensor], Tensor]:
     calls, net = 0, Net()
 
     def model(x: Tensor) -> Tensor:
@@ -196,6 +196,8 @@ def test_what_a_model_raises_is_told_in_one_line(after: int) -> None:
         with pytest.raises(InvalidInput, match=said) as caught:
             evaluate(raising(error, after), images, labels, attack)
         assert caught.value.__cause__ is error
+    with pytest.raises(InvalidInput, match=r"the model raised SystemExit \(0\)"):
+        evaluate(raising(SystemExit(0), after), images, labels, Square([8 / 255], 9))
     with pytest.raises(InvalidInput, match=said):
         pgd(raising(error, min(after, 3)), images, labels, eps=8 / 255, steps=5)
 
