@@ -1,70 +1,32 @@
 """``python -m evaluation.attack model=... images=... out=DIR``: attack any classifier, write tables and a plot."""
 
-import hashlib
-import importlib
-import json
-import os
 import sys
 import warnings
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from zipfile import BadZipFile
 
 import hydra
 import numpy as np
 import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from torch import Tensor, nn
+from torch import Tensor
 
-from agnet.errors import ConfigurationError
+from agnet.errors import ConfigurationError, InvalidInput, UnreadableFile
 from agnet.runtime.command import entry_point
-from evaluation.attacks.base import Model
+from agnet.runtime.digests import of_arrays, of_json
+from agnet.runtime.files import locked
+from agnet.runtime.names import file_name, inside
+from evaluation.attacks.base import AbstractAttack, Model
 from evaluation.attacks.configured import build_attacks
-from evaluation.attacks.evaluate import evaluate
+from evaluation.attacks.evaluate import check_modes, default_batch_size, evaluate
+from evaluation.attacks.gradients import UnsoundAttackWarning, doubts
+from evaluation.attacks.loading import load_model, model_digest
 from evaluation.attacks.outcome import Evaluation, load_outcomes, save_outcomes
-
-
-def load_model(where: str, device: torch.device) -> Model:
-    """A classifier from a file or an import path.
-
-    Args:
-        where: a file of ``torch.export.save`` (``.pt2``), whose batch dimension must be dynamic and which was exported
-            in evaluation mode; a TorchScript file; or ``package.module:name``, a callable without arguments that
-            returns the model (the current folder is searched first).
-        device: device that the model is moved to.
-
-    Raises:
-        ConfigurationError: if there is no such thing.
-    """
-    path = Path(where)
-    if path.suffix == ".pt2":
-        if not path.exists():
-            raise ConfigurationError(f"model={where}: no such file")
-        exported = torch.export.load(path).module().to(device)
-        return lambda images: exported(images)  # its training flags mean nothing
-    if path.suffix in (".pt", ".pth", ".ts"):
-        if not path.exists():
-            raise ConfigurationError(f"model={where}: no such file")
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", DeprecationWarning)
-                return torch.jit.load(path, map_location=device)
-        except RuntimeError as error:
-            raise ConfigurationError(
-                f"model={where} is no TorchScript file ({str(error).splitlines()[0]}); weights alone are no model: "
-                "export one with torch.export.save, or give package.module:name"
-            ) from error
-    if where.count(":") != 1:
-        raise ConfigurationError(f"model={where}; give a .pt2 or .pt file, or package.module:name")
-    module, name = where.split(":")
-    sys.path.insert(0, os.getcwd())
-    try:
-        made = getattr(importlib.import_module(module), name)()
-    except (ImportError, AttributeError) as error:
-        raise ConfigurationError(f"model={where}: {error}") from error
-    finally:
-        sys.path.remove(os.getcwd())
-    return made.to(device) if isinstance(made, nn.Module) else made
+from evaluation.checks import check_images, check_model
+from evaluation.data.images import in_unit_interval
+from evaluation.data.npz import read_npz
 
 
 def load_images(cfg: DictConfig) -> tuple[Tensor, Tensor]:
@@ -79,15 +41,30 @@ def load_images(cfg: DictConfig) -> tuple[Tensor, Tensor]:
         test = instantiate(cfg.dataset).test
         images, labels = test.stored, test.labels
     else:
-        try:
-            with np.load(cfg.images, allow_pickle=False) as file:
-                images, labels = torch.from_numpy(file["images"]), torch.from_numpy(file["labels"])
-        except (OSError, ValueError, KeyError, TypeError, BadZipFile) as error:
-            raise ConfigurationError(f"images={cfg.images}: {error}; give an .npz of images and labels") from error
+        images, labels = (_tensor(cfg.images, array) for array in _arrays(cfg.images))
+    check_images(images, labels)
     count = cfg.num_images
     if count is not None and not 1 <= count <= len(labels):
         raise ConfigurationError(f"num_images={count}; give 1..{len(labels)}, or null for all")
     return images[:count], labels[:count]
+
+
+def _arrays(where: str) -> list[np.ndarray]:
+    names = ("images", "labels")
+    found = read_npz(Path(where), names)
+    if missing := [name for name in names if name not in found]:
+        raise ConfigurationError(f"images={where} has no array {missing[0]!r}; give an .npz with images and labels")
+    return [found[name] for name in names]
+
+
+def _tensor(where: str, array: np.ndarray) -> Tensor:
+    """An array as a tensor; float64 pixels as float32."""
+    if array.dtype.kind not in "fiub":
+        raise ConfigurationError(f"images={where} holds an array of {array.dtype}; give numbers")
+    plain = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
+    if plain.dtype.kind == "u" and (plain.itemsize > 1 or plain.ndim == 1):
+        plain = plain.astype(np.int64)
+    return torch.from_numpy(plain.astype(np.float32) if plain.dtype == np.float64 else plain)
 
 
 def run(cfg: DictConfig) -> None:
@@ -95,50 +72,78 @@ def run(cfg: DictConfig) -> None:
     from evaluation.schema import AttackConfig
 
     AttackConfig.check(OmegaConf.to_container(cfg, resolve=True))
-    device, out = torch.device(cfg.device), Path(cfg.out)
+    check_modes(cfg.mode, cfg.precision)
+    out = Path(cfg.out)
     attacks = build_attacks(cfg.get("attack"))
-    model = load_model(cfg.model, device)
+    names = [file_name(attack.name, "attack") for attack in attacks]
+    if len({"clean", *names}) <= len(names):
+        raise ConfigurationError(f"attacks {', '.join(names)}: give each its own name=..., and none the name clean")
     images, labels = load_images(cfg)
-    identity = _identity(cfg.model, images, labels)
+    if cfg.precision == "float64":
+        images = in_unit_interval(images).double()
+    device = torch.device(cfg.device)
+    model = load_model(cfg.model, device, trust=cfg.trust)
+    try:
+        check_model(model)
+        images, labels = images.to(device), labels.to(device)
+        with locked(out):
+            _attack(cfg, attacks, model, images, labels, out)
+    except InvalidInput as error:
+        if str(error).startswith("the model"):
+            raise InvalidInput(f"model={cfg.model}: {str(error).removeprefix('the model ')}") from error
+        raise
+
+
+def _attack(
+    cfg: DictConfig, attacks: Sequence[AbstractAttack], model: Model, images: Tensor, labels: Tensor, out: Path
+) -> None:
+    """Attack, or read what was done before on the same model, images and labels."""
+    batch_size = cfg.batch_size or default_batch_size(images)
+    digests = {
+        "model": model_digest(cfg.model, model, images, batch_size=batch_size),
+        "images": of_arrays(images),
+        "labels": of_arrays(labels),
+    }
     done: Evaluation | None = None
     for attack in attacks:
-        settings = {
-            "what": identity,
-            "attack": attack.describe(),
-            "mode": cfg.mode,
-            "precision": cfg.precision,
-            "seed": cfg.seed,
-        }
-        digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()[:16]
-        path = out / "attacks" / f"{attack.name}_{digest}.npz"
-        found = load_outcomes(path) if path.exists() else None
+        settings = {"attack": attack.describe(), "mode": cfg.mode, "precision": cfg.precision, "seed": cfg.seed}
+        path = inside(out, f"attacks/{attack.name}_{of_json({**settings, **digests})[:16]}.npz")
+        found = _done(path, attack)
         if found is None:
-            found = evaluate(
-                model,
-                images.to(device),
-                labels.to(device),
-                [attack],
-                mode=cfg.mode,
-                seed=cfg.seed,
-                precision=cfg.precision,
-                batch_size=cfg.batch_size,
-                progress=True,
-            )
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UnsoundAttackWarning)  # told below, also of outcomes read back
+                found = evaluate(
+                    model,
+                    images,
+                    labels,
+                    [attack],
+                    mode=cfg.mode,
+                    seed=cfg.seed,
+                    precision=cfg.precision,
+                    batch_size=cfg.batch_size,
+                    progress=True,
+                )
             save_outcomes(path, found)
         done = found if done is None else done.joined(found)
         for row in found.summary()[0 if done is found else 1 :]:
             print(f"{row['attack']:<12} eps {row['eps']:>5g}/255   accuracy {row['accuracy']:6.2f} %", flush=True)
-    if done is None:
-        raise ConfigurationError("attack=[]: give at least one attack")
-    done.save(out)
+    assert done is not None
+    replace(done, settings={**done.settings, "digests": digests}).save(out)
+    for doubt in doubts(done.checks):
+        sys.stderr.write(f"warning: {doubt}\n")
     print(f"{out}: summary.csv, images.npz, evaluation.json, accuracy.png")
 
 
-def _identity(model: str, images: Tensor, labels: Tensor) -> str:
-    """Hash of the images and of the model's file (of an import path, its name)."""
-    sha = hashlib.sha256(images.contiguous().numpy().tobytes() + labels.contiguous().numpy().tobytes())
-    sha.update(Path(model).read_bytes() if Path(model).is_file() else model.encode())
-    return sha.hexdigest()
+def _done(path: Path, attack: AbstractAttack) -> Evaluation | None:
+    """The outcome that an earlier command has kept."""
+    if not path.exists():
+        return None
+    try:
+        found = load_outcomes(path)
+    except UnreadableFile as error:
+        sys.stderr.write(f"note: {error}; it is attacked again\n")
+        return None
+    return found if attack.name in found.settings.get("attacks", {}) else None  # pyright: ignore[reportOperatorIssue]
 
 
 main = entry_point(hydra.main, "attack", run)

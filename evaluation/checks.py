@@ -18,6 +18,11 @@ def check_images(images: Tensor, labels: Tensor) -> None:
     Raises:
         InvalidInput: naming the offending value and the remedy.
     """
+    for name, given in (("images", images), ("labels", labels)):
+        if not isinstance(given, Tensor):
+            raise InvalidInput(f"{name} are a {type(given).__name__}; give a tensor: torch.as_tensor({name})")
+    if images.device != labels.device:
+        raise InvalidInput(f"images are on {images.device} and labels on {labels.device}; give both on one device")
     if images.ndim != 4 or not len(images) or not images.numel():
         raise InvalidInput(f"images of shape {list(images.shape)}; give [images, channels, height, width], none 0")
     if labels.shape != images.shape[:1]:
@@ -76,7 +81,9 @@ def check_evaluation_mode(model: nn.Module) -> None:
     Raises:
         InvalidInput: with the number of such parts and the first of them.
     """
-    training = [name or type(model).__name__ for name, module in model.named_modules() if module.training]
+    # a frozen TorchScript module has no flag
+    named = model.named_modules()
+    training = [name or type(model).__name__ for name, module in named if getattr(module, "training", False)]
     if training:
         raise InvalidInput(
             f"{len(training)} modules are in training mode (first: {training[0]}), where logits depend on the batch "
@@ -90,6 +97,8 @@ def check_model(model: Callable[[Tensor], Tensor]) -> None:
     Raises:
         InvalidInput: naming the remedy.
     """
+    if not callable(model):
+        raise InvalidInput(f"the model is a {type(model).__name__}; give a torch module, or a function of images")
     if torch.is_inference_mode_enabled():
         raise InvalidInput("attacks need gradients, which torch.inference_mode() rules out; call them outside of it")
     if isinstance(model, nn.Module):
@@ -115,6 +124,10 @@ def check_logits(logits: object, inputs: Tensor, labels: Tensor | None = None, *
             f"the model returned logits of shape {list(logits.shape)} for {len(inputs)} images; give [images, classes] "
             f"with at least {min_classes} classes (wrap a model that returns more)"
         )
+    if logits.device != inputs.device:
+        raise InvalidInput(
+            f"the model returned logits on {logits.device} for images on {inputs.device}; use one device"
+        )
     if not logits.is_floating_point():
         raise InvalidInput(f"the model returned logits of type {logits.dtype}; give floating ones")
     check_finite("logits", logits, "the weights have probably diverged; repair the model first")
@@ -123,6 +136,16 @@ def check_logits(logits: object, inputs: Tensor, labels: Tensor | None = None, *
             f"labels range over {int(labels.min())}..{int(labels.max())}, but the model has {logits.shape[1]} classes; "
             f"give labels within 0..{logits.shape[1] - 1}"
         )
+
+
+def check_seed(seed: int) -> None:
+    """Refuse a seed that is no whole number from 0.
+
+    Raises:
+        ConfigurationError: with the seed.
+    """
+    if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
+        raise ConfigurationError(f"seed={seed!r}; give a whole number from 0")
 
 
 def check_differentiable(logits: Tensor) -> None:

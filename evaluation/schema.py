@@ -46,6 +46,7 @@ class AttackConfig(_OnDevice):
     """``conf/attack.yaml``."""
 
     model: Text
+    trust: bool
     images: FilePath | None
     dataset: Section | None = None
     attack: Attacks

@@ -24,6 +24,8 @@ class Ensemble(AbstractAttack):
     """
 
     def __init__(self, members: Sequence[SteppedAttack | BatchAttack], *, name: str = "ensemble") -> None:
+        if wrong := [member for member in members if not isinstance(member, SteppedAttack | BatchAttack)]:
+            raise ConfigurationError(f"attack {name}: member {wrong[0]!r}; give attacks, e.g. [APGD(eps), Square(eps)]")
         if len({(member.eps, member.norm) for member in members}) != 1:
             given = ", ".join(f"{m.name}: eps_255={list(m.eps_255)} norm={m.norm}" for m in members) or "none"
             raise ConfigurationError(f"attack {name}: members {given}; give at least one, all with one eps and norm")

@@ -22,6 +22,7 @@ from evaluation.attacks.base import (
     broadcast,
     norm_l2,
     project,
+    whole,
 )
 from evaluation.attacks.losses import cross_entropy, dlr, targeted_dlr
 from evaluation.randomness import normal, uniform
@@ -68,8 +69,7 @@ class APGD(SteppedAttack):
         super().__init__(name or f"{NAMES.get(loss, loss)}{suffix}", eps, norm)
         if loss not in NAMES:
             raise ConfigurationError(f"attack {self.name}: loss={loss}; give one of {', '.join(NAMES)}")
-        if min(steps, restarts, targets) < 1:
-            raise ConfigurationError(f"attack {self.name}: {steps=}, {restarts=}, {targets=}; all must be at least 1")
+        whole(self.name, steps=steps, restarts=restarts, targets=targets)
         if unfooled not in ("clean", "best"):
             raise ConfigurationError(f"attack {self.name}: unfooled={unfooled}; give clean or best")
         self.loss_name, self.steps, self.restarts, self.unfooled = loss, steps, restarts, unfooled
@@ -195,7 +195,7 @@ def checkpoints(steps: int, device: torch.device | str = "cpu") -> Int[Tensor, "
         [22, 41, 57, 70, 80, 87, 93, 99]
     """
     window, shrink, shortest = max(int(0.22 * steps), 1), max(int(0.03 * steps), 1), max(int(0.06 * steps), 1)
-    lengths = torch.zeros(steps + 1, dtype=torch.int64)
+    lengths = torch.zeros(steps + 1, dtype=torch.int64, device="cpu")
     position = window
     while position <= steps:
         lengths[position] = window

@@ -6,15 +6,17 @@ one batch may be at different steps and radii; nothing an attack does for one sl
 """
 
 import abc
+import math
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
-from agnet.errors import ConfigurationError, InvalidInput
+from agnet.errors import AGNetError, ConfigurationError, InvalidInput
+from evaluation.attacks.telling import told
 from evaluation.randomness import code
 
 Model = Callable[[Tensor], Tensor]
@@ -41,6 +43,54 @@ def in_units_of_255(eps: int | float) -> int | float:
 
 Radii = float | Sequence[int | float]
 """One radius, or several."""
+
+
+def radii(name: str, eps: Any) -> list[float]:
+    """Radii as plain numbers: from one number or several, also of numpy or torch.
+
+    Args:
+        name: the attack's name, for the message.
+        eps: what was given.
+
+    Raises:
+        ConfigurationError: if these are no numbers.
+    """
+    plain: Any = eps.tolist() if hasattr(eps, "tolist") else eps
+    values: list[Any] = list(plain) if isinstance(plain, Iterable) and not isinstance(plain, str) else [plain]
+    values = [value.item() if getattr(value, "ndim", None) == 0 else value for value in values]
+    if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
+        raise ConfigurationError(f"attack {name}: eps={eps!r}; give a number or several, in pixels, e.g. 8 / 255")
+    return [float(value) for value in values]
+
+
+def whole(name: str, **settings: object) -> None:
+    """Refuse settings that are not whole numbers above 0.
+
+    Args:
+        name: the attack's name, for the message.
+        settings: values by name.
+
+    Raises:
+        ConfigurationError: with the first such setting.
+    """
+    for key, value in settings.items():
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise ConfigurationError(f"attack {name}: {key}={value!r}; give a whole number of at least 1")
+
+
+def number(name: str, **settings: object) -> None:
+    """Refuse settings that are not positive numbers.
+
+    Args:
+        name: the attack's name, for the message.
+        settings: values by name.
+
+    Raises:
+        ConfigurationError: with the first such setting.
+    """
+    for key, value in settings.items():
+        if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < math.inf:
+            raise ConfigurationError(f"attack {name}: {key}={value!r}; give a number above 0")
 
 
 def warn_of_doubtful(eps: Iterable[int | float]) -> None:
@@ -71,7 +121,9 @@ class AbstractAttack(abc.ABC):  # noqa: B024 (its two kinds have nothing in comm
     """
 
     def __init__(self, name: str, eps: Radii, norm: str = "linf") -> None:
-        eps = [float(radius) for radius in ([eps] if isinstance(eps, int | float) else eps)]
+        if not isinstance(name, str) or not name:
+            raise ConfigurationError(f"attack {name!r}: give a name, which begins the names of its columns")
+        eps = radii(name, eps)
         self.name, self.eps, self.norm = name, tuple(eps), norm
         highest = 255 if norm == "linf" else 1e6
         columns = [f"{value:g}" for value in self.eps_255]
@@ -129,12 +181,19 @@ class BatchAttack(AbstractAttack):
         """Adversarial images at one radius in pixels.
 
         Raises:
-            InvalidInput: if the function returns something else.
+            InvalidInput: if the function raises, or returns something else.
         """
-        points = self.function(model, inputs, labels, eps=eps, norm=self.norm, seed=seed, **self.settings)
+        given = inputs.clone(), labels.clone()  # which the function may change
+        try:
+            points = self.function(model, *given, eps=eps, norm=self.norm, seed=seed, **self.settings)
+        except (AGNetError, MemoryError):
+            raise
+        except (Exception, SystemExit) as error:
+            raise InvalidInput(f"attack {self.name} raised {told(error)}; correct it, or its settings") from error
         if not isinstance(points, Tensor) or points.shape != inputs.shape:
             raise InvalidInput(f"attack {self.name} returned no images of shape {list(inputs.shape)}")
-        delta = (points.detach() - inputs).flatten(1)
+        points = points.detach().to(inputs)
+        delta = (points - inputs).flatten(1)
         size = float(delta.abs().max() if self.norm == "linf" else delta.norm(dim=1).max())
         low, high = float(points.min()), float(points.max())
         if not (size <= eps * (1 + 1e-4) + 1e-6 and low >= 0 and high <= 1):
@@ -142,7 +201,7 @@ class BatchAttack(AbstractAttack):
                 f"attack {self.name} returned pixels within [{low:g}, {high:g}] at a distance of {size:g}; "
                 f"keep them in [0, 1] and within eps={eps:g} ({self.norm})"
             )
-        return points.detach()
+        return points
 
     def describe(self) -> dict[str, object]:
         """Settings as plain values; the function by its name."""

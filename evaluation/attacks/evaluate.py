@@ -1,5 +1,6 @@
 """Attack any classifier: the function behind :func:`evaluation.evaluate`."""
 
+import warnings
 from collections.abc import Sequence
 
 import torch
@@ -12,16 +13,27 @@ from agnet.errors import ConfigurationError, InvalidInput
 from evaluation.attacks import scheduler
 from evaluation.attacks.auto_attack import Ensemble
 from evaluation.attacks.base import AbstractAttack, BatchAttack, Model, SteppedAttack
+from evaluation.attacks.classifier import Classifier
+from evaluation.attacks.gradients import UnsoundAttackWarning, doubts, is_zero, repeats
 from evaluation.attacks.outcome import AttackOutcome, Evaluation
 from evaluation.attacks.scheduler import Ledger, Subject
 from evaluation.attacks.slots import gradient_of
-from evaluation.checks import check_differentiable, check_images, check_logits, check_model, check_sound
+from evaluation.checks import (
+    check_differentiable,
+    check_images,
+    check_logits,
+    check_model,
+    check_seed,
+    check_sound,
+)
 from evaluation.data.images import in_unit_interval
 from evaluation.networks.compiled import CompiledNetwork
 from evaluation.networks.nasbench201 import CellNetwork
 
 MODES = ("published", "worst_case")
 PRECISIONS = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}
+_ASKED_AGAIN = 32
+_WITH_GRADIENT = 128
 
 
 def check_modes(mode: str, precision: str) -> None:
@@ -81,18 +93,25 @@ def evaluate(
 
     Raises:
         InvalidInput: if images, labels, model or logits are not usable; see :mod:`evaluation.checks`.
-        ConfigurationError: if a setting is unknown, or two attacks share a name.
+        ConfigurationError: if a setting is unknown, there is no attack, or two attacks share a name.
+
+    Warns:
+        UnsoundAttackWarning: if the model's gradients are zero on many images, or it draws at random: then a high
+            accuracy is no sign of robustness. The shares are in ``Evaluation.checks``.
     """
     check_images(images, labels)
     check_model(model)
-    attacks = [attacks] if isinstance(attacks, AbstractAttack) else attacks
+    check_seed(seed)
+    attacks = [attacks] if isinstance(attacks, AbstractAttack) else list(attacks)
+    if not attacks or not all(isinstance(attack, AbstractAttack) for attack in attacks):
+        raise ConfigurationError(f"attacks={attacks}; give at least one attack, e.g. [PGD(eps=[8 / 255])]")
     names = [attack.name for attack in attacks]
     if len({"clean", *names}) <= len(names):
         raise ConfigurationError(f"attacks {', '.join(names)}: give each its own name=..., and none the name clean")
     check_modes(mode, precision)
-    if batch_size is not None and batch_size < 1:
-        raise ConfigurationError(f"{batch_size=}; give at least 1")
-    indices = torch.arange(len(images)) if indices is None else indices
+    if batch_size is not None and not (type(batch_size) is int and batch_size >= 1):
+        raise ConfigurationError(f"{batch_size=}; give at least 1, a whole number")
+    indices = torch.arange(len(images), device="cpu") if indices is None else indices
     if indices.shape != labels.shape:
         raise InvalidInput(f"{len(indices)} indices for {len(images)} images; give one index per image")
     members = [m for attack in attacks for m in (attack.members if isinstance(attack, Ensemble) else (attack,))]
@@ -107,6 +126,8 @@ def evaluate(
         with_sign=any(isinstance(m, SteppedAttack) and m.needs_clean_gradient for m in members),
         with_gradient=any(isinstance(m, SteppedAttack) and m.needs_gradient for m in members),
     )
+    for doubt in doubts(subject.checks):
+        warnings.warn(doubt, UnsoundAttackWarning, stacklevel=2)
     for member in members:
         if isinstance(member, SteppedAttack):
             member.check_classes(subject.clean_logits.shape[1])
@@ -134,7 +155,7 @@ def evaluate(
         "torch": str(torch.__version__),
         "device": str(images.device),
     }
-    return Evaluation(tuple(outcomes), subject.clean_logits.shape[1], settings, adversarial)
+    return Evaluation(tuple(outcomes), subject.clean_logits.shape[1], settings, adversarial, dict(subject.checks))
 
 
 def _run(attack: AbstractAttack, subject: Subject, todo: Tensor, ledger: Ledger, **options) -> None:
@@ -164,9 +185,9 @@ def _prepare(
     with_sign: bool,
     with_gradient: bool,
 ) -> Subject:
-    """Compile the model and pass the clean images through it."""
+    """Compile the model, pass the clean images through it, and look for what makes attacks fail."""
     search, judge = searcher_and_judge(model, precision)
-    logits, signs = [], []
+    logits, signs, flat = [], [], []
     for rows in torch.arange(len(images), device=images.device).split(capacity):
         inputs = in_unit_interval(images[rows])
         if with_sign:
@@ -177,43 +198,57 @@ def _prepare(
                 gradient = gradient_of(F.cross_entropy(found, labels[rows], reduction="sum"), inputs)
                 check_sound(~gradient.isnan())
                 signs.append(gradient.sign().to(torch.int8))
+                flat.append(is_zero(gradient))
         else:
             with torch.no_grad():
                 found = judge(inputs)
             check_logits(found, inputs, labels[rows], min_classes=2)
         logits.append(found.detach())
     if with_sign or with_gradient:
+        few = slice(2 if with_sign else min(_WITH_GRADIENT, capacity))
         with torch.enable_grad():
-            found = search(in_unit_interval(images[:2].clone()).requires_grad_())
-        check_differentiable(found)
+            inputs = in_unit_interval(images[few].clone()).requires_grad_()
+            found = search(inputs)
+            check_logits(found, inputs)
+            check_differentiable(found)
+            if not with_sign:
+                flat.append(is_zero(gradient_of(F.cross_entropy(found, labels[few], reduction="sum"), inputs)))
+    clean_logits = torch.cat(logits).float() if logits[0].itemsize < 4 else torch.cat(logits)
+    few = slice(min(_ASKED_AGAIN, capacity))
+    checks = repeats(judge, in_unit_interval(images[few].clone()), clean_logits[few])
+    if flat and not bool((clean_logits == clean_logits[:1]).all()):  # a constant network is robust
+        zero = torch.cat(flat)
+        checks |= {"zero_gradients": float(zero.double().mean()), "zero_gradients_of": len(zero)}
     return Subject(
         search=search,
         judge=judge,
         images=images,
         labels=labels,
         indices=indices,
-        clean_logits=torch.cat(logits).float() if logits[0].itemsize < 4 else torch.cat(logits),
+        clean_logits=clean_logits,
         clean_sign=torch.cat(signs) if signs else None,
         seed=seed,
         capacity=capacity,
         chunk=1 if images.device.type == "cpu" else 10,
+        checks=checks,
     )
 
 
-def searcher_and_judge(model: Model | nn.Module, precision: str) -> tuple[Model, Model]:
+def searcher_and_judge(model: Model | nn.Module, precision: str) -> tuple[Classifier, Classifier]:
     """The model as attacks ask it and as it judges them."""
     exact = torch.float64 if precision == "float64" else torch.float32
     if isinstance(model, CellNetwork):
-        judge = CompiledNetwork(model, exact)
-        return (CompiledNetwork(model, torch.bfloat16) if precision == "bfloat16" else judge), judge
+        judge = Classifier(CompiledNetwork(model, exact))
+        return (Classifier(CompiledNetwork(model, torch.bfloat16)) if precision == "bfloat16" else judge), judge
+    judge = Classifier(model)
     if precision != "bfloat16":
-        return model, model
+        return judge, judge
 
     def search(inputs: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch classes"]:
         with torch.autocast(inputs.device.type, torch.bfloat16):
             return model(inputs).float()
 
-    return search, model
+    return Classifier(search), judge
 
 
 def _outcome(name: str, norm: str, eps: float, mode: str, ledger: Ledger, k: int) -> AttackOutcome:

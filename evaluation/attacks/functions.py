@@ -1,5 +1,7 @@
 """Each attack as a pure function of a batch: ``(model, inputs, labels, *, eps, ...) -> adversarial inputs``."""
 
+import warnings
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -7,12 +9,22 @@ from torch.nn import functional as F
 
 from agnet.errors import InvalidInput
 from evaluation.attacks.auto_projected_gradient_descent import APGD
-from evaluation.attacks.base import Model, SteppedAttack, broadcast, radius_code, warn_of_doubtful
+from evaluation.attacks.base import Model, SteppedAttack, broadcast, radii, radius_code, warn_of_doubtful
+from evaluation.attacks.classifier import Classifier
 from evaluation.attacks.fast_gradient_sign import FGSM
+from evaluation.attacks.gradients import UnsoundAttackWarning, doubts, is_zero
 from evaluation.attacks.projected_gradient_descent import PGD
 from evaluation.attacks.slots import ask, fresh_slots, gradient_of
 from evaluation.attacks.square_attack import Square
-from evaluation.checks import check_differentiable, check_images, check_logits, check_model, check_sound
+from evaluation.checks import (
+    check_differentiable,
+    check_images,
+    check_logits,
+    check_model,
+    check_seed,
+    check_sound,
+)
+from evaluation.data.images import in_unit_interval
 
 Batch = Float[Tensor, "batch channels height width"]
 Labels = Int[Tensor, " batch"]
@@ -170,15 +182,27 @@ def perturb(
 
     Raises:
         InvalidInput: if model, inputs, labels or eps are not usable.
+
+    Warns:
+        UnsoundAttackWarning: if the first gradient is zero on many images.
     """
     check_images(inputs, labels)
     check_model(model)
-    radius = torch.as_tensor(eps, dtype=inputs.dtype, device=inputs.device).expand(len(inputs))
-    if not bool(((radius >= 0) & radius.isfinite()).all()):
+    check_seed(seed)
+    exact = torch.tensor(radii(attack.name, eps), dtype=torch.float64, device="cpu")
+    if len(exact) not in (1, len(inputs)):
+        raise InvalidInput(f"{len(exact)} values of eps for {len(inputs)} images; give one, or one per image")
+    exact = exact.expand(len(inputs))
+    if not bool(((exact >= 0) & exact.isfinite()).all()):
         raise InvalidInput(f"eps must be finite and >= 0 (pixels, e.g. 8 / 255), got {eps}")
-    warn_of_doubtful(radius.tolist())
+    radius = exact.to(inputs)
+    warn_of_doubtful(exact.tolist())
     labels = labels.long()
-    indices = torch.arange(len(inputs)) if indices is None else indices
+    indices = torch.arange(len(inputs), device="cpu") if indices is None else indices
+    if indices.shape != labels.shape:
+        raise InvalidInput(f"{len(indices)} indices for {len(inputs)} images; give one index per image")
+    model = Classifier(model)
+    inputs = in_unit_interval(inputs)
     clean = inputs.detach().clone().requires_grad_()
     clean_logits = model(clean)
     check_logits(clean_logits, inputs, labels, min_classes=2)
@@ -186,15 +210,18 @@ def perturb(
     if attack.needs_gradient or attack.needs_clean_gradient:
         check_differentiable(clean_logits)
     of_clean = {"clean_logits": clean_logits.detach()}
+    flat: Tensor | None = None  # where the first gradient is zero
     if attack.needs_clean_gradient:
         gradient = gradient_of(F.cross_entropy(clean_logits, labels, reduction="sum"), clean)
         check_sound(~gradient.isnan())  # the sign of NaN is 0, which would pass for a flat loss
+        flat = is_zero(gradient)
         of_clean["clean_sign"] = gradient.sign()
     clean, clean_logits = clean.detach(), clean_logits.detach()
+    varied = not bool((clean_logits == clean_logits[:1]).all())
     result, decided = clean.clone(), torch.zeros_like(labels, dtype=torch.bool)
     if attack.stops_when_fooled:
         decided = clean_logits.argmax(dim=1) != labels
-    codes = radius_code(torch.as_tensor(eps, dtype=torch.float64).cpu().expand(len(inputs)))
+    codes = radius_code(exact)
     for attempt in range(attack.attempts):
         rows = (~decided).nonzero().squeeze(1)
         if not len(rows):
@@ -218,6 +245,7 @@ def perturb(
             check_sound(logits.isfinite())
             if gradient is not None:
                 check_sound(~gradient.isnan())
+                flat = is_zero(gradient) if flat is None else flat
             if attack.stops_when_fooled:
                 new = (logits.argmax(dim=1) != slots["labels"]) & ~fooled
                 found, fooled = torch.where(broadcast(new), slots["point"], found), fooled | new
@@ -227,4 +255,7 @@ def perturb(
         final = attack.final(slots)
         result[rows] = torch.where(broadcast(fooled), found, slots["inputs"] if final is None else final)
         decided[rows] = fooled
+    if flat is not None and varied:  # a constant network is robust
+        for doubt in doubts({"zero_gradients": float(flat.double().mean()), "zero_gradients_of": len(flat)}):
+            warnings.warn(doubt, UnsoundAttackWarning, stacklevel=3)
     return result.detach()

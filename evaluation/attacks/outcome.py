@@ -3,20 +3,25 @@
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from agnet.errors import InvalidInput
-from agnet.runtime.files import replacing, write_text
+from agnet.errors import ConfigurationError
+from agnet.runtime.digests import of_arrays, of_json
+from agnet.runtime.files import write_bytes, write_text
+from agnet.runtime.names import inside
+from agnet.runtime.reading import damaged
+from agnet.runtime.sealed import SEAL
 from evaluation.attacks.base import in_units_of_255
+from evaluation.attacks.gradients import Checks
+from evaluation.data.npz import read_npz
 
 Row = dict[str, str | int | float | None]
 
@@ -116,12 +121,16 @@ class Evaluation:
         num_classes: logits of the network.
         settings: mode, seed, precision and the attacks' settings.
         adversarial: reported images of the attacks whose images were kept, by column.
+        checks: what may make the accuracies no sign of robustness: ``zero_gradients``, the share of
+            ``zero_gradients_of`` images on which the gradient is zero (if an attack follows gradients and the network
+            is not constant), and ``randomised``, whether the model gave other logits when asked again.
     """
 
     outcomes: tuple[AttackOutcome, ...]
     num_classes: int
     settings: dict[str, object]
     adversarial: dict[str, Tensor] = field(default_factory=dict, repr=False)
+    checks: Checks = field(default_factory=dict, repr=False)
 
     def __repr__(self) -> str:
         accuracies = ", ".join(f"{column} {accuracy:.2f} %" for column, accuracy in self.accuracies.items())
@@ -154,31 +163,43 @@ class Evaluation:
             self.num_classes,
             {**self.settings, "attacks": attacks},
             {**self.adversarial, **other.adversarial},
+            {**self.checks, **other.checks},
         )
 
     def save(self, folder: Path) -> None:
-        """Write ``summary.csv``, ``images.npz`` (results per image), ``evaluation.json`` and ``accuracy.png``."""
+        """Write ``summary.csv``, ``images.npz`` (results per image), ``evaluation.json`` and ``accuracy.png``.
+
+        Raises:
+            StorageError: if the operating system refuses.
+        """
         rows = self.summary()
         text = io.StringIO()
         writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-        write_text(folder / "summary.csv", text.getvalue())
-        save_outcomes(folder / "images.npz", self)
+        write_text(inside(folder, "summary.csv"), text.getvalue())
+        save_outcomes(inside(folder, "images.npz"), self)
         content = {"settings": self.settings, "confusion_rows": "true classes", "outcomes": self.details()}
-        write_text(folder / "evaluation.json", json.dumps(content))
-        with replacing(folder / "accuracy.png") as temporary:
-            plot(self.outcomes, temporary)
+        content["checks"] = self.checks
+        write_text(inside(folder, "evaluation.json"), json.dumps(content))
+        write_bytes(inside(folder, "accuracy.png"), plot(self.outcomes))
 
 
 PER_IMAGE = ("predicted", "robust", "confidence", "true_confidence", "forwards", "gradients")
 
 
 def save_outcomes(path: Path, evaluation: Evaluation) -> None:
-    """Write the outcome of every image as ``.npz``: arrays ``labels`` and ``<column>/<quantity>``, text ``about``."""
+    """Write the outcome of every image as ``.npz``: arrays ``labels`` and ``<column>/<quantity>``, text ``about``.
+
+    Their hash is in the array ``sha256``.
+
+    Raises:
+        StorageError: if the operating system refuses.
+    """
     about = {
         "num_classes": evaluation.num_classes,
         "settings": evaluation.settings,
+        "checks": evaluation.checks,
         "outcomes": [
             {"attack": o.attack, "norm": o.norm, "eps": o.eps_255, "mode": o.mode} for o in evaluation.outcomes
         ],
@@ -186,32 +207,43 @@ def save_outcomes(path: Path, evaluation: Evaluation) -> None:
     arrays = {"about": np.array(json.dumps(about)), "labels": evaluation.outcomes[0].labels.numpy()}
     for outcome in evaluation.outcomes:
         arrays |= {f"{outcome.column}/{name}": getattr(outcome, name).numpy() for name in PER_IMAGE}
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **arrays)
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **arrays, **{SEAL: np.array(_hash(arrays))})
+    write_bytes(path, buffer.getvalue())
 
 
 def load_outcomes(path: Path) -> Evaluation:
     """Read what :func:`save_outcomes` has written.
 
     Raises:
-        InvalidInput: if the file is damaged.
+        UnreadableFile: if the file is damaged, or was changed after it was written.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            about = json.loads(str(file["about"]))
-            arrays = {name: torch.from_numpy(file[name]) for name in file.files if name != "about"}
+        found = read_npz(path)
+    except ConfigurationError as error:
+        raise damaged(path, "it is no whole .npz", "delete it and run again") from error
+    seal = found.pop(SEAL, None)
+    if seal is None or str(seal) != _hash(found):
+        raise damaged(path, "its content does not match its hash", "delete it and run again")
+    try:
+        about = json.loads(str(found.pop("about")))
+        arrays = {name: torch.from_numpy(array) for name, array in found.items()}
         outcomes: list[AttackOutcome] = []
         for entry in about["outcomes"]:
             column = entry["attack"] if entry["attack"] == "clean" else f"{entry['attack']}_eps{entry['eps']:g}"
             values: dict[str, Any] = {name: arrays[f"{column}/{name}"] for name in PER_IMAGE}
             in_pixels = {**entry, "eps": entry["eps"] / 255}
             outcomes.append(AttackOutcome(**in_pixels, labels=arrays["labels"], **values))
-    except (OSError, ValueError, KeyError, TypeError, BadZipFile) as error:
-        raise InvalidInput(f"damaged file {path}: {error}; delete it and run again") from error
-    return Evaluation(tuple(outcomes), about["num_classes"], about["settings"])
+        return Evaluation(tuple(outcomes), about["num_classes"], about["settings"], checks=about["checks"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise damaged(path, f"{type(error).__name__}: {error}", "delete it and run again") from error
 
 
-def plot(outcomes: Sequence[AttackOutcome], path: Path) -> None:
+def _hash(arrays: Mapping[str, np.ndarray]) -> str:
+    return of_json({name: of_arrays(array) for name, array in arrays.items()})
+
+
+def plot(outcomes: Sequence[AttackOutcome]) -> bytes:
     """Draw accuracy against eps, one line per attack, as a PNG."""
     from matplotlib.figure import Figure
 
@@ -238,4 +270,6 @@ def plot(outcomes: Sequence[AttackOutcome], path: Path) -> None:
     axes.set_ylabel("accuracy in %")
     axes.grid(alpha=0.25)
     axes.legend(frameon=False)
-    figure.savefig(path, format="png")
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png")
+    return picture.getvalue()

@@ -8,7 +8,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from agnet.errors import ConfigurationError
 from evaluation.attacks.base import (
     PUBLISHED_EPS,
     Pixels,
@@ -18,7 +17,9 @@ from evaluation.attacks.base import (
     ascent,
     broadcast,
     norm_l2,
+    number,
     project,
+    whole,
 )
 from evaluation.attacks.losses import cross_entropy
 from evaluation.randomness import normal, uniform
@@ -53,8 +54,8 @@ class PGD(SteppedAttack):
         name: str | None = None,
     ) -> None:
         super().__init__(name or ("pgd" if norm == "linf" else f"pgd_{norm}"), eps, norm)
-        if steps < 1 or not relative_step > 0:
-            raise ConfigurationError(f"attack {self.name}: {steps=}, {relative_step=}; both must be positive")
+        whole(self.name, steps=steps)
+        number(self.name, relative_step=relative_step)
         self.steps, self.relative_step, self.random_start = steps, relative_step, random_start
 
     @property

@@ -14,6 +14,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from evaluation.attacks.base import BatchAttack, Model, Slots, SteppedAttack, radius_code
+from evaluation.attacks.classifier import Classifier
+from evaluation.attacks.gradients import Checks
 from evaluation.attacks.slots import ask, fresh_slots
 from evaluation.checks import check_sound
 from evaluation.data.images import in_unit_interval
@@ -36,10 +38,11 @@ class Subject:
         seed: seed of all draws.
         capacity: largest number of slots.
         chunk: evaluations between two looks at which slots are decided; each look waits for the device.
+        checks: whether attacks can work on this model, as :class:`~evaluation.attacks.outcome.Evaluation` has them.
     """
 
     search: Model
-    judge: Model
+    judge: Classifier
     images: Tensor
     labels: Int[Tensor, " images"]
     indices: Int[Tensor, " images"]
@@ -48,6 +51,7 @@ class Subject:
     seed: int
     capacity: int
     chunk: int
+    checks: Checks
 
     def __repr__(self) -> str:
         return f"Subject({len(self.labels)} images, {self.clean_logits.shape[1]} classes, {self.capacity} slots)"
@@ -88,7 +92,7 @@ class Ledger:
         self.predicted = repeat(top.indices)
         self.confidence = repeat(top.values)
         self.true_confidence = repeat(probabilities.gather(1, subject.labels[:, None]).squeeze(1))
-        self.forwards = torch.zeros(num_radii, len(self.labels), dtype=torch.int64)
+        self.forwards = torch.zeros(num_radii, len(self.labels), dtype=torch.int64, device="cpu")
         self.gradients = torch.zeros_like(self.forwards)
         self.images = repeat(in_unit_interval(subject.images)) if keep_images else None
 
@@ -156,7 +160,7 @@ class _Run:
         self.worst_case, self.tick = worst_case, tick
         self.stops = attack.stops_when_fooled or worst_case
         self.device = subject.images.device
-        self.radii = torch.tensor(attack.eps, dtype=torch.float64)
+        self.radii = torch.tensor(attack.eps, dtype=torch.float64, device="cpu")
         self.codes = radius_code(self.radii)
         self.todo = todo.cpu()
         pairs = self.todo.nonzero().tolist()  # small radii, whose pairs last longest, come first
@@ -181,7 +185,7 @@ class _Run:
 
     def _refill(self, room: int) -> None:
         """Give free slots the next pairs."""
-        jobs = torch.tensor([self.queue.popleft() for _ in range(min(room, len(self.queue)))])
+        jobs = torch.tensor([self.queue.popleft() for _ in range(min(room, len(self.queue)))], device="cpu")
         image, radius_index, attempt = jobs.unbind(dim=1)
         attack, subject = self.attack, self.subject
         rows = image.to(self.device)  # the queue and the codes of radii live on the CPU, images on the device
@@ -251,8 +255,8 @@ class _Run:
         # continues after this point.
         image, radius_index, attempt = (slots[k].cpu() for k in ("image", "radius_index", "attempt"))
         spent = slots["spent"].cpu()
-        fooled = torch.zeros(len(paused), dtype=torch.bool)
-        denied = torch.zeros(len(paused), dtype=torch.bool)
+        fooled = torch.zeros(len(paused), dtype=torch.bool, device="cpu")
+        denied = torch.zeros(len(paused), dtype=torch.bool, device="cpu")
         if len(judged):
             with torch.no_grad():
                 logits = self.subject.judge(points[judged])
@@ -322,7 +326,7 @@ def run_batches(
         for image in images.split(subject.capacity):
             rows = image.to(subject.images.device)
             inputs, labels = in_unit_interval(subject.images[rows]), subject.labels[rows]
-            points = attack.perturb(subject.judge, inputs, labels, eps=eps, seed=subject.seed)
+            points = attack.perturb(subject.judge.shown, inputs, labels, eps=eps, seed=subject.seed)
             with torch.no_grad():
                 logits = subject.judge(points)
             check_sound(logits.isfinite())

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from agnet.errors import ConfigurationError
-from evaluation.attacks.base import PUBLISHED_EPS, Pixels, Radii, Slots, SteppedAttack, broadcast
+from evaluation.attacks.base import PUBLISHED_EPS, Pixels, Radii, Slots, SteppedAttack, broadcast, number, whole
 from evaluation.attacks.losses import margin
 from evaluation.randomness import integers, signs
 
@@ -52,10 +52,10 @@ class Square(SteppedAttack):
         name: str = "square",
     ) -> None:
         super().__init__(name, eps)
-        if queries < 1 or not 0 < initial_share <= 1:
-            raise ConfigurationError(
-                f"attack {name}: {queries=}, {initial_share=}; give queries >= 1 and a share within (0, 1]"
-            )
+        whole(name, queries=queries)
+        number(name, initial_share=initial_share)
+        if initial_share > 1:
+            raise ConfigurationError(f"attack {name}: {initial_share=}; give a share within (0, 1]")
         if windows not in ("per_sample", "shared"):
             raise ConfigurationError(f"attack {name}: windows={windows}; give per_sample or shared")
         if unfooled not in ("clean", "best"):

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 from agnet.errors import ConfigurationError
-from evaluation.data.files import read_arrays
 from evaluation.data.images import ImageSplits
+from evaluation.data.npz import read_npz
 from evaluation.data.splitting import SMALLEST, assemble, choose, set_name
 
 
@@ -40,7 +40,7 @@ def image_npz(
     if not file.is_file():
         raise ConfigurationError(f"path={path}: no such file; give an .npz with images and labels")
     name = set_name(name, file)
-    arrays = read_arrays(file)
+    arrays = read_npz(file)
     parts = {part: _part(file, arrays, prefix) for part, prefix in _prefixes(file, arrays).items()}
     shapes = {(images.shape[1:], images.dtype) for images, _ in parts.values()}
     if len(shapes) > 1:

@@ -13,6 +13,8 @@ forms, tried in this order:
 
 import io
 import pickle
+import struct
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,13 +23,20 @@ import numpy as np
 from PIL import Image
 
 from agnet.errors import ConfigurationError
+from agnet.runtime.reading import read_bytes
 from agnet.runtime.unpickling import RestrictedUnpickler
+from evaluation.data.npz import read_npz
 
 Batch = tuple[np.ndarray, np.ndarray]
 """Bytes ``[images, channels, height, width]`` and int64 labels ``[images]``."""
 
-UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
+UNREADABLE = (
+    *(OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, AttributeError, ArithmeticError),
+    *(MemoryError, struct.error, zlib.error, Image.DecompressionBombError),
+)
 """What Pillow raises for damaged image files."""
+
+_LARGEST = 2**30
 
 
 def read_batches(
@@ -72,12 +81,12 @@ def _read(folder: Path, name: str, prefix: str, labels: str) -> tuple[Path, Any,
     if pickled.is_file():
         content = _unpickle(pickled)
     elif zipped.is_file():
-        content = read_arrays(zipped)
+        content = read_npz(zipped)
     elif sprite.is_file():
         table = folder / f"{prefix}_labels.npz"
         if not table.is_file():
             raise ConfigurationError(f"{table} is missing: it holds the labels of {sprite.name}")
-        return sprite, _sprite(sprite), _entry(table, read_arrays(table), _sprite_name(name))
+        return sprite, _sprite(sprite), _entry(table, read_npz(table), _sprite_name(name))
     else:
         raise ConfigurationError(
             f"{folder} has none of {pickled.name}, {zipped.name}, {sprite.name}; give path=, the folder of the data set"
@@ -93,31 +102,21 @@ def _sprite_name(name: str) -> str:
 
 def _unpickle(path: Path) -> dict[Any, Any]:
     try:
-        content = RestrictedUnpickler(io.BytesIO(path.read_bytes())).load()
+        data = read_bytes(path, most=_LARGEST)
+        content = RestrictedUnpickler(io.BytesIO(data)).load()
     except pickle.UnpicklingError as error:
         raise ConfigurationError(f"{path} is no batch of images: {error}; download the official file again") from error
     except Exception as error:  # a damaged pickle can raise almost anything
         raise ConfigurationError(
-            f"{path} is damaged ({type(error).__name__}: {error}); download the official file again"
+            f"{path} is damaged ({type(error).__name__}: {_brief(error)}); download the official file again"
         ) from error
     if not isinstance(content, dict):
         raise ConfigurationError(f"{path} holds a {type(content).__name__}, not a dictionary; is it the official file?")
     return {key.decode("latin1") if isinstance(key, bytes) else key: value for key, value in content.items()}
 
 
-def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """All arrays of an ``.npz`` file.
-
-    Raises:
-        ConfigurationError: if it is damaged, or holds objects, which would be pickles.
-    """
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            return dict(arrays)
-    except Exception as error:  # zipfile, zlib and numpy each have their own
-        raise ConfigurationError(
-            f"{path} cannot be read ({type(error).__name__}: {error}); write it with numpy.savez, without objects"
-        ) from error
+def _brief(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
 
 
 def _entry(path: Path, content: dict[Any, Any], key: str) -> Any:
@@ -131,7 +130,7 @@ def _sprite(path: Path) -> np.ndarray:
         with Image.open(path) as image:
             return np.asarray(image.convert("RGB"))
     except UNREADABLE as error:
-        raise ConfigurationError(f"{path} cannot be read ({error}); fetch it again") from error
+        raise ConfigurationError(f"{path} cannot be read ({_brief(error)}); fetch it again") from error
 
 
 def _images(path: Path, data: Any, size: int) -> np.ndarray:

@@ -104,6 +104,8 @@ def class_files(folder: Path) -> list[Path]:
 
 def _image(path: Path, size: int, resize: bool, gray: bool) -> np.ndarray:
     """Bytes ``[channels, size, size]``."""
+    if not path.is_file():
+        raise ConfigurationError(f"{path} is no file; remove it, or rename it")
     try:
         with Image.open(path) as image:
             kind, (width, height) = image.mode, image.size

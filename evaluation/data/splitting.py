@@ -131,7 +131,7 @@ def assemble(where: Path, name: str, chosen: Mapping[str, Chosen], pixels: Mappi
     """
     train = pixels["train"]
     scale = 255 if train.dtype == torch.uint8 else 1
-    total = torch.zeros(2, train.shape[1], dtype=torch.float64)
+    total = torch.zeros(2, train.shape[1], dtype=torch.float64, device="cpu")
     for part in train.split(1_000):
         levels = part.double()
         total += torch.stack([levels.sum(dim=(0, 2, 3)), levels.square().sum(dim=(0, 2, 3))])

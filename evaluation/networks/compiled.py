@@ -177,8 +177,9 @@ class CompiledNetwork(nn.Module):
         scale = norm.weight.double() / torch.sqrt(norm.running_var.double() + norm.eps)
         shift = norm.bias.double() - norm.running_mean.double() * scale
         constants: Mapping[str, Tensor] = {
-            "mean": torch.as_tensor(network.shape.mean, dtype=torch.float64).view(-1, 1, 1),
-            "inverse_std": 1 / torch.as_tensor(network.shape.std, dtype=torch.float64).view(-1, 1, 1),
+            "mean": torch.as_tensor(network.shape.mean, dtype=torch.float64, device=scale.device).view(-1, 1, 1),
+            "inverse_std": 1
+            / torch.as_tensor(network.shape.std, dtype=torch.float64, device=scale.device).view(-1, 1, 1),
             "scale": scale.view(-1, 1, 1),
             "shift": shift.view(-1, 1, 1),
         }
