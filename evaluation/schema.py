@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 import torch
 from pydantic import AfterValidator, Field
 
-from agnet.runtime.schema import Count, FilePath, Schema, Section, Seed, TablePath, Text
+from agnet.runtime.schema import Count, FilePath, Schema, Section, Seed, TablePath, Text, short_names
+from agnet.runtime.sections import Builds
 
 
 def _present(device: str) -> str:
@@ -23,12 +24,20 @@ def _share(share: tuple[int, int]) -> tuple[int, int]:
     return share
 
 
-Attacks = Annotated[dict[str, Section], Field(min_length=1, description="at least one attack, e.g. attack=[fgsm,pgd]")]
-Measures = Annotated[
-    dict[str, Section], Field(min_length=1, description="at least one measure, e.g. measure@measures=[ntk]")
+_ATTACK = Builds("evaluation.attacks.base.AbstractAttack", "attack", each=True)
+_IMAGES = Builds("evaluation.data.images.ImageSplits", "set of images")
+Attacks = Annotated[
+    dict[str, Section], Field(min_length=1, description="at least one attack, e.g. attack=[fgsm,pgd]"), _ATTACK
 ]
+Measures = Annotated[
+    dict[str, Section],
+    Field(min_length=1, description="at least one measure, e.g. measure@measures=[ntk]"),
+    Builds("evaluation.training_free.measure.Measure", "measure", each=True),
+]
+Images = Annotated[Section, _IMAGES]
+Space = Annotated[Section, Builds("agnet.spaces.base.AbstractSpace", "space")]
 Corruptions = Annotated[list[Text], Field(min_length=1, description="a list of names, e.g. [fog,snow]")]
-Drawing = Annotated[str, Field(pattern=r"\.(png|pdf|svg)$", description="a file that ends in .png, .pdf or .svg")]
+Drawing = Annotated[str, Field(pattern=r"\.(png|pdf|svg)$", description="a file that ends in .png, .pdf or .svg"), AfterValidator(short_names)]
 Counts = Annotated[dict[str, Any], Field(description="attacks, each with a number of images, e.g. {square: 100}")]
 Seeds = Annotated[list[Seed], Field(min_length=1, description="a list of whole numbers from 0, e.g. [0,1,2]")]
 Share = Annotated[
@@ -47,7 +56,7 @@ class AttackConfig(_OnDevice):
 
     model: Text
     images: FilePath | None
-    dataset: Section | None = None
+    dataset: Annotated[Section | None, _IMAGES] = None
     attack: Attacks
     num_images: int | None
     mode: Text
@@ -59,7 +68,7 @@ class AttackConfig(_OnDevice):
 class CorruptConfig(_OnDevice):
     """``conf/corrupt.yaml``."""
 
-    dataset: Section
+    dataset: Images
     corruptions: Corruptions | None
     frost: FilePath | None
     num_images: int | None
@@ -87,10 +96,10 @@ class ExportConfig(Schema):
 class MeasureConfig(Schema):
     """``conf/measure.yaml``."""
 
-    space: Section
+    space: Space
     measures: Measures
-    dataset: Section
-    network: Section
+    dataset: Images
+    network: Annotated[Section, Builds("collections.abc.Callable", "function of a cell and a shape")]
     num_architectures: int | None
     seed: Seed
     repeats: Count
@@ -135,9 +144,9 @@ class _Sensitivity(Schema):
 class ProtocolConfig(Schema):
     """``conf/protocol``; :class:`~evaluation.production.protocol.Protocol` checks how the values go together."""
 
-    dataset: Section
-    recipe: _Recipe
-    attack: dict[str, Section] | None = None
+    dataset: Images
+    recipe: Annotated[_Recipe, Builds("evaluation.training.sgd.Recipe", "recipe for tables")]
+    attack: Annotated[dict[str, Section] | None, _ATTACK] = None
     name: Text | None
     network: _Network
     attack_images: Counts | None
@@ -151,8 +160,8 @@ class ProtocolConfig(Schema):
 class RunConfig(ProtocolConfig, _OnDevice):
     """``conf/run.yaml``."""
 
-    space: Section
-    executor: Section
+    space: Space
+    executor: Annotated[Section, Builds("agnet.runtime.executors.AbstractExecutor", "executor")]
     seeds: Seeds
     num_architectures: int | None
     draw_seed: Seed | None
@@ -167,10 +176,10 @@ class RunConfig(ProtocolConfig, _OnDevice):
 class TrainNetworkConfig(_OnDevice):
     """``conf/train_network.yaml``; some streams do without a data set."""
 
-    dataset: Section | None = None
-    stream: Section
-    network: Section
-    recipe: Section
+    dataset: Annotated[Section | None, _IMAGES] = None
+    stream: Annotated[Section, Builds("evaluation.training.streams.AbstractStream", "stream")]
+    network: Annotated[Section, Builds("evaluation.networks.darts.network.DARTSShape", "network of DARTS cells")]
+    recipe: Annotated[Section, Builds("evaluation.training.final_recipe.FinalRecipe", "recipe of a final network")]
     architecture: Text
     seed: Seed
     save_every: Count | None

@@ -2,9 +2,10 @@
 
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from agnet.runtime.schema import Count, FilePath, Schema, Section, Seed, TablePath, Text
+from agnet.runtime.schema import Count, FilePath, Schema, Section, Seed, TablePath, Text, Threads, short_names
+from agnet.runtime.sections import Builds
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Seconds = Annotated[Finite, Field(ge=0, description="a number of seconds from 0")]
@@ -13,16 +14,17 @@ Bounds = Annotated[
 ]
 Wishes = Annotated[dict[str, Any], Field(description="columns, each with its bounds, e.g. {latency_ms: {max: 4}}")]
 Queries = Annotated[list[Count], Field(min_length=1, description="a list of numbers of queries, e.g. [96,192]")]
-CSVPath = Annotated[str, Field(pattern=r"\.csv$", description="a .csv file")]
+CSVPath = Annotated[str, Field(pattern=r"\.csv$", description="a .csv file"), AfterValidator(short_names)]
+Space = Annotated[Section, Builds("agnet.spaces.base.AbstractSpace", "space")]
 
 
 class SearchConfig(Schema):
     """``conf/search.yaml``."""
 
-    space: Section
-    optimizer: Section
-    objective: Section
-    logger: Section
+    space: Space
+    optimizer: Annotated[Section, Builds("agnet.optimizers.base.AbstractOptimizer", "optimizer")]
+    objective: Annotated[Section, Builds("agnet.tables.objective.AbstractObjective", "objective and report")]
+    logger: Annotated[Section, Builds("search.loggers.AbstractLogger", "logger")]
     seed: Seed
     budget: Count
     initial: Count
@@ -30,7 +32,7 @@ class SearchConfig(Schema):
     under: Bounds | None
     run_dir: FilePath | None
     force: bool
-    threads: Count
+    threads: Threads
     progress: bool
     plot: bool
     save_every: Seconds
@@ -40,7 +42,7 @@ class SearchConfig(Schema):
 class CompareConfig(SearchConfig):
     """``conf/compare.yaml``; :func:`search.comparison.plan.make_plan` reads optimizers, problems and ``only``."""
 
-    executor: Section
+    executor: Annotated[Section, Builds("agnet.runtime.executors.AbstractExecutor", "executor")]
     optimizers: Any
     problems: Any
     only: Any
@@ -64,13 +66,13 @@ class _Generator(Schema):
 class PretrainConfig(Schema):
     """``conf/pretrain.yaml``."""
 
-    space: Section
-    pairing: Section
+    space: Space
+    pairing: Annotated[Section, Builds("agnet.generator.pairing.AbstractPairing", "pairing")]
     generator: _Generator
-    schedule: Section
+    schedule: Annotated[Section, Builds("agnet.generator.pretrain.Schedule", "schedule")]
     draws: Count
     seed: Seed
-    threads: Count
+    threads: Threads
     progress: bool
     out: FilePath
 
@@ -88,7 +90,7 @@ class ProposeConfig(Schema):
 class ImportTableConfig(Schema):
     """``conf/import_table.yaml``."""
 
-    importer: Section
+    importer: Annotated[Section, Builds("search.importers.base.Importer", "importer")]
     path: FilePath
     out: TablePath
     progress: bool

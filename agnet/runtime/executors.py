@@ -71,6 +71,11 @@ def _nothing() -> None:
     pass
 
 
+def most_workers() -> int:
+    """The largest number of processes or threads that a user may ask for: more would only stop other programs."""
+    return max(64, 4 * (os.cpu_count() or 1))
+
+
 class AbstractExecutor(ShortRepr, abc.ABC):
     """Runs tasks."""
 
@@ -109,12 +114,14 @@ class LocalExecutor(AbstractExecutor):
         workers: number of processes.
 
     Raises:
-        ConfigurationError: if ``workers`` is below 1.
+        ConfigurationError: if ``workers`` is below 1, or far above the number of processors.
     """
 
     def __init__(self, workers: int = 1) -> None:
-        if type(workers) is not int or workers < 1:
-            raise ConfigurationError(f"executor.workers={workers} must be a whole number from 1")
+        if type(workers) is not int or not 1 <= workers <= most_workers():
+            raise ConfigurationError(
+                f"executor.workers={workers} must be a whole number from 1 to {most_workers()} on this machine"
+            )
         self.workers = workers
 
     def run(

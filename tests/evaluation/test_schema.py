@@ -96,15 +96,9 @@ def test_what_is_refused(schema: type[Schema], override: str, said: str) -> None
 
 
 def test_a_gpu_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    config = {
-        "architecture": "darts_v2",
-        "stream": {},
-        "network": {},
-        "recipe": {},
-        "out": "there",
-        "data_root": "there",
-    }
-    config |= {"seed": 0, "save_every": None, "evaluate_every": 1, "progress": False, "device": "cuda"}
+    with initialize_config_dir(version_base="1.3", config_dir=str(CONF_DIR)):
+        cfg = compose("train_network", overrides=["architecture=darts_v2", "out=there", "device=cuda"])
+    config = OmegaConf.to_container(cfg, resolve=True)
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(ConfigurationError, match=r"^device=cuda: no CUDA device found; give device=cpu$"):
         TrainNetworkConfig.check(config)
