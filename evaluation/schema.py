@@ -37,7 +37,11 @@ Measures = Annotated[
 Images = Annotated[Section, _IMAGES]
 Space = Annotated[Section, Builds("agnet.spaces.base.AbstractSpace", "space")]
 Corruptions = Annotated[list[Text], Field(min_length=1, description="a list of names, e.g. [fog,snow]")]
-Drawing = Annotated[str, Field(pattern=r"\.(png|pdf|svg)$", description="a file that ends in .png, .pdf or .svg"), AfterValidator(short_names)]
+Drawing = Annotated[
+    str,
+    Field(pattern=r"\.(png|pdf|svg)$", description="a file that ends in .png, .pdf or .svg"),
+    AfterValidator(short_names),
+]
 Counts = Annotated[dict[str, Any], Field(description="attacks, each with a number of images, e.g. {square: 100}")]
 Seeds = Annotated[list[Seed], Field(min_length=1, description="a list of whole numbers from 0, e.g. [0,1,2]")]
 Share = Annotated[

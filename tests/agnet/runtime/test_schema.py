@@ -216,7 +216,10 @@ def test_a_configuration_that_fits_passes(good: dict[str, Any]) -> None:
         ({"out": 5}, "out=5 should be a path, e.g. ./5"),
         ({"out": "a" * 256}, f"out={'a' * 100}...{'a' * 10} (256 characters): a part of it is longer than 255 bytes"),
         ({"threads": 100_000}, f"threads=100000: this machine has {os.cpu_count()} processors; give at most "),
-        ({"sizes": {"width": 10**30, "depth": 1}}, "sizes.width=1000000000000000000000000000000: give at most 2147483647"),
+        (
+            {"sizes": {"width": 10**30, "depth": 1}},
+            "sizes.width=1000000000000000000000000000000: give at most 2147483647",
+        ),
         ({"table": "t.csv"}, "table=t.csv should be a Parquet file, e.g. table.parquet"),
         ({"table": "???"}, "table has no default; give table=VALUE"),
         ({"pairs": 3}, "pairs=3: give an even number"),
