@@ -62,7 +62,7 @@ class AttackConfig(_OnDevice):
     images: FilePath | None
     dataset: Annotated[Section | None, _IMAGES] = None
     attack: Attacks
-    num_images: int | None
+    num_images: Count | None
     mode: Text
     precision: Text
     seed: Seed
@@ -75,7 +75,7 @@ class CorruptConfig(_OnDevice):
     dataset: Images
     corruptions: Corruptions | None
     frost: FilePath | None
-    num_images: int | None
+    num_images: Count | None
     seed: Seed
 
 
@@ -104,7 +104,7 @@ class MeasureConfig(Schema):
     measures: Measures
     dataset: Images
     network: Annotated[Section, Builds("collections.abc.Callable", "function of a cell and a shape")]
-    num_architectures: int | None
+    num_architectures: Count | None
     seed: Seed
     repeats: Count
     progress: bool
@@ -167,7 +167,7 @@ class RunConfig(ProtocolConfig, _OnDevice):
     space: Space
     executor: Annotated[Section, Builds("agnet.runtime.executors.AbstractExecutor", "executor")]
     seeds: Seeds
-    num_architectures: int | None
+    num_architectures: Count | None
     draw_seed: Seed | None
     extend: FilePath | None
     retime: bool

@@ -23,7 +23,6 @@ from agnet.runtime.command import no_key
 from agnet.runtime.executors import most_workers
 from agnet.runtime.sections import Builds, check_given, check_section, shown, words
 
-
 _LARGEST = 2**31 - 1
 _LONGEST_NAME = 255  # bytes, on the usual file systems
 

@@ -115,10 +115,12 @@ class _Arguments:
     Attributes:
         hints: annotation by name.
         names: names of the arguments; None where any are taken, or they are not known.
+        ours: whether it is a part of this project, of which none takes a negative number.
     """
 
     hints: Mapping[str, Any]
     names: Sequence[str] | None
+    ours: bool
 
     def fit(self, name: str, value: Any) -> bool:
         """Whether a plain value fits."""
@@ -174,14 +176,15 @@ def _resolved(target: str) -> Any:
 @cache
 def _arguments(found: Callable[..., Any]) -> _Arguments:
     hints: dict[str, Any] = {}
+    ours = str(getattr(found, "__module__", None)).partition(".")[0] in ("agnet", "search", "evaluation")
     with suppress(AttributeError, NameError, TypeError, ValueError):
         hints = get_type_hints(found.__init__ if inspect.isclass(found) else found)
     try:
         taken = inspect.signature(found).parameters.values()
     except (TypeError, ValueError):
-        return _Arguments(hints, None)
+        return _Arguments(hints, None, ours)
     open_ended = any(p.kind is p.VAR_KEYWORD for p in taken)
-    return _Arguments(hints, None if open_ended else [p.name for p in taken if p.kind is not p.VAR_POSITIONAL])
+    return _Arguments(hints, None if open_ended else [p.name for p in taken if p.kind is not p.VAR_POSITIONAL], ours)
 
 
 def _check_argument(arguments: _Arguments, key: str, value: Any, here: str, *, whole: bool) -> None:
@@ -205,7 +208,7 @@ def _check_argument(arguments: _Arguments, key: str, value: Any, here: str, *, w
         return
     hint = arguments.hints[name]
     classes = _classes(hint)
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping) and ("_target_" in value or classes):
         if whole and classes and ("_target_" in value or not _takes_mapping(hint)):
             _check_built(value, classes, _names(classes), here)
     elif not arguments.fit(name, value):
@@ -214,6 +217,8 @@ def _check_argument(arguments: _Arguments, key: str, value: Any, here: str, *, w
             example = f", e.g. [{shown(value)}]" if expected and arguments.fit(name, [value]) else ""
             kinds = f"a section that makes {_names(classes)}; --help lists the choices"
             raise ConfigurationError(f"{here}={shown(value)} should be {expected or kinds}{example}")
+    elif arguments.ours and isinstance(value, int | float) and value < 0:
+        raise ConfigurationError(f"{here}={shown(value)} should be {arguments.expected(name) or 'a number'} from 0")
 
 
 def _check_built(section: Mapping[str, Any], bases: tuple[type, ...], what: str, place: str) -> None:

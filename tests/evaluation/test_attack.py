@@ -126,7 +126,7 @@ def test_an_attack_that_is_done_is_not_done_again(
         ("model=nowhere:make", "No module named 'nowhere'"),
         ("images=null", "give either images=FILE.npz or dataset=NAME"),
         ("images=nowhere.npz", "images=nowhere.npz"),
-        ("num_images=0", "num_images=0; give 1..20"),
+        ("num_images=21", "num_images=21; give 1..20"),
         ("mode=best", "mode='best'"),
         ("precision=float16", "precision='float16'"),
         ("device=tpu", "device=tpu should be one of cpu, cuda"),

@@ -94,6 +94,9 @@ def listing(columns: Sequence[str]) -> None:
         ({"_target_": HERE, "anything": "x"}, "a.anything=x should be a section that makes a function; --help lists"),
         ({"_target_": HERE, "anything": {"b": 1}}, "a.anything._target_ is missing; give a.anything as one of the"),
         ({"_target_": HERE, "anything": {"_target_": "builtins.list"}}, "a.anything._target_=builtins.list makes no a"),
+        ({"_target_": HERE, "rate": {"b": 1}}, "a.rate={'b': 1} should be a number"),
+        ({"_target_": "agnet.LocalExecutor", "workers": -1}, "a.workers=-1 should be a whole number from 0"),
+        ({"_target_": "agnet.GeneratorRetraining", "k": -0.5}, "a.k=-0.5 should be a number from 0"),
         ({"_target_": HERE, "rate": float("nan")}, "a.rate=nan; give a finite number"),
         ({"_target_": HERE, "count": 2**60}, "a.count=1152921504606846976 is too large; give at most"),
         ({"_target_": HERE, "name": " "}, "a.name=  is empty; give a value, or null where it may be missing"),
@@ -112,7 +115,7 @@ def makes_a_list() -> list[int]:
     return []
 
 
-def makes_something():  # noqa: ANN201
+def makes_something():
     """Does not say what it makes."""
 
 
