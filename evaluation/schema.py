@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import torch
 from pydantic import AfterValidator, Field
 
-from agnet.runtime.schema import Count, FilePath, Schema, Section, Seed, TablePath, Text, short_names
+from agnet.runtime.schema import Count, FilePath, OutFolder, Schema, Section, Seed, TablePath, Text, writable_file
 from agnet.runtime.sections import Builds
 
 
@@ -16,6 +16,12 @@ def _present(device: str) -> str:
     if device == "cuda" and not torch.cuda.is_available():
         raise ValueError("no CUDA device found; give device=cpu")
     return device
+
+
+def _distinct(seeds: list[int]) -> list[int]:
+    if len(set(seeds)) < len(seeds):
+        raise ValueError("give every seed once")
+    return seeds
 
 
 def _share(share: tuple[int, int]) -> tuple[int, int]:
@@ -40,10 +46,14 @@ Corruptions = Annotated[list[Text], Field(min_length=1, description="a list of n
 Drawing = Annotated[
     str,
     Field(pattern=r"\.(png|pdf|svg)$", description="a file that ends in .png, .pdf or .svg"),
-    AfterValidator(short_names),
+    AfterValidator(writable_file),
 ]
 Counts = Annotated[dict[str, Any], Field(description="attacks, each with a number of images, e.g. {square: 100}")]
-Seeds = Annotated[list[Seed], Field(min_length=1, description="a list of whole numbers from 0, e.g. [0,1,2]")]
+Seeds = Annotated[
+    list[Seed],
+    Field(min_length=1, description="a list of whole numbers from 0, e.g. [0,1,2]"),
+    AfterValidator(_distinct),
+]
 Share = Annotated[
     tuple[Count, Count], AfterValidator(_share), Field(description="[k,n], the k-th of n shares, counted from 1")
 ]
@@ -52,7 +62,7 @@ Share = Annotated[
 class _OnDevice(Schema):
     data_root: FilePath
     device: Annotated[Literal["cpu", "cuda"], AfterValidator(_present)]
-    out: FilePath
+    out: OutFolder
 
 
 class AttackConfig(_OnDevice):
@@ -90,7 +100,7 @@ class ExportConfig(Schema):
     """``conf/export.yaml``."""
 
     details: FilePath
-    out: FilePath
+    out: OutFolder
     split: Text
     seed: Seed | None
     force: bool
@@ -119,7 +129,7 @@ class ReportConfig(Schema):
     tables: list[FilePath]
     datasets: list[Text] | None
     split: Text | None
-    out: FilePath
+    out: OutFolder
 
 
 class _Network(Schema):
@@ -129,6 +139,8 @@ class _Network(Schema):
 
 class _Recipe(Schema, extra="allow"):  # its other keys are arguments
     epochs: Count
+    batch_size: Count
+    learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False, description="a number above 0")]
 
 
 class _Corruption(Schema):
@@ -164,7 +176,10 @@ class ProtocolConfig(Schema):
 class RunConfig(ProtocolConfig, _OnDevice):
     """``conf/run.yaml``."""
 
-    space: Space
+    space: Annotated[
+        Section,
+        Builds("agnet.spaces.nasbench201.NASBench201", "space that it trains (nasbench201 is one)"),
+    ]
     executor: Annotated[Section, Builds("agnet.runtime.executors.AbstractExecutor", "executor")]
     seeds: Seeds
     num_architectures: Count | None

@@ -1,11 +1,30 @@
 """What the configurations of this package hold; the comments in ``conf`` say what the keys mean."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
-from agnet.runtime.schema import Count, FilePath, Schema, Section, Seed, TablePath, Text, Threads, short_names
+from agnet.runtime.schema import (
+    Count,
+    FilePath,
+    OutFolder,
+    Schema,
+    Section,
+    Seed,
+    TablePath,
+    Text,
+    Threads,
+    writable_file,
+)
 from agnet.runtime.sections import Builds
+
+
+def _file(path: str) -> str:
+    if not Path(path).is_file():
+        raise ValueError("no such file; name a markdown file that has the two lines")
+    return path
+
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Seconds = Annotated[Finite, Field(ge=0, description="a number of seconds from 0")]
@@ -14,7 +33,8 @@ Bounds = Annotated[
 ]
 Wishes = Annotated[dict[str, Any], Field(description="columns, each with its bounds, e.g. {latency_ms: {max: 4}}")]
 Queries = Annotated[list[Count], Field(min_length=1, description="a list of numbers of queries, e.g. [96,192]")]
-CSVPath = Annotated[str, Field(pattern=r"\.csv$", description="a .csv file"), AfterValidator(short_names)]
+Document = Annotated[FilePath, AfterValidator(_file)]
+CSVPath = Annotated[str, Field(pattern=r"\.csv$", description="a .csv file"), AfterValidator(writable_file)]
 Space = Annotated[Section, Builds("agnet.spaces.base.AbstractSpace", "space")]
 
 
@@ -30,7 +50,7 @@ class SearchConfig(Schema):
     initial: Count
     batch: Count
     under: Bounds | None
-    run_dir: FilePath | None
+    run_dir: OutFolder | None
     force: bool
     threads: Threads
     progress: bool
@@ -52,9 +72,9 @@ class CompareConfig(SearchConfig):
     baseline: Text | None
     show: list[Text] | None
     brief: bool
-    into: FilePath | None
+    into: Document | None
     mark: Text | None
-    out: FilePath
+    out: OutFolder
 
 
 class _Generator(Schema):
@@ -74,7 +94,7 @@ class PretrainConfig(Schema):
     seed: Seed
     threads: Threads
     progress: bool
-    out: FilePath
+    out: OutFolder
 
 
 class ProposeConfig(Schema):

@@ -172,16 +172,22 @@ def _refuse(parser: argparse.ArgumentParser, message: str) -> NoReturn:
 
 
 _LONGEST = 1200
+_ADVICE = re.compile(r"[^.;:(]*(allow_pickle|weights_only|pickle\.load)[^;]*?(?=\); |; |$)")
+"""What NumPy and PyTorch recommend about files that they refuse: to run them."""
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def in_one_line(message: str) -> str:
     """A message in one line of bearable length, whatever it quotes; its end, which has the remedy, stays."""
-    line = _CONTROLS.sub(lambda found: repr(found[0])[1:-1], " ".join(message.split()))
-    return line if len(line) <= _LONGEST else f"{line[: _LONGEST // 2]} ... {line[-_LONGEST // 2 :]}"
+    line = " ".join(message.split())
+    line = line if len(line) <= _LONGEST else f"{line[: _LONGEST // 2]} ... {line[-_LONGEST // 2 :]}"
+    line = _ADVICE.sub(" it is no plain data", line).strip()
+    return _CONTROLS.sub(lambda found: repr(found[0])[1:-1], line)
 
 
-_NO_MEMORY = re.compile("can't allocate memory|out of memory|Unable to allocate|bad_alloc")
+_NO_MEMORY = re.compile(
+    "can't allocate memory|out of memory|Unable to allocate|bad_alloc|Storage size calculation overflowed"
+)
 
 
 def _brief(error: BaseException) -> str:
@@ -237,6 +243,8 @@ def in_words(error: BaseException) -> str:
         if "is not in struct" in str(link):
             return _unknown_key(link)
         link = link.__cause__
+    if built := re.fullmatch(r"Error in call to target '(.*?)':\s*(.*)full_key: (\S+)\s*", str(error), re.DOTALL):
+        return f"{built[3]}: {built[1]} refuses its arguments ({' '.join(built[2].split())}); correct them"
     if place := getattr(error, "full_key", None):
         return f"{place}: {lines[0]}; correct what stands there"
     if "No match in the defaults list" in lines[0]:

@@ -11,6 +11,7 @@ without.
 import inspect
 import json
 import os
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -34,10 +35,29 @@ def short_names(path: str) -> str:
     return path
 
 
-def _no_folder(path: str) -> str:
+def writable_file(path: str) -> str:
+    """A path where a file can be written; nothing is left there."""
     if Path(path).is_dir():
-        raise ValueError("this is a folder; name a file, e.g. table.parquet")
-    return short_names(path)
+        raise ValueError("this is a folder; name a file in it")
+    _probe(Path(short_names(path)).parent)
+    return path
+
+
+def _writable_folder(path: str) -> str:
+    if not Path(short_names(path)).is_dir():  # one that exists may be read only, if there is nothing to do in it
+        _probe(Path(path))
+    return path
+
+
+def _probe(folder: Path) -> None:
+    """Refuse a folder that cannot be made or written."""
+    there = next(p for p in (folder, *folder.absolute().parents) if p.exists() or p.is_symlink())
+    if not there.is_dir():
+        raise ValueError(f"{'this' if there == folder else there} is no folder; choose another path")
+    try:
+        tempfile.TemporaryFile(dir=there).close()
+    except OSError as error:
+        raise ValueError(f"cannot write into {there} ({error.strerror}); choose another path") from None
 
 
 def _countable(count: int) -> int:
@@ -57,8 +77,9 @@ Seed = Annotated[int, Field(ge=0, le=_LARGEST)]
 Threads = Annotated[int, Field(ge=1), AfterValidator(_few)]
 Text = Annotated[str, Field(min_length=1)]
 FilePath = Annotated[str, Field(min_length=1, json_schema_extra={"format": "path"}), AfterValidator(short_names)]
+OutFolder = Annotated[str, Field(min_length=1, json_schema_extra={"format": "path"}), AfterValidator(_writable_folder)]
 TablePath = Annotated[
-    str, Field(pattern=r".\.parquet$", description="a Parquet file, e.g. table.parquet"), AfterValidator(_no_folder)
+    str, Field(pattern=r".\.parquet$", description="a Parquet file, e.g. table.parquet"), AfterValidator(writable_file)
 ]
 Section = Annotated[dict[str, Any], Field(description="one of the choices that --help lists")]
 
@@ -103,7 +124,7 @@ def _refusal(schema: type[Schema], config: Mapping[str, Any], place: str, error:
     expected = words(schema.model_json_schema()["properties"][key]) or "a section; --help shows its keys"
     if isinstance(value, Mapping) and error["type"] == "dict_type":  # an entry should be a section
         return f"{here}.{error['loc'][depth]}={shown(error['input'])} should be a section; --help shows its keys"
-    if error["type"] == "missing":
+    if error["type"] == "missing" and key not in config:
         return f"{here} is missing; give {expected}"
     if error["type"] == "value_error":
         return f"{here}={shown(value)}: {error['msg'].removeprefix('Value error, ')}"

@@ -164,6 +164,21 @@ def test_long_and_broken_messages() -> None:
     assert (line[:7], line[-8:]) == ("begin x", "x remedy")
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        "This file contains pickled data. If you trust it, use the `allow_pickle=` argument or `pickle.load()`.",
+        "Weights only load failed. In 2.6 the default of `weights_only` changed. Set `weights_only` to `False`",
+        "Object arrays cannot be loaded when allow_pickle=False",
+    ],
+)
+def test_no_advice_to_run_a_file(error: str) -> None:
+    line = in_one_line(f"a.npz cannot be read ({error}); write it again")
+    assert line.startswith("a.npz cannot be read")
+    assert line.endswith("no plain data); write it again")
+    assert not [word for word in ("pickle.load", "allow_pickle", "weights_only", "False") if word in line]
+
+
 def closed(descriptors: str, script: str) -> subprocess.CompletedProcess[str]:
     line = f'exec "$0" -c "$1" {descriptors}'
     return subprocess.run(

@@ -12,7 +12,7 @@ import pytest
 from pydantic import AfterValidator, Field
 
 from agnet.errors import ConfigurationError
-from agnet.runtime.schema import Count, FilePath, Schema, Section, Seed, TablePath, Text, Threads
+from agnet.runtime.schema import Count, FilePath, OutFolder, Schema, Section, Seed, TablePath, Text, Threads
 from agnet.runtime.sections import Builds, check_given, check_section
 
 
@@ -85,7 +85,6 @@ def listing(columns: Sequence[str]) -> None:
     [
         ({"_target_": "no.such.thing"}, "a._target_=no.such.thing cannot be imported (No module named 'no'); correct"),
         ({"_target_": "math.nope"}, "a._target_=math.nope cannot be imported (module 'math' has no attribute 'nope'"),
-        ({"_target_": f"{__name__.rpartition('.')[0]}.raises_when_imported.Thing"}, "a._target_=tests.agnet.runtime."),
         ({"_target_": 3}, "a._target_=3 should be the import path of a class or function"),
         ({"_target_": ""}, "a._target_= should be the import path of a class or function"),
         ({"_target_": "math.pi"}, "a._target_=math.pi is neither a class nor a function; correct the path"),
@@ -108,6 +107,18 @@ def test_what_cannot_be_built(section: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigurationError) as refusal:
         check_section({"a": section})
     assert str(refusal.value).startswith(said)
+
+
+def test_a_module_that_cannot_be_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "module_that_ends.py").write_text("raise SystemExit(3)\n")
+    (tmp_path / "module_that_fails.py").write_text("1 / 0\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    for name, said in [("ends", "its module exits with 3"), ("fails", "division by zero")]:
+        with pytest.raises(ConfigurationError) as refusal:
+            check_section({"a": {"_target_": f"module_that_{name}.Thing"}})
+        assert (
+            str(refusal.value) == f"a._target_=module_that_{name}.Thing cannot be imported ({said}); correct the path"
+        )
 
 
 def makes_a_list() -> list[int]:
@@ -179,6 +190,7 @@ class Root(Schema):
     out: FilePath = "there"
     table: TablePath = "t.parquet"
     threads: Threads = 1
+    folder: OutFolder = "there"
     pairs: Annotated[int, AfterValidator(even)] = 2
 
 
@@ -241,8 +253,23 @@ def test_a_part_of_a_configuration_has_its_place() -> None:
 
 def test_a_folder_is_no_table(tmp_path: Path) -> None:
     (tmp_path / "t.parquet").mkdir()
-    with pytest.raises(ConfigurationError, match=r"t\.parquet: this is a folder; name a file"):
+    with pytest.raises(ConfigurationError, match=r"t\.parquet: this is a folder; name a file in it"):
         Root.check({"table": str(tmp_path / "t.parquet")})
+
+
+def test_places_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "gone")
+    for there in ("file", "link"):
+        for config in ({"folder": str(tmp_path / there)}, {"folder": str(tmp_path / there / "a" / "b")}):
+            with pytest.raises(ConfigurationError, match=r"^folder=.* is no folder; choose another path$"):
+                Root.check(config)
+        with pytest.raises(ConfigurationError, match=r"^table=.* is no folder; choose another path$"):
+            Root.check({"table": str(tmp_path / there / "t.parquet")})
+    with pytest.raises(ConfigurationError, match=r"^folder=/proc/x: cannot write into /proc \(.*\); choose"):
+        Root.check({"folder": "/proc/x"})
+    Root.check({"folder": str(tmp_path / "a" / "b"), "table": str(tmp_path / "c" / "t.parquet")})
+    assert {path.name for path in tmp_path.iterdir()} == {"file", "link"}
 
 
 def test_names_that_a_package_finds_when_they_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:

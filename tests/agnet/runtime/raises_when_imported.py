@@ -1,3 +1,0 @@
-"""A module of a user that cannot be imported."""
-
-raise SystemExit(3)
