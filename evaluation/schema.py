@@ -59,9 +59,12 @@ Share = Annotated[
 ]
 
 
+Device = Annotated[Literal["cpu", "cuda"], AfterValidator(_present)]
+
+
 class _OnDevice(Schema):
     data_root: FilePath
-    device: Annotated[Literal["cpu", "cuda"], AfterValidator(_present)]
+    device: Device
     out: OutFolder
 
 
@@ -171,6 +174,14 @@ class ProtocolConfig(Schema):
     group_size: Count
     mode: Text
     precision: Text
+
+
+class LiveConfig(Schema):
+    """``conf/objective/live.yaml``, without the protocol and the columns."""
+
+    store: OutFolder
+    seeds: Seeds
+    device: Device
 
 
 class RunConfig(ProtocolConfig, _OnDevice):

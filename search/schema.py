@@ -29,7 +29,8 @@ def _file(path: str) -> str:
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Seconds = Annotated[Finite, Field(ge=0, description="a number of seconds from 0")]
 Bounds = Annotated[
-    dict[str, list[Finite]], Field(description="columns, each with a list of numbers, e.g. {latency_ms: [2, 4]}")
+    dict[str, Annotated[list[Finite], Field(min_length=1)]],
+    Field(description="columns, each with a list of numbers, e.g. {latency_ms: [2, 4]}"),
 ]
 Wishes = Annotated[dict[str, Any], Field(description="columns, each with its bounds, e.g. {latency_ms: {max: 4}}")]
 Queries = Annotated[list[Count], Field(min_length=1, description="a list of numbers of queries, e.g. [96,192]")]

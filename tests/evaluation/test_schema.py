@@ -59,7 +59,7 @@ GIVEN = {
             "corruptions=fog should be null or a list of names, e.g. [fog,snow]",
         ),
         (CorruptConfig, "seed=-1", "seed=-1 should be a whole number from 0 to 2147483647"),
-        (CorruptConfig, "num_images=2.5", "num_images=2.5 should be a whole number or null"),
+        (CorruptConfig, "num_images=2.5", "num_images=2.5 should be a whole number from 1 or null"),
         (CorruptConfig, "device=tpu", "device=tpu should be one of cpu, cuda"),
         (DrawConfig, "out=pair.jpg", "out=pair.jpg should be a file that ends in .png, .pdf or .svg"),
         (ExportConfig, "out=5", "out=5 should be a path, e.g. ./5"),
