@@ -66,7 +66,7 @@ class CompareConfig(SearchConfig):
     executor: Annotated[Section, Builds("agnet.runtime.executors.AbstractExecutor", "executor")]
     optimizers: Any
     problems: Any
-    only: Any
+    only: Annotated[list[Text] | None, Field(min_length=1, description="null or a list of labels of problems")]
     seeds: Count
     first_seed: Seed
     at: Queries | None
