@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 import torch
 from pydantic import AfterValidator, Field
 
-from agnet.runtime.schema import Count, FilePath, Schema, Section, Seed, TablePath, Text
+from agnet.runtime.schema import Count, FilePath, OutFolder, Schema, Section, Seed, TablePath, Text, writable_file
+from agnet.runtime.sections import Builds
 
 
 def _present(device: str) -> str:
@@ -17,29 +18,54 @@ def _present(device: str) -> str:
     return device
 
 
+def _distinct(seeds: list[int]) -> list[int]:
+    if len(set(seeds)) < len(seeds):
+        raise ValueError("give every seed once")
+    return seeds
+
+
 def _share(share: tuple[int, int]) -> tuple[int, int]:
     if share[0] > share[1]:
         raise ValueError(f"there is no share {share[0]} of {share[1]}; give [k,n], the k-th of n shares, from 1")
     return share
 
 
-Attacks = Annotated[dict[str, Section], Field(min_length=1, description="at least one attack, e.g. attack=[fgsm,pgd]")]
-Measures = Annotated[
-    dict[str, Section], Field(min_length=1, description="at least one measure, e.g. measure@measures=[ntk]")
+_ATTACK = Builds("evaluation.attacks.base.AbstractAttack", "attack", each=True)
+_IMAGES = Builds("evaluation.data.images.ImageSplits", "set of images")
+Attacks = Annotated[
+    dict[str, Section], Field(min_length=1, description="at least one attack, e.g. attack=[fgsm,pgd]"), _ATTACK
 ]
+Measures = Annotated[
+    dict[str, Section],
+    Field(min_length=1, description="at least one measure, e.g. measure@measures=[ntk]"),
+    Builds("evaluation.training_free.measure.Measure", "measure", each=True),
+]
+Images = Annotated[Section, _IMAGES]
+Space = Annotated[Section, Builds("agnet.spaces.base.AbstractSpace", "space")]
 Corruptions = Annotated[list[Text], Field(min_length=1, description="a list of names, e.g. [fog,snow]")]
-Drawing = Annotated[str, Field(pattern=r"\.(png|pdf|svg)$", description="a file that ends in .png, .pdf or .svg")]
+Drawing = Annotated[
+    str,
+    Field(pattern=r"\.(png|pdf|svg)$", description="a file that ends in .png, .pdf or .svg"),
+    AfterValidator(writable_file),
+]
 Counts = Annotated[dict[str, Any], Field(description="attacks, each with a number of images, e.g. {square: 100}")]
-Seeds = Annotated[list[Seed], Field(min_length=1, description="a list of whole numbers from 0, e.g. [0,1,2]")]
+Seeds = Annotated[
+    list[Seed],
+    Field(min_length=1, description="a list of whole numbers from 0, e.g. [0,1,2]"),
+    AfterValidator(_distinct),
+]
 Share = Annotated[
     tuple[Count, Count], AfterValidator(_share), Field(description="[k,n], the k-th of n shares, counted from 1")
 ]
 
 
+Device = Annotated[Literal["cpu", "cuda"], AfterValidator(_present)]
+
+
 class _OnDevice(Schema):
     data_root: FilePath
-    device: Annotated[Literal["cpu", "cuda"], AfterValidator(_present)]
-    out: FilePath
+    device: Device
+    out: OutFolder
 
 
 class AttackConfig(_OnDevice):
@@ -48,9 +74,9 @@ class AttackConfig(_OnDevice):
     model: Text
     trust: bool
     images: FilePath | None
-    dataset: Section | None = None
+    dataset: Annotated[Section | None, _IMAGES] = None
     attack: Attacks
-    num_images: int | None
+    num_images: Count | None
     mode: Text
     precision: Text
     seed: Seed
@@ -60,10 +86,10 @@ class AttackConfig(_OnDevice):
 class CorruptConfig(_OnDevice):
     """``conf/corrupt.yaml``."""
 
-    dataset: Section
+    dataset: Images
     corruptions: Corruptions | None
     frost: FilePath | None
-    num_images: int | None
+    num_images: Count | None
     seed: Seed
 
 
@@ -78,7 +104,7 @@ class ExportConfig(Schema):
     """``conf/export.yaml``."""
 
     details: FilePath
-    out: FilePath
+    out: OutFolder
     split: Text
     seed: Seed | None
     force: bool
@@ -88,11 +114,11 @@ class ExportConfig(Schema):
 class MeasureConfig(Schema):
     """``conf/measure.yaml``."""
 
-    space: Section
+    space: Space
     measures: Measures
-    dataset: Section
-    network: Section
-    num_architectures: int | None
+    dataset: Images
+    network: Annotated[Section, Builds("collections.abc.Callable", "function of a cell and a shape")]
+    num_architectures: Count | None
     seed: Seed
     repeats: Count
     progress: bool
@@ -107,7 +133,7 @@ class ReportConfig(Schema):
     tables: list[FilePath]
     datasets: list[Text] | None
     split: Text | None
-    out: FilePath
+    out: OutFolder
 
 
 class _Network(Schema):
@@ -117,6 +143,8 @@ class _Network(Schema):
 
 class _Recipe(Schema, extra="allow"):  # its other keys are arguments
     epochs: Count
+    batch_size: Count
+    learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False, description="a number above 0")]
 
 
 class _Corruption(Schema):
@@ -136,9 +164,9 @@ class _Sensitivity(Schema):
 class ProtocolConfig(Schema):
     """``conf/protocol``; :class:`~evaluation.production.protocol.Protocol` checks how the values go together."""
 
-    dataset: Section
-    recipe: _Recipe
-    attack: dict[str, Section] | None = None
+    dataset: Images
+    recipe: Annotated[_Recipe, Builds("evaluation.training.sgd.Recipe", "recipe for tables")]
+    attack: Annotated[dict[str, Section] | None, _ATTACK] = None
     name: Text | None
     network: _Network
     attack_images: Counts | None
@@ -149,13 +177,24 @@ class ProtocolConfig(Schema):
     precision: Text
 
 
+class LiveConfig(Schema):
+    """``conf/objective/live.yaml``, without the protocol and the columns."""
+
+    store: OutFolder
+    seeds: Seeds
+    device: Device
+
+
 class RunConfig(ProtocolConfig, _OnDevice):
     """``conf/run.yaml``."""
 
-    space: Section
-    executor: Section
+    space: Annotated[
+        Section,
+        Builds("agnet.spaces.nasbench201.NASBench201", "space that it trains (nasbench201 is one)"),
+    ]
+    executor: Annotated[Section, Builds("agnet.runtime.executors.AbstractExecutor", "executor")]
     seeds: Seeds
-    num_architectures: int | None
+    num_architectures: Count | None
     draw_seed: Seed | None
     extend: FilePath | None
     retime: bool
@@ -168,10 +207,10 @@ class RunConfig(ProtocolConfig, _OnDevice):
 class TrainNetworkConfig(_OnDevice):
     """``conf/train_network.yaml``; some streams do without a data set."""
 
-    dataset: Section | None = None
-    stream: Section
-    network: Section
-    recipe: Section
+    dataset: Annotated[Section | None, _IMAGES] = None
+    stream: Annotated[Section, Builds("evaluation.training.streams.AbstractStream", "stream")]
+    network: Annotated[Section, Builds("evaluation.networks.darts.network.DARTSShape", "network of DARTS cells")]
+    recipe: Annotated[Section, Builds("evaluation.training.final_recipe.FinalRecipe", "recipe of a final network")]
     architecture: Text
     seed: Seed
     save_every: Count | None

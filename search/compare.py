@@ -67,6 +67,7 @@ def compare(
     baseline = plan.optimizers[0] if baseline is None else baseline
     if baseline not in plan.optimizers:
         raise ConfigurationError(f"baseline={baseline} is not among the optimizers {', '.join(plan.optimizers)}")
+    _check_shown(plan, show)
     problems = {name: _problem(name, config) for name, config in plan.problems.items()}
     inputs = _Inputs(problems)
     checkpoints = {name: _checkpoints(at, problem) for name, problem in problems.items()}
@@ -113,6 +114,15 @@ def _work(
             bar.update()
             bar.set_postfix_str(str(run.task), refresh=False)
     return ended
+
+
+def _check_shown(plan: Plan, show: Sequence[str] | None) -> None:
+    """Refuse columns that no problem reports."""
+    listed = [config["objective"].get("report", []) for config in plan.problems.values()]
+    if show is not None and all(isinstance(columns, list) for columns in listed):
+        known = dict.fromkeys(column for columns in listed for column in columns)
+        if unknown := [column for column in show if column not in known]:
+            raise ConfigurationError(f"show: no problem reports {', '.join(unknown)}; choose from {', '.join(known)}")
 
 
 def _problem(name: str, config: Mapping[str, Any]) -> Problem:

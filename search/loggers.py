@@ -81,25 +81,30 @@ class WandbLogger(AbstractLogger):
 
     Args:
         project: name of the W&B project.
-        mode: ``offline`` writes files only (``wandb sync`` uploads them), ``online`` uploads too, ``disabled`` neither.
+        mode: ``offline`` writes files only (``wandb sync`` uploads them), ``online`` uploads too, ``disabled`` neither;
+            None for what the environment variable ``WANDB_MODE`` says, and ``offline`` without it.
         entity: W&B user or team; None for the default.
         tags: tags of the run in W&B.
         group: group of runs that W&B shows together; None for no group.
     """
 
     MODES: Mapping[str, Mode] = {"offline": "offline", "online": "online", "disabled": "disabled"}
+    _VARIABLE = "WANDB_MODE"
     _FOLDERS = ("WANDB_DATA_DIR", "WANDB_CACHE_DIR")  # staging and logs, by default in the home folder
 
     def __init__(
         self,
         project: str = "agnet",
-        mode: str = "offline",
+        mode: str | None = None,
         entity: str | None = None,
         tags: list[str] | None = None,
         group: str | None = None,
     ) -> None:
+        named = "logger.mode"
+        if mode is None:
+            named, mode = self._VARIABLE, os.environ.get(self._VARIABLE) or "offline"
         if mode not in self.MODES:
-            raise ConfigurationError(f"logger.mode={mode}; choose one of {', '.join(self.MODES)}")
+            raise ConfigurationError(f"{named}={mode}; choose one of {', '.join(self.MODES)}")
         self.project, self.entity, self.tags, self.group = project, entity, tags, group
         self.mode: Mode = self.MODES[mode]
         self._directory = Path()

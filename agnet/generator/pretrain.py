@@ -46,6 +46,8 @@ class Schedule:
     def __post_init__(self) -> None:
         if self.steps < 1 or self.batch_size < 1 or not self.learning_rate > 0:
             raise ConfigurationError(f"pretraining needs positive steps, batch_size and learning_rate, got {self}")
+        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
+            raise ConfigurationError(f"schedule.betas={list(self.betas)}; give two numbers from 0 to below 1")
         if not 0 <= self.own < 1:
             raise ConfigurationError(f"schedule.own={self.own}; give a share from 0 to below 1")
 

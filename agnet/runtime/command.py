@@ -6,6 +6,7 @@ instead of print. A new version of either may change these; then messages become
 command passes in ``hydra.main``, so the library itself works where Hydra is not installed.
 """
 
+import argparse
 import difflib
 import errno
 import functools
@@ -14,10 +15,11 @@ import os
 import re
 import signal
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from agnet.errors import AGNetError
 from agnet.runtime.files import storage_error
@@ -62,12 +64,15 @@ def command(
 
     def main() -> None:
         inside = False  # whether the body is running; everything else is the library's code
+        begun = False  # whether there was a job
         defect = False  # whether a job has failed by a defect; the library reports it when all jobs are done
         wants_traceback = _RAISE in os.environ
+        refuse = argparse.ArgumentParser.error
 
         def library(*, raises: bool) -> None:
             nonlocal inside
             inside = not raises
+            argparse.ArgumentParser.error = _refuse if raises else refuse  # pyright: ignore[reportAttributeAccessIssue]
             if raises:
                 os.environ[_RAISE] = "1"
             elif not wants_traceback:  # processes that the body starts must not inherit the variable
@@ -75,7 +80,8 @@ def command(
 
         @functools.wraps(body)
         def job(configuration: Any) -> None:
-            nonlocal defect
+            nonlocal begun, defect
+            begun = True
             library(raises=False)
             try:
                 body(configuration)
@@ -88,7 +94,7 @@ def command(
                 if message is None:
                     defect = True
                     raise
-                _say(f"error: {message}")
+                _say(f"error: {in_one_line(message)}")
                 raise SystemExit(BAD_INPUT) from None
             if not defect:
                 library(raises=True)  # there may be further jobs
@@ -98,7 +104,9 @@ def command(
         library(raises=True)
         try:
             with interruptible():
-                decorate(job)()
+                _flushed(decorate(job))
+                if not begun and {"-m", "--multirun"} & set(sys.argv):
+                    raise AGNetError("a key is given no values to run with; correct the range(...) or glob(...)")
         except KeyboardInterrupt:
             _say(MESSAGE)
             raise SystemExit(INTERRUPTED) from None
@@ -108,12 +116,15 @@ def command(
                 raise SystemExit(BAD_INPUT) from None
             raise
         except Exception as error:
-            message = None if inside or wants_traceback else _remedy(error)
-            if message is None:
+            if inside or wants_traceback:
                 raise
-            _say(f"error: {message}; {_HELP}")
+            message = (
+                _remedy(error) or unknown_choice(sys.argv[1:]) or f"cannot read the command line ({_brief(error)})"
+            )
+            _say(f"error: {in_one_line(message)}; {_HELP}")
             raise SystemExit(BAD_INPUT) from None
         finally:
+            argparse.ArgumentParser.error = refuse
             if not wants_traceback:
                 os.environ.pop(_RAISE, None)
 
@@ -143,7 +154,40 @@ def _remedy(error: BaseException) -> str | None:
     return None
 
 
-_NO_MEMORY = re.compile("can't allocate memory|out of memory|Unable to allocate|bad_alloc")
+def _flushed(run: Callable[[], Any]) -> None:
+    """Run, and write what was printed while it can be told that this is not possible."""
+    try:
+        run()
+    except SystemExit as stop:
+        if not stop.code:
+            sys.stdout.flush()
+        raise
+    sys.stdout.flush()
+
+
+def _refuse(parser: argparse.ArgumentParser, message: str) -> NoReturn:
+    """What the library's parser of flags says, without its usage, which is no line."""
+    del parser
+    raise AGNetError(f"{message}; write KEY=VALUE")
+
+
+_LONGEST = 1200
+_ADVICE = re.compile(r"[^.;:(]*(allow_pickle|weights_only|pickle\.load)[^;]*?(?=\); |; |$)")
+"""What NumPy and PyTorch recommend about files that they refuse: to run them."""
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
+def in_one_line(message: str) -> str:
+    """A message in one line of bearable length, whatever it quotes; its end, which has the remedy, stays."""
+    line = " ".join(message.split())
+    line = line if len(line) <= _LONGEST else f"{line[: _LONGEST // 2]} ... {line[-_LONGEST // 2 :]}"
+    line = _ADVICE.sub(" it is no plain data", line).strip()
+    return _CONTROLS.sub(lambda found: repr(found[0])[1:-1], line)
+
+
+_NO_MEMORY = re.compile(
+    "can't allocate memory|out of memory|Unable to allocate|bad_alloc|Storage size calculation overflowed"
+)
 
 
 def _brief(error: BaseException) -> str:
@@ -151,7 +195,14 @@ def _brief(error: BaseException) -> str:
 
 
 def _prepare_process() -> None:
-    """One folder for temporary files, and text that any terminal can show."""
+    """One folder for temporary files, streams that are open, and text that any terminal can show."""
+    for number in range(3):  # a file that is opened later must not take a closed stream's place
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115  for as long as the process lives
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
     with suppress(OSError):  # no place for temporary files: whoever needs one will say so
         scratch()
     for stream in (sys.stdout, sys.stderr):
@@ -180,25 +231,56 @@ def in_words(error: BaseException) -> str:
         said = (lines[0].partition(": ")[2] or lines[0]).rstrip(".")  # of "In 'search': Could not find ..."
         return f"{said}; choose from {', '.join(choices)}" if choices else said
     if (override := getattr(error, "override", None)) is not None:
-        return f"cannot read {override!r}: {lines[0]}; write KEY=VALUE, in quotes where the shell reads it otherwise"
+        return f"cannot read {override!r}: {lines[0]}; write KEY=VALUE, a text of special letters as 'KEY=\"TEXT\"'"
     link: BaseException | None = error
     while link is not None:
         if type(link).__name__ == "MissingMandatoryValue":
             key = getattr(link, "full_key", None)
             return f"{key} has no default; give {key}=VALUE"
+        if type(link).__name__ == "InterpolationKeyError":
+            key, name = getattr(link, "full_key", None), re.search("'(.*)'", str(link))
+            return f"{key} refers to {name[1] if name else 'a key'}, which there is not; correct the ${{...}}"
         if "is not in struct" in str(link):
             return _unknown_key(link)
         link = link.__cause__
+    if built := re.fullmatch(r"Error in call to target '(.*?)':\s*(.*)full_key: (\S+)\s*", str(error), re.DOTALL):
+        return f"{built[3]}: {built[1]} refuses its arguments ({' '.join(built[2].split())}); correct them"
+    if place := getattr(error, "full_key", None):
+        return f"{place}: {lines[0]}; correct what stands there"
     if "No match in the defaults list" in lines[0]:
         return f"{lines[0]} Is it made for another command?"
     return " ".join(str(error).split())
 
 
+def unknown_choice(overrides: Sequence[str]) -> str | None:
+    """The first override of a group that names none of its choices, in words; None if there is no such.
+
+    Example:
+        >>> unknown_choice(["seed=1", "pairing=null"])
+        'pairing=null names no choice of pairing; choose from nearest, noise, transport, whitened'
+    """
+    for override in overrides:
+        key, _, value = override.partition("=")
+        group = key.lstrip("+").partition("@")[0]
+        if re.fullmatch(r"[\w/]+", group) and (choices := sorted(p.stem for p in (CONF_DIR / group).glob("*.yaml"))):
+            names = [name for name in re.split(r"[\[\],\s'\"]+", value) if name]
+            if not names or not set(names) <= set(choices):
+                return f"{override} names no choice of {group}; choose from {', '.join(choices)}"
+    return None
+
+
+_CHOICES = "hydra.runtime.choices."
+
+
 def _unknown_key(error: BaseException) -> str:
     """An unknown key, with the most similar known key, or all of them."""
     parent = getattr(error, "parent_node", None)
+    full = str(getattr(error, "full_key", None))
+    if full.startswith(_CHOICES):
+        group = full.removeprefix(_CHOICES)
+        return f"{group} needs one choice; give {group}=NAME"
     known = [str(name) for name in parent or () if name != "hydra" and not str(name).startswith("_")]
-    return no_key(str(getattr(error, "full_key", None)), known)
+    return no_key(full, known)
 
 
 def no_key(full: str, known: Sequence[str]) -> str:
@@ -217,6 +299,9 @@ def _use_current_names() -> None:
     for old, new in zip(given, current, strict=True):
         if old != new:
             _say(f"note: {old} is called {new} now")
+    for key, times in Counter(o.partition("=")[0] for o in current if re.match(r"[\w.@/]+=", o)).items():
+        if times > 1:
+            _say(f"note: {key} is given {times} times; the last one counts")
     sys.argv[1:] = current
 
 

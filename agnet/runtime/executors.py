@@ -7,6 +7,7 @@ so that it can be pickled too.
 import abc
 import math
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -71,6 +72,11 @@ def _nothing() -> None:
     pass
 
 
+def most_workers() -> int:
+    """The largest number of processes or threads that a user may ask for: more would only stop other programs."""
+    return max(64, 4 * (os.cpu_count() or 1))
+
+
 class AbstractExecutor(ShortRepr, abc.ABC):
     """Runs tasks."""
 
@@ -109,12 +115,14 @@ class LocalExecutor(AbstractExecutor):
         workers: number of processes.
 
     Raises:
-        ConfigurationError: if ``workers`` is below 1.
+        ConfigurationError: if ``workers`` is below 1, or far above the number of processors.
     """
 
     def __init__(self, workers: int = 1) -> None:
-        if type(workers) is not int or workers < 1:
-            raise ConfigurationError(f"executor.workers={workers} must be a whole number from 1")
+        if type(workers) is not int or not 1 <= workers <= most_workers():
+            raise ConfigurationError(
+                f"executor.workers={workers} must be a whole number from 1 to {most_workers()} on this machine"
+            )
         self.workers = workers
 
     def run(
@@ -242,7 +250,12 @@ class SlurmExecutor(AbstractExecutor):
         gpus: number of GPUs per job.
         cluster: ``slurm``, or submitit's ``local`` and ``debug`` for trying it out.
         poll_seconds: seconds between two checks of the jobs.
+
+    Raises:
+        ConfigurationError: for an unknown cluster, or where SLURM is not installed.
     """
+
+    CLUSTERS = ("slurm", "local", "debug")
 
     def __init__(
         self,
@@ -257,6 +270,10 @@ class SlurmExecutor(AbstractExecutor):
     ) -> None:
         if type(tasks_per_job) is not int or tasks_per_job < 1:
             raise ConfigurationError(f"executor.tasks_per_job={tasks_per_job} must be a whole number from 1")
+        if cluster not in self.CLUSTERS:
+            raise ConfigurationError(f"executor.cluster={cluster}; choose one of {', '.join(self.CLUSTERS)}")
+        if cluster == "slurm" and shutil.which("srun") is None:
+            raise ConfigurationError("executor=slurm: this machine has no srun; give executor=local, or use a cluster")
         self.tasks_per_job, self.cluster, self.poll_seconds = tasks_per_job, cluster, poll_seconds
         self.parameters: dict[str, Any] = {"timeout_min": minutes, "mem_gb": memory_gb, "cpus_per_task": 1}
         self.parameters |= {"slurm_array_parallelism": parallel, "name": "agnet"}

@@ -10,33 +10,76 @@ without.
 
 import inspect
 import json
+import os
+import tempfile
 from collections.abc import Mapping
-from contextlib import suppress
-from functools import cache
 from pathlib import Path
-from pkgutil import resolve_name
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
-from pydantic.errors import PydanticUserError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from agnet.errors import ConfigurationError
 from agnet.runtime.command import no_key
+from agnet.runtime.executors import most_workers
+from agnet.runtime.sections import Builds, check_given, check_section, shown, words
+
+_LARGEST = 2**31 - 1
+_LONGEST_NAME = 255  # bytes, on the usual file systems
 
 
-def _no_folder(path: str) -> str:
-    if Path(path).is_dir():
-        raise ValueError("this is a folder; name a file, e.g. table.parquet")
+def short_names(path: str) -> str:
+    """A path whose parts can be names of files."""
+    if any(len(os.fsencode(part)) > _LONGEST_NAME for part in Path(path).parts):
+        raise ValueError(f"a part of it is longer than {_LONGEST_NAME} bytes; choose a shorter name")
     return path
 
 
-Count = Annotated[int, Field(ge=1)]
-Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
+def writable_file(path: str) -> str:
+    """A path where a file can be written; nothing is left there."""
+    if Path(path).is_dir():
+        raise ValueError("this is a folder; name a file in it")
+    _probe(Path(short_names(path)).parent)
+    return path
+
+
+def _writable_folder(path: str) -> str:
+    if not Path(short_names(path)).is_dir():  # one that exists may be read only, if there is nothing to do in it
+        _probe(Path(path))
+    return path
+
+
+def _probe(folder: Path) -> None:
+    """Refuse a folder that cannot be made or written."""
+    there = next(p for p in (folder, *folder.absolute().parents) if p.exists() or p.is_symlink())
+    if not there.is_dir():
+        raise ValueError(f"{'this' if there == folder else there} is no folder; choose another path")
+    try:
+        tempfile.TemporaryFile(dir=there).close()
+    except OSError as error:
+        raise ValueError(f"cannot write into {there} ({error.strerror}); choose another path") from None
+
+
+def _countable(count: int) -> int:
+    if count > _LARGEST:
+        raise ValueError(f"give at most {_LARGEST}")
+    return count
+
+
+def _few(threads: int) -> int:
+    if threads > most_workers():
+        raise ValueError(f"this machine has {os.cpu_count()} processors; give at most {most_workers()}")
+    return threads
+
+
+Count = Annotated[int, Field(ge=1), AfterValidator(_countable)]
+Seed = Annotated[int, Field(ge=0, le=_LARGEST)]
+Threads = Annotated[int, Field(ge=1), AfterValidator(_few)]
 Text = Annotated[str, Field(min_length=1)]
-FilePath = Annotated[str, Field(min_length=1, json_schema_extra={"format": "path"})]
+FilePath = Annotated[str, Field(min_length=1, json_schema_extra={"format": "path"}), AfterValidator(short_names)]
+OutFolder = Annotated[str, Field(min_length=1, json_schema_extra={"format": "path"}), AfterValidator(_writable_folder)]
 TablePath = Annotated[
-    str, Field(pattern=r".\.parquet$", description="a Parquet file, e.g. table.parquet"), AfterValidator(_no_folder)
+    str, Field(pattern=r".\.parquet$", description="a Parquet file, e.g. table.parquet"), AfterValidator(writable_file)
 ]
 Section = Annotated[dict[str, Any], Field(description="one of the choices that --help lists")]
 
@@ -57,64 +100,16 @@ class Schema(BaseModel):
         Raises:
             ConfigurationError: naming key, value and what is expected.
         """
-        check_sections(config, place)
+        check_given(config, place)
         try:  # as JSON, which has lists, but no tuples, and text, but no paths, as a configuration does
             cls.model_validate_json(json.dumps(config))
         except ValidationError as error:
             raise ConfigurationError(_refusal(cls, config, place, error.errors()[0])) from None
-
-
-def check_sections(config: Any, place: str = "") -> None:
-    """Refuse an argument that is missing or does not fit its annotation.
-
-    Args:
-        config: plain dictionaries, lists and values.
-        place: key of the section in the whole configuration.
-
-    Raises:
-        ConfigurationError: naming key, value and what is expected.
-
-    Example:
-        >>> check_sections({"executor": {"_target_": "agnet.runtime.executors.LocalExecutor", "workers": "six"}})
-        Traceback (most recent call last):
-        agnet.errors.ConfigurationError: executor.workers=six should be a whole number
-    """
-    if isinstance(config, Mapping):
-        arguments = _arguments(str(config.get("_target_")))
-        for key, value in config.items():
-            here = f"{place}.{key}" if place else str(key)
-            argument = arguments.get(str(key))
-            if value == "???":
-                raise ConfigurationError(f"{here} has no default; give {here}=VALUE")
-            if argument and not isinstance(value, Mapping) and not _fits(argument, value):
-                with suppress(PydanticUserError):  # an annotation that is not of plain values
-                    if expected := _words(argument.json_schema()):
-                        example = f", e.g. [{value}]" if _fits(argument, [value]) else ""
-                        raise ConfigurationError(f"{here}={_shown(value)} should be {expected}{example}")
-            check_sections(value, here)
-    elif isinstance(config, list):
-        for i, value in enumerate(config):
-            check_sections(value, f"{place}[{i}]")
-
-
-@cache
-def _arguments(target: str) -> dict[str, TypeAdapter]:
-    """Checkable arguments of a class or function; none if it is not found, which instantiation will report."""
-    arguments = {}
-    with suppress(AttributeError, ImportError, NameError, TypeError, ValueError):
-        found = resolve_name(target)
-        for name, hint in get_type_hints(found.__init__ if inspect.isclass(found) else found).items():
-            with suppress(PydanticUserError):
-                arguments[name] = TypeAdapter(hint)
-    return arguments
-
-
-def _fits(argument: TypeAdapter, value: Any) -> bool:
-    try:
-        argument.validate_json(json.dumps(value), strict=True)
-    except ValidationError:
-        return False
-    return True
+        for key, field in cls.model_fields.items():
+            for made in field.metadata:
+                if isinstance(made, Builds) and key in config:
+                    made.check(config[key], f"{place}.{key}" if place else key)
+        check_section(config, place)
 
 
 def _refusal(schema: type[Schema], config: Mapping[str, Any], place: str, error: ErrorDetails, depth: int = 0) -> str:
@@ -126,41 +121,14 @@ def _refusal(schema: type[Schema], config: Mapping[str, Any], place: str, error:
     inner, depth = field.annotation, depth + 1
     if inspect.isclass(inner) and issubclass(inner, Schema) and isinstance(value, Mapping):
         return _refusal(inner, value, here, error, depth)
-    expected = _words(schema.model_json_schema()["properties"][key]) or "a section; --help shows its keys"
+    expected = words(schema.model_json_schema()["properties"][key]) or "a section; --help shows its keys"
     if isinstance(value, Mapping) and error["type"] == "dict_type":  # an entry should be a section
-        return f"{here}.{error['loc'][depth]}={_shown(error['input'])} should be a section; --help shows its keys"
-    if error["type"] == "missing":
+        return f"{here}.{error['loc'][depth]}={shown(error['input'])} should be a section; --help shows its keys"
+    if error["type"] == "missing" and key not in config:
         return f"{here} is missing; give {expected}"
     if error["type"] == "value_error":
-        return f"{here}={_shown(value)}: {error['msg'].removeprefix('Value error, ')}"
+        return f"{here}={shown(value)}: {error['msg'].removeprefix('Value error, ')}"
     example = f", e.g. ./{value}" if isinstance(value, int | float) and expected.startswith("a path") else ""
     if isinstance(value, str) and expected.endswith(("each item text", "each item a path")):
         example = f", e.g. [{value}]"
-    return f"{here}={_shown(value)} should be {expected}{example}"
-
-
-def _shown(value: Any) -> Any:
-    """As one would type it."""
-    return json.dumps(value) if value is None or isinstance(value, bool) else value
-
-
-_NAMES = {"integer": "a whole number", "number": "a number", "string": "text", "boolean": "true or false"}
-_NAMES |= {"path": "a path", "null": "null"}
-
-
-def _words(schema: Mapping[str, Any]) -> str:
-    """What a JSON schema asks for; empty for what is not plain: numbers, text, and choices and lists of these."""
-    if "description" in schema and "properties" not in schema:  # of a class it is the docstring
-        return schema["description"]
-    if "anyOf" in schema:
-        long = ("items", "description")  # these come last
-        parts = [_words(part) for part in sorted(schema["anyOf"], key=lambda part: any(key in part for key in long))]
-        return " or ".join(parts) if all(parts) else ""
-    if "const" in schema or "enum" in schema:
-        return f"one of {', '.join(map(str, schema.get('enum', [schema.get('const')])))}"
-    if schema.get("type") == "array":
-        item = _words(schema.get("items", {}))
-        return f"a list, each item {item}" if item else ""
-    name = _NAMES.get(schema.get("format", schema.get("type")), "")
-    limits = (f" {word} {schema[key]}" for word, key in (("from", "minimum"), ("to", "maximum")) if key in schema)
-    return name + "".join(limits)
+    return f"{here}={shown(value)} should be {expected}{example}"

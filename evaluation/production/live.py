@@ -22,7 +22,7 @@ from evaluation.production.merge import counted, table_row
 from evaluation.production.produce import Source, produce
 from evaluation.production.protocol import Protocol
 from evaluation.production.unit import Unit, UnitRecord
-from evaluation.schema import ProtocolConfig
+from evaluation.schema import LiveConfig, ProtocolConfig
 
 
 @dataclass(frozen=True)
@@ -112,8 +112,7 @@ def live_objective(
     ProtocolConfig.check(OmegaConf.to_container(cfg, resolve=True), "objective.protocol")
     if cfg.group_size != 1:
         raise ConfigurationError(f"protocol.group_size={cfg.group_size}; a search asks for single networks: give 1")
-    if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0:
-        raise ConfigurationError(f"objective.seeds={list(seeds)}; give distinct whole numbers from 0, one at least")
+    LiveConfig.check({"store": store, "seeds": list(seeds), "device": device}, "objective")
     source = FromConfig(json.dumps(dict(protocol)))
     evaluations = Evaluations(
         build_protocol(cfg), source, Path(store), instantiate(dict(executor), _convert_="all"), tuple(seeds), device

@@ -10,11 +10,10 @@ from typing import Any
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
 from agnet.errors import ConfigurationError
-from agnet.runtime.command import in_words
+from agnet.runtime.command import in_words, unknown_choice
 from agnet.runtime.paths import CONF_DIR
 from search.run_directory import comparison_keys
 
@@ -121,8 +120,8 @@ def _compose(overrides: list[str], *, group: str) -> dict[str, Any]:
 
     try:
         composed = compose("search", overrides=overrides)
-    except HydraException as error:
-        raise ConfigurationError(in_words(error)) from error
+    except Exception as error:  # Hydra raises many kinds for a group without a choice
+        raise ConfigurationError(unknown_choice(overrides) or in_words(error)) from error
     config = OmegaConf.to_container(composed, resolve=False)
     assert isinstance(config, dict)
     resolved = OmegaConf.to_container(composed, resolve=True)

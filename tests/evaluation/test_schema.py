@@ -59,7 +59,7 @@ GIVEN = {
             "corruptions=fog should be null or a list of names, e.g. [fog,snow]",
         ),
         (CorruptConfig, "seed=-1", "seed=-1 should be a whole number from 0 to 2147483647"),
-        (CorruptConfig, "num_images=2.5", "num_images=2.5 should be a whole number or null"),
+        (CorruptConfig, "num_images=2.5", "num_images=2.5 should be a whole number from 1 or null"),
         (CorruptConfig, "device=tpu", "device=tpu should be one of cpu, cuda"),
         (DrawConfig, "out=pair.jpg", "out=pair.jpg should be a file that ends in .png, .pdf or .svg"),
         (ExportConfig, "out=5", "out=5 should be a path, e.g. ./5"),
@@ -69,6 +69,13 @@ GIVEN = {
         (MeasureConfig, "measure@measures=[]", "measures is missing; give at least one measure"),
         (ReportConfig, "tables=5", "tables=5 should be a list, each item a path"),
         (RunConfig, "draw_seed=-1", "draw_seed=-1 should be a whole number from 0 to 2147483647 or null"),
+        (RunConfig, "seeds=[0,0]", "seeds=[0, 0]: give every seed once"),
+        (RunConfig, "space=nasbench101", "space._target_=agnet.NASBench101 makes no space that it trains"),
+        (RunConfig, "table=/proc/x.parquet", "table=/proc/x.parquet: cannot write into /proc"),
+        (RunConfig, "recipe.batch_size=0", "recipe.batch_size=0 should be a whole number from 1"),
+        (RunConfig, "recipe=final_darts_cifar10", "recipe._target_=evaluation.FinalRecipe makes no recipe for tables"),
+        (RunConfig, "+attack.fgsm.foo=1", "no key attack.fgsm.foo; attack.fgsm has "),
+        (MeasureConfig, "num_architectures=0", "num_architectures=0 should be a whole number from 1 or null"),
         (RunConfig, "seeds=[]", "seeds=[] should be a list of whole numbers from 0, e.g. [0,1,2]"),
         (RunConfig, "share=[0,3]", "share=[0, 3] should be null or [k,n], the k-th of n shares, counted from 1"),
         (RunConfig, "share=[4,3]", "share=[4, 3]: there is no share 4 of 3; give [k,n], the k-th of n shares, from 1"),
@@ -96,15 +103,9 @@ def test_what_is_refused(schema: type[Schema], override: str, said: str) -> None
 
 
 def test_a_gpu_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    config = {
-        "architecture": "darts_v2",
-        "stream": {},
-        "network": {},
-        "recipe": {},
-        "out": "there",
-        "data_root": "there",
-    }
-    config |= {"seed": 0, "save_every": None, "evaluate_every": 1, "progress": False, "device": "cuda"}
+    with initialize_config_dir(version_base="1.3", config_dir=str(CONF_DIR)):
+        cfg = compose("train_network", overrides=["architecture=darts_v2", "out=there", "device=cuda"])
+    config = OmegaConf.to_container(cfg, resolve=True)
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(ConfigurationError, match=r"^device=cuda: no CUDA device found; give device=cpu$"):
         TrainNetworkConfig.check(config)

@@ -281,3 +281,27 @@ def test_settings_that_wandb_refuses_are_the_users(
     monkeypatch.setattr("wandb.init", init)
     with pytest.raises(ConfigurationError, match="Weights & Biases refuses: invalid project name"):
         WandbLogger(project="a/b").start(tmp_path, run_id="0123abcd", name="a search", config={})
+
+
+@pytest.mark.parametrize(
+    ("variable", "given", "mode"),
+    [
+        ("disabled", None, "disabled"),
+        ("disabled", "offline", "offline"),
+        (None, None, "offline"),
+        ("", None, "offline"),
+    ],
+)
+def test_the_mode_of_the_environment(
+    variable: str | None, given: str | None, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    if variable is not None:
+        monkeypatch.setenv("WANDB_MODE", variable)
+    assert WandbLogger(mode=given).mode == mode
+
+
+def test_an_unknown_mode_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_MODE", "loud")
+    with pytest.raises(ConfigurationError, match=r"^WANDB_MODE=loud; choose one of offline, online, disabled$"):
+        WandbLogger()

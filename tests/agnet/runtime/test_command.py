@@ -1,5 +1,6 @@
 """The frame of commands, with stand-ins for the configuration library."""
 
+import argparse
 import errno
 import functools
 import os
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from agnet.errors import AGNetError, TableError
-from agnet.runtime.command import BAD_INPUT, INTERRUPTED, command
+from agnet.runtime.command import BAD_INPUT, INTERRUPTED, command, in_one_line
 from agnet.runtime.paths import ROOT
 
 Body = Callable[[Any], None]
@@ -117,9 +118,96 @@ def test_who_asks_for_the_traceback_gets_it(monkeypatch: pytest.MonkeyPatch) -> 
     assert os.environ["HYDRA_FULL_ERROR"] == "1"
 
 
-def test_a_defect_of_the_library_keeps_its_traceback() -> None:
-    with pytest.raises(ZeroDivisionError):
-        command(refuses(ZeroDivisionError()), lambda _: None)()
+def test_whatever_the_library_makes_of_a_command_line_is_one_line(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(lambda _: None, refuses(ZeroDivisionError("x\ny"))) == BAD_INPUT
+    said = "error: cannot read the command line (x y); --help lists the groups, their choices and all keys\n"
+    assert capfd.readouterr() == ("", said)
+
+
+@pytest.mark.parametrize("choice", ["null", "5", "[1]", "[[a]]", "", "nope", "[transport,nope]"])
+def test_a_group_without_a_choice_is_named(
+    choice: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["pretrain.py", "seed=1", "+pairing@x=noise", f"pairing={choice}"])
+    assert run(lambda _: None, refuses(ValueError("Config group override must be a string"))) == BAD_INPUT
+    said = f"error: pairing={choice} names no choice of pairing; choose from nearest, noise, transport, whitened; "
+    assert capfd.readouterr().err.startswith(said)
+
+
+def test_flags_that_there_are_not(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    def parse(_: Body) -> Callable[[], Any]:
+        return lambda: argparse.ArgumentParser().parse_args(sys.argv[1:])
+
+    monkeypatch.setattr(sys, "argv", ["run.py", "--nope"])
+    before = argparse.ArgumentParser.error
+    assert run(lambda _: None, parse) == BAD_INPUT
+    assert capfd.readouterr().err.startswith("error: unrecognized arguments: --nope; write KEY=VALUE; ")
+    assert argparse.ArgumentParser.error is before
+
+
+def test_a_key_that_is_given_twice(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["run.py", "seed=1", "out=a", "seed=2"])
+    command(pass_configuration, lambda _: None)()
+    assert capfd.readouterr().err == "note: seed is given 2 times; the last one counts\n"
+
+
+def test_a_sweep_over_nothing(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["run.py", "-m", "seed=range(0)"])
+    assert run(lambda _: None, lambda _: lambda: None) == BAD_INPUT
+    assert capfd.readouterr().err.startswith("error: a key is given no values to run with; correct the range(...)")
+
+
+def test_long_and_broken_messages() -> None:
+    assert in_one_line("a\nb\tc\x1b[31m \x85d") == "a b c\\x1b[31m d"
+    line = in_one_line("begin " + "x" * 100_000 + " remedy")
+    assert len(line) < 1300
+    assert (line[:7], line[-8:]) == ("begin x", "x remedy")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        "This file contains pickled data. If you trust it, use the `allow_pickle=` argument or `pickle.load()`.",
+        "Weights only load failed. In 2.6 the default of `weights_only` changed. Set `weights_only` to `False`",
+        "Object arrays cannot be loaded when allow_pickle=False",
+    ],
+)
+def test_no_advice_to_run_a_file(error: str) -> None:
+    line = in_one_line(f"a.npz cannot be read ({error}); write it again")
+    assert line.startswith("a.npz cannot be read")
+    assert line.endswith("no plain data); write it again")
+    assert not [word for word in ("pickle.load", "allow_pickle", "weights_only", "False") if word in line]
+
+
+def closed(descriptors: str, script: str) -> subprocess.CompletedProcess[str]:
+    line = f'exec "$0" -c "$1" {descriptors}'
+    return subprocess.run(
+        ["sh", "-c", line, sys.executable, script], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+
+PRINTS = """
+from agnet.runtime.command import command
+def body(_):
+    print('x')
+    open('/dev/null').close()
+command(lambda job: lambda: job(None), body)()
+"""
+
+
+@pytest.mark.parametrize("descriptors", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_streams_that_are_closed(descriptors: str) -> None:
+    done = closed(descriptors, PRINTS)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+@pytest.mark.parametrize("script", [PRINTS, PRINTS.replace("job(None)", "print('help')")])
+def test_output_that_cannot_be_written(script: str) -> None:
+    done = closed(">/dev/full", script)
+    assert done.returncode == BAD_INPUT
+    assert done.stderr.startswith("error: cannot write the output (No space left on device); ")
+    assert done.stderr.count("\n") == 1
 
 
 def test_the_body_and_its_processes_see_the_environment_of_the_user() -> None:

@@ -107,7 +107,22 @@ def test_jobs_hold_at_least_one_task() -> None:
 def test_a_missing_scheduler_library_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "submitit", None)
     with pytest.raises(ConfigurationError, match="pip install"):
-        list(SlurmExecutor().run(obey, tasks(tmp_path, "a"), out=tmp_path))
+        list(SlurmExecutor(cluster="local").run(obey, tasks(tmp_path, "a"), out=tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("cluster", "said"), [("slurm", "has no srun; give executor=local"), ("moon", "choose one of")]
+)
+def test_a_cluster_that_is_not_there(cluster: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(ConfigurationError, match=said):
+        SlurmExecutor(cluster=cluster)
+
+
+@pytest.mark.parametrize("workers", [0, 100_000, True])
+def test_no_more_workers_than_a_machine_can_bear(workers: int) -> None:
+    with pytest.raises(ConfigurationError, match=rf"^executor\.workers={workers} must be a whole number from 1 to "):
+        LocalExecutor(workers)
 
 
 def test_jobs_of_a_scheduler_answer_for_every_task(tmp_path: Path) -> None:

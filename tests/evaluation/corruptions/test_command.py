@@ -38,7 +38,7 @@ def test_digits_are_corrupted(
     ("override", "message"),
     [
         ("corruptions=[smog]", "no corruption 'smog'"),
-        ("num_images=0", "num_images=0; give 1..300"),
+        ("num_images=301", "num_images=301; give 1..300"),
         ("frost=nowhere", "no folder nowhere"),
         ("device=nowhere", "device=nowhere"),
     ],
