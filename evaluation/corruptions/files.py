@@ -211,13 +211,15 @@ def write_corrupted(
         facts: more entries for ``corruptions.json``; they may differ when a call continues.
 
     Raises:
-        ConfigurationError: for names that are no corruptions.
+        ConfigurationError: for names that are no corruptions, come twice, or are none.
         RunDirectoryError: if the folder was made from other images, another seed or other frost, or is in use.
         UnreadableFile: if ``corruptions.json`` is damaged.
         StorageError: if the operating system refuses.
     """
     for name in names:
         by_name(name)
+    if not names or len(set(names)) < len(names):
+        raise ConfigurationError(f"corruptions={list(names)}; give distinct names, one at least")
     frost = frost or procedural_frost(max(images.shape[2:]))
     protocol = {
         "seed": seed,

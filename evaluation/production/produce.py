@@ -80,11 +80,13 @@ def grouped(units: Sequence[Unit], catalogue: Sequence[str] | None, size: int) -
         size: members of a group.
 
     Raises:
-        ConfigurationError: if groups are asked for, and there is no catalogue or a unit is not in it.
+        ConfigurationError: if groups are asked for, and there is no catalogue, it is smaller, or a unit is not in it.
     """
     if size == 1:
         return [Group((unit.architecture,), (unit.architecture,), unit.seed) for unit in units]
     catalogue = catalogue or []
+    if size > len(catalogue) > 0:
+        raise ConfigurationError(f"group_size={size}; there are {len(catalogue)} architectures: give at most that")
     place = {architecture: i // size for i, architecture in enumerate(catalogue)}
     unknown = [unit.architecture for unit in units if unit.architecture not in place]
     if unknown:

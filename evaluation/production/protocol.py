@@ -163,7 +163,7 @@ class Protocol:
             _check_same_images(self.corruptions.folder, self.images)
 
     def _check_counts(self) -> None:
-        """No more images are asked for than there are."""
+        """No more images are asked for than there are, and no wider frames than images."""
         sizes = {part: len(getattr(self.images, part)) for part in ("train", *SPLITS)}
         largest = max(sizes[split] for split in SPLITS)
         asked = [(f"attack_images.{name}", count, largest) for name, count in self.attack_images.items()]
@@ -172,6 +172,10 @@ class Protocol:
         if self.corruptions is not None and self.corruptions.num_images is not None:
             most = max(sizes[split] for split in self.corruptions.splits)
             asked.append(("corruption.num_images", self.corruptions.num_images, most))
+        if self.recipe.crop_padding > self.image_size:
+            raise ConfigurationError(
+                f"recipe.crop_padding={self.recipe.crop_padding} pixels around images of {self.image_size}: give fewer"
+            )
         for key, count, most in asked:
             if count > most:
                 raise ConfigurationError(f"{key}={count}; {self.images.name} has {most} such images: give at most that")

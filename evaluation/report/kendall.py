@@ -20,6 +20,9 @@ def tau(x: Values, y: Values) -> float:
     known = ~(np.isnan(x) | np.isnan(y))
     if known.sum() < 2:
         return float("nan")
+    if known.sum() == 2:  # one pair; the significance that scipy computes beside has no value for it
+        sign = float(np.prod(np.sign(np.diff([x[known], y[known]]))))
+        return sign or float("nan")
     found: Any = kendalltau(x[known], y[known], method="asymptotic")
     return float(found.statistic)
 

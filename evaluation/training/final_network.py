@@ -98,6 +98,10 @@ class Trainer:
                 f"recipe.batch_size={recipe.batch_size} for {process.world_size} processes; give a multiple, since "
                 "it counts the images of all processes together"
             )
+        if recipe.batch_size < 2:
+            raise ConfigurationError(
+                f"recipe.batch_size={recipe.batch_size}; give at least 2, for normalisations need several images"
+            )
         if recipe.batch_size > stream.num_train:
             raise ConfigurationError(
                 f"recipe.batch_size={recipe.batch_size}, but there are only {stream.num_train} training images"

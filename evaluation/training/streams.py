@@ -92,6 +92,11 @@ class ArrayStream(AbstractStream):
     def __init__(self, images: ImageSplits, *, flip: bool = True, crop_padding: int = 4, cutout: int = 16) -> None:
         if min(crop_padding, cutout) < 0:
             raise ConfigurationError(f"stream.crop_padding={crop_padding}, stream.cutout={cutout}: give 0 or more")
+        if max(crop_padding, cutout) > 4 * images.image_size:
+            raise ConfigurationError(
+                f"stream.crop_padding={crop_padding}, stream.cutout={cutout}: give at most {4 * images.image_size}, "
+                "four times the size of the images"
+            )
         self.flip, self.crop_padding, self.cutout = flip, crop_padding, cutout
         self._images = images
         self.name, self.num_classes, self.in_channels = images.name, images.num_classes, images.in_channels

@@ -46,6 +46,8 @@ class Measure:
     def __post_init__(self) -> None:
         if self.direction not in ("maximize", "minimize"):
             raise ConfigurationError(f"direction={self.direction}; choose one of maximize, minimize")
+        if not callable(self.function):
+            raise ConfigurationError(f"function={self.function!r}; give a function of a network, images and labels")
         for name in ("channels", "cells_per_stage", "num_images", "noise"):
             value = getattr(self, name)
             if value is not None and value < 1:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import nn
@@ -11,6 +12,8 @@ from evaluation.data.images import ImageSplits
 from evaluation.networks.nasbench201 import NetworkShape
 from evaluation.training_free.initialization import initialize
 from evaluation.training_free.measure import Measure
+
+_BUILDER = "give a function of an architecture and a shape that gives a torch.nn.Module"
 
 Builder = Callable[[str, NetworkShape], nn.Module]
 """Builds the network of an architecture."""
@@ -76,8 +79,15 @@ class Untrained:
         return means
 
     def _network(self, architecture: str, shape: NetworkShape, seed: int) -> nn.Module:
-        with torch.random.fork_rng(devices=[]):  # building draws weights that are drawn anew
-            network = self.build(architecture, shape)
+        try:
+            with torch.random.fork_rng(devices=[]):  # building draws weights that are drawn anew
+                network: Any = self.build(architecture, shape)
+        except (TypeError, AttributeError) as error:  # what is given may be any function
+            raise ConfigurationError(
+                f"network={self.build!r} cannot build {architecture} ({error}); {_BUILDER}"
+            ) from error
+        if not isinstance(network, nn.Module):
+            raise ConfigurationError(f"network={self.build!r} gives a {type(network).__name__}; {_BUILDER}")
         initialize(network, seed=seed)
         return network
 

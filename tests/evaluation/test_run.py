@@ -159,6 +159,8 @@ def test_a_wrong_choice_names_the_choices(
         ("sensitivity.num_images=-1", "sensitivity.num_images=-1"),
         ("sensitivity.num_images=99999", "sensitivity.num_images=99999; digits has 1197 such images"),
         ("attack_images={pgd: 400}", "attack_images.pgd=400; digits has 300 such images: give at most that"),
+        ("recipe.crop_padding=999", "recipe.crop_padding=999 pixels around images of 8: give fewer"),
+        ("group_size=100000", "group_size=100000; there are 6466 architectures: give at most that"),
         ("space=nasbench101", "space=nasbench101; networks are made of space=nasbench201 alone"),
         ("table=/proc/x.parquet", "cannot write /proc/x.parquet ("),
         ("recipe.learning_rate=nan", "recipe.learning_rate=nan: give a finite number from 0"),

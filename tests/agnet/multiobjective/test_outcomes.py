@@ -40,3 +40,14 @@ def test_an_archive_survives_saving(told: int, limits: int) -> None:
     assert restored.architectures == archive.architectures
     assert restored.outcomes.values.equal(archive.outcomes.values)
     assert restored.outcomes.slacks.equal(archive.outcomes.slacks)
+
+
+def test_values_beyond_single_precision_are_scaled_and_others_are_the_same_to_the_bit() -> None:
+    values = torch.tensor([[0.1, 4e55, 1.7e308], [0.7, -1e50, -1.7e308], [0.3, 3.0, 5.0]], dtype=torch.float64)
+    tamed = Outcomes.unlimited(values).tamed().values
+    assert torch.equal(tamed[:, 0], values[:, 0])
+    assert bool((tamed[:, 1:].abs() <= 1).all())
+    assert torch.equal(tamed.argsort(dim=0), values.argsort(dim=0))
+    assert torch.equal(tamed[:2, 1] / tamed[0, 1], values[:2, 1] / values[0, 1])
+    ordinary = Outcomes.unlimited(values[:, :1])
+    assert ordinary.tamed().values is ordinary.values

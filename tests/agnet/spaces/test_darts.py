@@ -219,3 +219,13 @@ def test_what_cannot_be_fixed() -> None:
         DARTS(fixed={"normal": V2})
     with pytest.raises(InvalidArchitecture, match="not with the normal cell"):
         DARTS(fixed={"normal": reduce}).encode([V2])
+
+
+@pytest.mark.parametrize(
+    "bomb", ["range(2, 300000000)", "range(2, 10**9999)", "range(9**99)", "[" * 5000, "-" * 9000 + "1"]
+)
+def test_a_genotype_cannot_fill_memory(bomb: str) -> None:
+    with pytest.raises(InvalidArchitecture, match="not a DARTS genotype") as caught:
+        from_genotype(f"Genotype(normal=[], normal_concat={bomb}, reduce=[], reduce_concat=range(2, 6))")
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 600

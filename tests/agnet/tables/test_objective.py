@@ -103,3 +103,19 @@ def test_goals_that_are_none(path: Path, settings: Mapping[str, Any], message: s
 def test_an_unknown_limited_column_names_those_there_are(path: Path) -> None:
     with pytest.raises(TableError, match=r"no column 'watts'.*energy_mj"):
         read_objective([path], ["valid"], constraints={"watts": {"max": 1}})
+
+
+def test_identities_are_of_the_values_read(tmp_path: Path) -> None:
+    def read(**columns: list[object]) -> tuple[dict[str, str], dict[str, str]]:
+        pq.write_table(
+            pa.table({"architecture": ["a", "b"], "x": [1.0, 2.0], "y": [3.0, 4.0]} | columns), tmp_path / "i.parquet"
+        )
+        objective, report = read_objective([tmp_path / "i.parquet"], ["x"], report=["y"])
+        return objective.identity(), report.identity()
+
+    first = read()
+    assert read(z=[0.0, 0.0]) == first
+    assert read(x=[1.0, 2.5])[0] != first[0]
+    assert read(x=[1.0, 2.5])[1] == first[1]
+    assert read(architecture=["a", "c"])[0] != first[0]
+    assert read_objective([tmp_path / "i.parquet"], ["x"])[1].identity() == {}

@@ -148,6 +148,12 @@ def test_a_disk_that_is_full_gives_one_line(tmp_path: Path, limit: int) -> None:
     assert CorruptedImages(out).images("fog", 5)[0].equal(corrupt(IMAGES, "fog", 5, seed=5))
 
 
+@pytest.mark.parametrize("names", [(), ("fog", "fog")])
+def test_names_are_distinct(tmp_path: Path, names: tuple[str, ...]) -> None:
+    with pytest.raises(ConfigurationError, match=r"corruptions=\[.*\]; give distinct names, one at least"):
+        write_corrupted(tmp_path / "C", IMAGES, LABELS, seed=5, names=names)
+
+
 def test_two_writers_are_kept_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("agnet.runtime.files._PATIENCE", 0.1)
     with locked(tmp_path), pytest.raises(RunDirectoryError, match="another process works in"):

@@ -214,3 +214,8 @@ def test_measures_and_costs(measure: Measure) -> None:
     assert table["jacobian frobenius, initialised"] == pytest.approx([-1, 1, 1, 1, -1, -1])
     assert table["hessian input top1, trained"] == pytest.approx([1, -1, -1, -1, 1, 1])
     assert table["parameters"] == pytest.approx([1, -1, -1, -1, 1, 1])
+
+
+@pytest.mark.parametrize(("y", "expected"), [([1.0, 2.0], 1.0), ([2.0, 1.0], -1.0), ([1.0, 1.0], np.nan)])
+def test_tau_of_two_classes(y: list[float], expected: float) -> None:
+    assert tau(np.array([50.0, 60.0]), np.array(y)) == pytest.approx(expected, nan_ok=True)

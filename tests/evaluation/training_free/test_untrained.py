@@ -185,6 +185,18 @@ def test_two_measurements_of_one_table_are_kept_apart(tmp_path: Path, monkeypatc
         measured(tmp_path / "x.parquet", "num_architectures=1")
 
 
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("network._target_=os.getcwd", "cannot build .*; give a function of an architecture and a shape"),
+        ("network._target_=builtins.print", "gives a NoneType; give a function of an architecture and a shape"),
+    ],
+)
+def test_what_is_no_measure_and_no_network(setting: str, words: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        measured(tmp_path / "x.parquet", "num_architectures=1", setting)
+
+
 def test_a_place_that_cannot_be_written_is_named_before_anything_is_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
