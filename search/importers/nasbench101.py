@@ -191,7 +191,7 @@ def _content(record: bytes, where: str) -> tuple[str, int, Spec, bytes]:
         if (words[0], words[-1]) != ("input", "output"):
             raise ValueError(f"operations {operations}")
         return name, epochs, (size, edges, words[1:-1]), base64.b64decode(metrics, validate=True)
-    except (ValueError, TypeError, AttributeError, binascii.Error) as error:
+    except (ValueError, TypeError, AttributeError, IndexError, RecursionError, binascii.Error) as error:
         raise TableError(f"{where} is not a NAS-Bench-101 training ({error}); {_REMEDY}") from error
 
 

@@ -27,6 +27,7 @@ import pyarrow as pa
 from tqdm import tqdm
 
 from agnet.errors import InvalidArchitecture, TableError
+from agnet.runtime.reading import MOST_BYTES, read_json
 from agnet.spaces.nasbench_nlp.recipes import from_recipe
 from agnet.spaces.nasbench_nlp.space import NASBenchNLP
 from agnet.tables.table import KEY
@@ -140,8 +141,9 @@ def _extract(folder: Path) -> list[tuple[Any, _Runs]]:
     """Recipes and runs of the extract, in the order of its ids."""
     where = str(folder / RECIPES)
     try:
-        recipes = json.loads(gzip.decompress((folder / RECIPES).read_bytes()))
-        lines = gzip.decompress((folder / LOSSES).read_bytes()).decode().splitlines()
+        recipes = read_json(folder / RECIPES)
+        with gzip.open(folder / LOSSES) as file:
+            lines = file.read(MOST_BYTES).decode().splitlines()
     except (OSError, EOFError, ValueError, zlib.error) as error:
         raise TableError(f"{folder} is damaged ({type(error).__name__}: {error}); {_REMEDY}") from error
     found: dict[str, _Runs] = {}

@@ -25,6 +25,7 @@ from search.importers.base import entry, unpickle
 from search.importers.runs import RunImporter, Runs
 
 _NAME = re.compile(r"(\d{1,6})\.pickle\.pbz2")
+_MOST_BYTES = 2**28  # of one architecture, unpacked: the benchmark's have some ten million
 _REMEDY = "give NATS-tss-v1_0-3ffb9-simple (topology space, without weights), or extract it again"
 
 
@@ -43,9 +44,12 @@ class NATSBench(RunImporter):
         for index, name, data in files:
             where = f"{path}: {name}"
             try:
-                plain = bz2.decompress(data)
+                unpacked = bz2.BZ2Decompressor()
+                plain = unpacked.decompress(data, _MOST_BYTES)
             except (OSError, ValueError) as error:
                 raise TableError(f"{where} is damaged ({error}); {_REMEDY}") from error
+            if not unpacked.eof:
+                raise TableError(f"{where} is damaged (cut off, or more than {_MOST_BYTES} bytes); {_REMEDY}")
             content = unpickle(io.BytesIO(plain), where, _REMEDY)
             runs.add(index, entry(content, str(self.epochs), where, _REMEDY), where, _REMEDY)
         return runs.table(str(path), partial=self.partial)
