@@ -40,7 +40,7 @@ def content_hash(table: pa.Table) -> str:
             sha.update("\n".join(whole[2 * a : 2 * b] for a, b in itertools.pairwise(starts.tolist())).encode())
         else:
             rows = pa.ListArray.from_arrays(pa.array([0, len(column)], pa.int32()), column.cast(pa.string()))
-            sha.update(pc.binary_join(rows, "\n")[0].as_buffer() or b"")
+            sha.update(pc.call_function("binary_join", [rows, pa.scalar("\n")])[0].as_buffer() or b"")
     return sha.hexdigest()
 
 
