@@ -174,6 +174,9 @@ def propagate(
     return torch.lerp(new, flat, keep).view_as(halves)
 
 
+_LARGEST, _DEEPEST = 4096, 64
+
+
 class GraphGenerator(AbstractGenerator):
     """Decode latent vectors into scores of node types and edges.
 
@@ -185,7 +188,7 @@ class GraphGenerator(AbstractGenerator):
         layers: message-passing layers per step.
 
     Raises:
-        ConfigurationError: if ``state`` is odd or a size is too small.
+        ConfigurationError: if ``state`` is odd, or a size is too small or far too large.
     """
 
     def __init__(self, num_types: int, max_nodes: int, state: int = 32, latent_size: int = 32, layers: int = 2) -> None:
@@ -194,6 +197,11 @@ class GraphGenerator(AbstractGenerator):
             raise ConfigurationError(
                 f"state must be even and all sizes positive, with at least 3 types and nodes; got {state=}, "
                 f"{latent_size=}, {layers=}, {num_types=}, {max_nodes=}"
+            )
+        if max(state, latent_size, num_types, max_nodes) > _LARGEST or layers > _DEEPEST:
+            raise ConfigurationError(
+                f"{state=}, {latent_size=}, {num_types=}, {max_nodes=} may be {_LARGEST} at most and {layers=} "
+                f"{_DEEPEST}; lower them"
             )
         self.num_types, self.max_nodes, self.state, self.latent_size = num_types, max_nodes, state, latent_size
         self.embedding = Perceptron(num_types, state, state)
