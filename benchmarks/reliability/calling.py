@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import Any
 
 from agnet.errors import AGNetError
 from benchmarks.reliability.frame import REFUSED, TRACEBACK, Outcome, judge_said

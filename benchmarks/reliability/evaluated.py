@@ -230,20 +230,21 @@ def tree(weight: int) -> Subject:
     """An exported tree in the published layout, imported again."""
     cells = NASBench201().enumerate()
 
+    levels = (("clean", "clean", 0), ("attack", "fgsm", 0.5), ("attack", "fgsm", 1), ("attack", "pgd", 1))
+
     def build(variant: int) -> None:
-        rng, found = np.random.default_rng(variant), []
-        for number in (0, 1, 2):
-            for kind, key, levels in (("clean", "clean", (0,)), ("attack", "fgsm", (0.5, 1)), ("attack", "pgd", (1,))):
-                for level in levels:
-                    found.append(
-                        {
-                            **{"architecture": cells[number], "seed": 0, "dataset": "cifar10", "split": "test"},
-                            **{"kind": kind, "key": key, "level": float(level), "images": 9},
-                            **{"accuracy": float(rng.uniform(0, 100)), "confidence": float(rng.uniform(0, 1))},
-                            **{"confidence_right": None, "confidence_wrong": 0.5, "confidence_true": 0.4},
-                            **{"forwards": 1.0, "gradients": 0.0, "confusion": [1, 2, 3, 4], "robust": b"ab"},
-                        }
-                    )
+        rng = np.random.default_rng(variant)
+        found = [
+            {
+                **{"architecture": cells[number], "seed": 0, "dataset": "cifar10", "split": "test", "kind": kind},
+                **{"key": key, "level": float(level), "images": 9, "accuracy": float(rng.uniform(0, 100))},
+                **{"confidence": float(rng.uniform(0, 1)), "confidence_right": None, "confidence_wrong": 0.5},
+                **{"confidence_true": 0.4, "forwards": 1.0, "gradients": 0.0, "confusion": [1, 2, 3, 4]},
+                "robust": b"ab",
+            }
+            for number in (0, 1, 2)
+            for kind, key, level in levels
+        ]
         chosen, seed = chosen_rows(details_table(found), "test", None)
         about = {"content_sha256": "0f", "split": "test", "seed": seed}
         write_tree(Path("tree"), measurements(chosen, _space(), {}), _space(), about, force=False, progress=False)

@@ -142,7 +142,9 @@ def comparison(weight: int) -> Subject:
         text = Path("out/report.md").read_text(encoding="utf-8")
         tables = text.partition("## How long")[0].splitlines()
         rows = Path("out/queries.csv").read_text(encoding="utf-8").splitlines()
-        return [_without_times(rows[0], row) for row in rows] + [line for line in tables if "seconds" not in line]
+        return [_without_times(rows[0], row) for row in rows] + [
+            line for line in tables if "seconds" not in line and "revision" not in line
+        ]
 
     folders = [f"out/runs/nasbench201/{optimizer}/seed0" for optimizer in optimizers]
     return Subject(

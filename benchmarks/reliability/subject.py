@@ -1,7 +1,9 @@
 """What is damaged: a folder as a run leaves it, the way it is read back, and what a user then sees."""
 
+import io
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stderr
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -120,7 +122,8 @@ def judge(subject: Subject, expected: Any) -> Outcome:
         expected: what is seen of a whole one.
     """
     try:
-        found = subject.read()
+        with redirect_stderr(io.StringIO()):  # notes
+            found = subject.read()
     except AGNetError as error:
         return judge_error(error)
     except InstantiationException as error:  # commands look for its cause
