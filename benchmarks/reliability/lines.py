@@ -100,10 +100,10 @@ _KINDS: dict[str, tuple[str, ...]] = {
 }
 """Wrong values by the last parts of a key; other keys have those of their default's kind."""
 
-_COUNTS = frozenset(
-    "budget batch n steps draws epochs batch_size channels cells group_size num_architectures num_images repeats threads"
-    " tasks_per_job minutes members population tournament workers parallel latent_size layers state evaluate_every"
-    " cells_per_stage".split()
+_COUNTS = (
+    *("budget", "batch", "n", "steps", "draws", "epochs", "batch_size", "channels", "cells", "group_size", "threads"),
+    *("num_architectures", "num_images", "repeats", "tasks_per_job", "minutes", "members", "population", "tournament"),
+    *("workers", "parallel", "latent_size", "layers", "state", "evaluate_every", "cells_per_stage"),
 )
 """Keys for which 0 is wrong."""
 
@@ -177,7 +177,7 @@ def _wrong(module: str, key: str, value: Any) -> list[str]:
         return ["1"]
     if name == "_target_":
         return list(_TARGET)
-    if key in _groups() and not (module == "evaluation.report" or key == "report"):
+    if key in _groups():
         return [wrong for wrong in _CHOICE if (key, wrong) not in (("experiment", "null"),)]
     known = next((_KINDS[known] for known in _KINDS if key == known or key.endswith(f".{known}")), None)
     if known is None:

@@ -58,7 +58,6 @@ WRITTEN: tuple[tuple[str, tuple[str, ...]], ...] = (
     _also("search.run", f"run_dir={'a' * 300}"),
     _also("search.run", f"run_dir={SHARED}/text.txt"),
     _also("search.run", f"run_dir={SHARED}/text.txt/x"),
-    _also("search.run", f"run_dir={SHARED}/folder"),
     _also("search.run", f"run_dir={SHARED}/search"),
     _also("search.run", "under={cifar10micro_valid: [nan]}"),
     _also("search.run", "under={cifar10micro_valid: [inf]}"),
@@ -138,8 +137,15 @@ WRITTEN: tuple[tuple[str, tuple[str, ...]], ...] = (
         _also("evaluation.draw", argument)
         for argument in (
             *("architecture=nope", "architecture=", "architecture=/nope.json", "architecture=Genotype(", "out="),
-            *(f"architecture={SHARED}/text.txt", f"architecture={SHARED}/folder", "out=x.txt", "out=x", "out=/proc/x.png"),
+            *(
+                f"architecture={SHARED}/text.txt",
+                f"architecture={SHARED}/folder",
+                "out=x.txt",
+                "out=x",
+                "out=/proc/x.png",
+            ),
             *("architecture='|nor_conv_3x3~0|'", "architecture='Genotype(normal=[],reduce=[])'", "out=x.exe"),
+            "out=/proc/x.png",
         )
     ),
     *(
@@ -168,8 +174,15 @@ WRITTEN: tuple[tuple[str, tuple[str, ...]], ...] = (
         _also("evaluation.train_network", argument)
         for argument in (
             *("architecture=nope", "seed=x", "seed=-1", "save_every=0", "save_every=-1", "evaluate_every=0", "out="),
-            *("recipe.epochs=0", "recipe.batch_size=0", "recipe.learning_rate=nan", "network.channels=0", "device=cuda"),
+            *(
+                "recipe.epochs=0",
+                "recipe.batch_size=0",
+                "recipe.learning_rate=nan",
+                "network.channels=0",
+                "device=cuda",
+            ),
             *("network.cells=0", "stream.cutout=-1", "stream=nope", "dataset=cifar100", "out=/proc/x", "recipe=nope"),
+            "device=cuda",
         )
     ),
 )
