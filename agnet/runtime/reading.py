@@ -34,7 +34,7 @@ def read_bytes(path: Path, *, most: int = MOST_BYTES) -> bytes:
             raise OSError(errno.EINVAL, "it is no plain file")
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
-            data = file.read(most + 1)
+            data = file.read(min(size, most) + 1)
     except (OSError, ValueError) as error:
         raise unreadable(path, error) from error
     if len(data) > most:

@@ -16,8 +16,10 @@ from jaxtyping import Float64, Int32, Int64
 from tqdm import tqdm
 
 from agnet.errors import RunDirectoryError, TableError
+from agnet.runtime.digests import of_json
 from agnet.runtime.files import locked, write_text
 from agnet.runtime.names import file_name, inside
+from agnet.runtime.sealed import write_sealed_json
 from agnet.spaces.nasbench201 import NASBench201
 from agnet.tables.columns import ATTACK, CLEAN, CORRUPTION
 from agnet.tables.published_json import CORRUPTIONS, MEASURES, META, SEVERITIES, TreeFile, folder_of, ids, key_of
@@ -217,15 +219,17 @@ def write_tree(
         file_name(part.name, part.kind)
     with locked(out):
         _claim(out, json.dumps({key: about[key] for key in IDENTITY}), force=force)
-        written = set()
+        written, digests = set(), {}
         for part in tqdm(kept, unit="key", disable=None if progress else True):
             for file, content in part.files():
                 path = inside(out, file.path)
                 write_text(path, content)
                 written.add(path)
+                digests[str(file.path)] = of_json(json.loads(content))
         for stale in {path for measure in MEASURES for path in out.glob(f"*/*_{measure}.json")} - written:
             inside(out, stale.relative_to(out)).unlink()
-        write_text(out / META, json.dumps({**meta, "agnet": {**about, **DEFINITIONS, "left_out": left_out}}))
+        whole = {**meta, "agnet": {**about, **DEFINITIONS, "left_out": left_out, "files": digests}}
+        write_sealed_json(out / META, whole, indent=None)
     return len(written), left_out
 
 

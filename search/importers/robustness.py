@@ -12,7 +12,9 @@ import pyarrow as pa
 from tqdm import tqdm
 
 from agnet.errors import TableError, UnreadableFile
+from agnet.runtime.digests import of_json
 from agnet.runtime.reading import read_json
+from agnet.runtime.sealed import SEAL
 from agnet.spaces.nasbench201 import NASBench201
 from agnet.tables.columns import CLEAN, PUBLISHED_NAMES
 from agnet.tables.published_json import ATTACKS, CORRUPTIONS, ISOMORPH, META, STRING, TreeFile, attack_of
@@ -54,7 +56,7 @@ class RobustnessDataset(Importer):
         meta_file = _existing(path / META)
         if meta_file is None:
             raise TableError(f"{path} has no {META}; {_REMEDY}")
-        meta = _json(meta_file)
+        meta, digests = _checked_meta(meta_file)
         ids = _ids(entry(meta, "ids", str(meta_file), _REMEDY), str(meta_file))
         epsilons = meta.get("epsilons")
         others = [k for k in epsilons if k not in ATTACKS and attack_of(k)] if isinstance(epsilons, dict) else []
@@ -70,6 +72,9 @@ class RobustnessDataset(Importer):
             for place in (TreeFile(folder, key, measure) for measure in measures)
             if (file := _existing(path / place.path)) is not None
         ]
+        for name in digests:
+            if _existing(path / name) is None and (self.confidence or name.endswith("_accuracy.json")):
+                raise TableError(f"{path} lacks {name}, which was exported with it; {_REMEDY}")
         if not jobs:
             known = ", ".join(PUBLISHED_NAMES)
             raise TableError(f"{path} has no file such as cifar10/clean_accuracy.json in {known}; {_REMEDY}")
@@ -83,6 +88,9 @@ class RobustnessDataset(Importer):
             if repeated := columns.keys() & names:
                 raise TableError(f"{file}: another file has {min(repeated)}, too; remove one of them")
             content = _json(file)
+            known = digests.get(str(place.path))
+            if known is not None and known != of_json(content):
+                raise TableError(f"{file} was changed after it was exported; {_REMEDY}")
             for step in place.steps:
                 content = entry(content, step, str(file), _REMEDY)
             values = _fractions(content, ids, len(names), str(file)) * (100 if place.measure == "accuracy" else 1)
@@ -93,6 +101,18 @@ class RobustnessDataset(Importer):
 def _existing(path: Path) -> Path | None:
     """Path of the file, plain or compressed; None if neither exists."""
     return next((p for p in (path, path.with_name(f"{path.name}.gz")) if p.is_file()), None)
+
+
+def _checked_meta(path: Path) -> tuple[Any, dict[str, str]]:
+    """The content of ``meta.json``, and the digests of the other files; none in a tree that was not exported here."""
+    meta = _json(path)
+    about = meta.get("agnet") if isinstance(meta, dict) else None
+    if not isinstance(about, dict) or not isinstance(about.get("files"), dict):
+        return meta, {}
+    seal = meta.pop(SEAL, None)
+    if seal != of_json(meta):
+        raise TableError(f"{path} was changed after it was exported; {_REMEDY}")
+    return meta, about["files"]
 
 
 def _json(path: Path) -> Any:
