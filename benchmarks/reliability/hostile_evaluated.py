@@ -115,15 +115,6 @@ def exported_networks(shared: Path) -> Iterator[Hostile]:
             yield Hostile(f"attack: pt2 with {said}, trust={trust}", write, _attack("net.pt2", f"trust={trust}"))
 
 
-class _Writing(nn.Module):
-    """A TorchScript program that writes a file."""
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Write."""
-        torch.save(x, "EXECUTED")
-        return x.flatten(1)[:, :10]
-
-
 def models_and_images(shared: Path) -> Iterator[Hostile]:
     """Models in other files, and images."""
 
