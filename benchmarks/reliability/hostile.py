@@ -87,11 +87,13 @@ def array_header(shape: tuple[int, ...], dtype: str = "|u1") -> bytes:
 def zip_bomb(name: str, size: int) -> bytes:
     """An archive of one member of zeros."""
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        with archive.open(name, "w", force_zip64=True) as member:
-            member.write(array_header((size,)))
-            for _ in range(size // 2**24):
-                member.write(bytes(2**24))
+    with (
+        zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+        archive.open(name, "w", force_zip64=True) as member,
+    ):
+        member.write(array_header((size,)))
+        for _ in range(size // 2**24):
+            member.write(bytes(2**24))
     return buffer.getvalue()
 
 
@@ -154,17 +156,19 @@ def yaml_bombs() -> dict[str, str]:
     }
 
 
+_REST = "normal_concat=[2], reduce=[], reduce_concat=[2]"
+
 GENOTYPES = {
-    "huge range": "Genotype(normal=range(2, 300000000), normal_concat=range(2, 300000000), reduce=[], reduce_concat=[])",
+    "huge range": f"Genotype(normal=range(2, 300000000), {_REST})",
     "huge step": "Genotype(normal=[], normal_concat=range(0, 10**30, 1), reduce=[], reduce_concat=range(2, 6))",
-    "power": "Genotype(normal=9**9**9**9, normal_concat=[2, 3, 4, 5], reduce=[], reduce_concat=[2, 3, 4, 5])",
-    "repeated list": "Genotype(normal=[0] * 10**10, normal_concat=[2], reduce=[], reduce_concat=[2])",
-    "import": f"Genotype(normal=__import__('os').system('touch {CANARY}'), normal_concat=[2], reduce=[], reduce_concat=[2])",
-    "comprehension": "Genotype(normal=[i for i in range(10**12)], normal_concat=[2], reduce=[], reduce_concat=[2])",
-    "nested brackets": f"Genotype(normal={'[' * 3000}{']' * 3000}, normal_concat=[2], reduce=[], reduce_concat=[2])",
-    "nested signs": f"Genotype(normal={'-' * 5000}1, normal_concat=[2], reduce=[], reduce_concat=[2])",
+    "power": f"Genotype(normal=9**9**9**9, {_REST})",
+    "repeated list": f"Genotype(normal=[0] * 10**10, {_REST})",
+    "import": f"Genotype(normal=__import__('os').system('touch {CANARY}'), {_REST})",
+    "comprehension": f"Genotype(normal=[i for i in range(10**12)], {_REST})",
+    "nested brackets": f"Genotype(normal={'[' * 3000}{']' * 3000}, {_REST})",
+    "nested signs": f"Genotype(normal={'-' * 5000}1, {_REST})",
     "long text": "Genotype(" + "a" * 10**7 + ")",
-    "many digits": f"Genotype(normal={'9' * 9000}, normal_concat=[2], reduce=[], reduce_concat=[2])",
+    "many digits": f"Genotype(normal={'9' * 9000}, {_REST})",
 }
 
 NAMES = {

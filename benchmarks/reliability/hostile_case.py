@@ -31,7 +31,10 @@ MOST_MEMORY = 6 * 2**30
 
 MOST_SECONDS = 90.0
 
-OUT, RUN = "out", "run"
+GREEDY = "too much memory"
+"""How a case may end besides the frame's ways: the file is small, so no more than a little memory is needed."""
+
+OWN = ("out", "run")
 """Folders below the current one that a command may write."""
 
 ABSOLUTE = Path("/tmp/agnet-ESCAPED")
@@ -47,6 +50,7 @@ class Hostile:
         write: writes it into the current folder.
         read: reads it: a command, or a function.
         refused: whether it has to be refused; else it may be read as plain data too.
+        own: what the call may write, below the current folder.
         look: what is wrong with what was written into ``out``; empty if nothing is.
     """
 
@@ -54,6 +58,7 @@ class Hostile:
     write: Callable[[], object] = field(repr=False)
     read: Callable[[], object] = field(repr=False)
     refused: bool = True
+    own: tuple[str, ...] = OWN
     look: Callable[[], str] = field(default=str, repr=False)
 
     def case(self) -> Case:
@@ -67,9 +72,11 @@ class Hostile:
         (folder / "guarded" / "precious.txt").write_text("precious", encoding="utf-8")
         with inside(work):
             self.write()
-            before = listing(folder)
+            before = listing(folder, self.own)
             outcome = self._read()
-            written = differences(before, listing(folder))
+            if outcome.kind == REFUSED and "out of memory" in outcome.detail:
+                outcome = Outcome(GREEDY, outcome.detail)
+            written = differences(before, listing(folder, self.own))
             if outcome.kind == SAME and (wrong := self.look()):
                 outcome = Outcome(EXECUTED, wrong)
         if any(Path(name).name == CANARY for name in written):
@@ -95,6 +102,8 @@ class Hostile:
             return Outcome(TRACEBACK, f"{type(error).__name__}: {error}"[:300])
         except Ended as end:
             return end.outcome
+        except MemoryError:
+            return Outcome(GREEDY, "MemoryError")
         except TimeoutError:
             return Outcome(HUNG, f"more than {MOST_SECONDS:.0f} s")
         except (Exception, SystemExit) as error:
@@ -102,12 +111,17 @@ class Hostile:
         return Outcome(ACCEPTED, said.getvalue()[-200:]) if self.refused else Outcome(SAME)
 
 
-def listing(folder: Path) -> dict[str, str]:
-    """Digest of every file below a folder, by path; folders and links too. What commands may write is left out."""
+def listing(folder: Path, own: tuple[str, ...] = OWN) -> dict[str, str]:
+    """Digest of every file below a case's folder, by path; folders too.
+
+    Args:
+        folder: folder of the case.
+        own: what commands may write below the current folder; it is left out.
+    """
     found = {}
     for path in sorted(folder.rglob("*")):
         name = str(path.relative_to(folder))
-        if Path(name).parts[2:3] in ((OUT,), (RUN,)) and path.name != CANARY:
+        if set(Path(name).parts[2:3]) & set(own) and path.name != CANARY:
             continue
         found[name] = "folder" if path.is_dir() else "gone"
         with suppress(OSError):
@@ -117,5 +131,5 @@ def listing(folder: Path) -> dict[str, str]:
 
 
 def differences(before: dict[str, str], after: dict[str, str]) -> list[str]:
-    """Paths that are new, changed or gone; lock files of a command do not count: they hold nothing."""
+    """Paths that are new, changed or gone."""
     return sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))

@@ -115,15 +115,6 @@ def exported_networks(shared: Path) -> Iterator[Hostile]:
             yield Hostile(f"attack: pt2 with {said}, trust={trust}", write, _attack("net.pt2", f"trust={trust}"))
 
 
-class _Writing(nn.Module):
-    """A TorchScript program that writes a file."""
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Write."""
-        torch.save(x, "EXECUTED")
-        return x.flatten(1)[:, :10]
-
-
 def models_and_images(shared: Path) -> Iterator[Hostile]:
     """Models in other files, and images."""
 
@@ -241,17 +232,23 @@ def kept_work(shared: Path) -> Iterator[Hostile]:
             lambda raw=raw: Path("checkpoint.pt").write_bytes(raw),
             lambda: read_checkpoint(Path("checkpoint.pt")),
         )
-    file = next(file for file in units.subject.files if file.endswith(".gz"))
+    unit = next(file for file in units.subject.files if file.endswith(".gz"))
+    own = ("units", "failures", "damaged", "status.json", "protocol.json")
     bomb = hostile.gzip_bomb(8 * 2**30)
     yield Hostile(
-        "produce: a unit that is a gzip bomb", copied(units, file, lambda _: bomb), units.subject.read, refused=False
+        "produce: a unit that is a gzip bomb",
+        copied(units, unit, lambda _: bomb),
+        units.subject.read,
+        refused=False,
+        own=own,
     )
-    for file in (file, "protocol.json"):
+    for file in (unit, "protocol.json"):
         yield Hostile(
             f"produce: deep {file.partition('/')[0]}",
             copied(units, file, lambda _: hostile.deep_json()),
             units.subject.read,
             refused=False,
+            own=own,
         )
     yield Hostile(
         "rows of measures: deep line",
@@ -340,6 +337,8 @@ def names() -> Iterator[Hostile]:
             pq.write_table(pa.table(extra), "more.parquet")
             pq.write_table(pa.table({**columns, **extra}), f"{CANARY.lower()}.parquet")
 
+        if said not in ("parent", "script", "formula", "shell"):  # a report takes seconds
+            continue
         for tables in ("table=table.parquet", f"table={CANARY.lower()}.parquet"):
             more = ("tables=[more.parquet]",) if tables == "table=table.parquet" else ()
             yield Hostile(

@@ -5,7 +5,6 @@ import json
 import pickle
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -125,15 +124,15 @@ def run_folders(shared: Path) -> Iterator[Hostile]:
         return copied(lambda: Path("run", name).write_bytes(data))
 
     asks: dict[str, Callable[[], object]] = {
-        "propose": lambda: call(propose, "run_dir=run", "n=3", "out=out.csv"),
+        "propose": lambda: call(propose, "run_dir=run", "n=3"),
         "run": lambda: call(run, *_SEARCH),
     }
     for i, name in enumerate(TARGETS):
         for place in {PLACES[i % len(PLACES)], "space"}:
             yield Hostile(f"propose: config.yaml: {place}: {name or 'no name'}", targeted(place, name), asks["propose"])
     for place, name in zip(PLACES, TARGETS, strict=False):
-        settings = place not in ("logger", "data_root")  # which do not change a result
-        yield Hostile(f"run: config.yaml: {place}: {name}", targeted(place, name), asks["run"], refused=settings)
+        # the sealed state knows the settings: config.yaml is written anew
+        yield Hostile(f"run: config.yaml: {place}: {name}", targeted(place, name), asks["run"], refused=False)
     for who, ask in asks.items():
         for name, text in hostile.yaml_bombs().items():
             yield Hostile(f"{who}: config.yaml: {name}", written("config.yaml", text), ask, refused=who == "propose")
@@ -271,12 +270,11 @@ def tables() -> Iterator[Hostile]:
             lambda: read_table([TABLE], ["score"]),
             refused=False,
         )
-    with suppress(ImportError):
-        yield Hostile(
-            "read_table: a pickle as Parquet",
-            lambda: Path(TABLE).write_bytes(pickle.dumps(hostile.payloads()["exec"])),
-            lambda: read_table([TABLE], ["score"]),
-        )
+    yield Hostile(
+        "read_table: a pickle as Parquet",
+        lambda: Path(TABLE).write_bytes(pickle.dumps(hostile.payloads()["exec"])),
+        lambda: read_table([TABLE], ["score"]),
+    )
 
 
 def cases(shared: Path) -> list[Hostile]:
