@@ -1,7 +1,9 @@
 """The wrong command lines of the campaign, and how they are judged."""
 
 import random
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -9,7 +11,6 @@ from benchmarks.reliability.frame import ACCEPTED, HUNG, REFUSED, TRACEBACK
 from benchmarks.reliability.lines import all_lines, chosen, judge
 from benchmarks.reliability.tiny import COMMANDS, Said, call
 from benchmarks.reliability.written import WRITTEN
-
 
 SOME = ("evaluation.corrupt", "search.propose", "evaluation.train_network", "search.pretrain")
 
@@ -50,12 +51,18 @@ def test_judgement(said: Said, kind: str, tmp_path: Path) -> None:
     assert judge(said, tmp_path).kind == kind
 
 
-def test_a_refused_line_and_an_accepted_one(tmp_path: Path) -> None:
+def test_lines_run_in_processes_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def main() -> None:
+        if "x=1" not in sys.argv:
+            sys.stderr.write("error: x=2; give 1\n")
+            sys.exit(2)
+        Path("made").write_text("in the folder of the case")
+
+    monkeypatch.setitem(sys.modules, "made_up", SimpleNamespace(main=main))
     here = tmp_path / "here"
     here.mkdir()
-    out = here / "a.png"
-    refused = call("evaluation.draw", ["architecture=nope", f"out={out}"], here, seconds=60.0)
-    assert judge(refused, here).kind == REFUSED
-    accepted = call("evaluation.draw", ["architecture=darts_v2", f"out={out}"], here, seconds=60.0)
+    refused = call("made_up", ["x=2"], here, seconds=60.0)
+    assert (judge(refused, here).kind, refused.stderr) == (REFUSED, "error: x=2; give 1\n")
+    accepted = call("made_up", ["x=1"], here, seconds=60.0)
     assert judge(accepted, here).kind == ACCEPTED
-    assert out.exists()
+    assert (here / "made").exists()
