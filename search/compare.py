@@ -169,8 +169,8 @@ def _finished(cell: PlannedRun, inputs: _Inputs) -> dict[str, Any] | None:
     plain = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(plain, dict)
     config = {str(key): value for key, value in plain.items()}
-    directory.check(config)
-    return directory.finished(config, inputs(cell)) if directory.result.exists() else None
+    sound = directory.check(config)
+    return directory.finished(config, inputs(cell)) if sound and directory.result.exists() else None
 
 
 def _section(

@@ -54,6 +54,6 @@ def surrogate_spearman(optimizer: AbstractOptimizer, objective: AbstractObjectiv
         return None
     positions, measured = found
     values = objective.goal.outcomes(measured).values
-    shown = predicted if len(positions) == len(predicted) else predicted[torch.tensor(positions)]
+    shown = predicted if len(positions) == len(predicted) else predicted[torch.tensor(positions, device="cpu")]
     defined = [r for r in map(spearman, shown.T, values.T) if r is not None]
     return sum(defined) / len(defined) if defined else None

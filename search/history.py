@@ -120,7 +120,7 @@ class History:
 
     def _measured(self, queries: Sequence[Query]) -> Float[Tensor, "n columns"]:
         rows = [[query.values[column] for column in self.goal.columns] for query in queries]
-        return torch.tensor(rows, dtype=torch.float64).reshape(len(rows), len(self.goal.columns))
+        return torch.tensor(rows, dtype=torch.float64, device="cpu").reshape(len(rows), len(self.goal.columns))
 
     @property
     def seconds(self) -> float:

@@ -32,7 +32,7 @@ def run(cfg: DictConfig) -> None:
     search, goal, queries = _finished(Path(cfg.run_dir), cfg.seed, cfg.trust)
     want = OmegaConf.to_container(cfg.want, resolve=True) if OmegaConf.is_config(cfg.want) else cfg.want
     goal = _wanted(goal, want)
-    measured = torch.tensor([[q.values[c] for c in goal.columns] for q in queries], dtype=torch.float64)
+    measured = torch.tensor([[q.values[c] for c in goal.columns] for q in queries], dtype=torch.float64, device="cpu")
     outcomes = goal.outcomes(measured)
     known = [query for query, kept in zip(queries, outcomes.feasible.tolist(), strict=True) if kept]
     rows = _expected(search, goal, outcomes, cfg.n)

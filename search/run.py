@@ -46,8 +46,7 @@ def execute(cfg: DictConfig, *, optimizer_name: str, run_directory: Path) -> dic
     """
     config = _resolved(cfg)
     directory = RunDirectory(run_directory)
-    if not config["force"]:
-        directory.check(config)
+    sound = not config["force"] and directory.check(config)
     schedule = {key: config[key] for key in ("budget", "initial", "batch")}
     check_schedule(**schedule)
     torch.set_num_threads(config["threads"])
@@ -56,7 +55,7 @@ def execute(cfg: DictConfig, *, optimizer_name: str, run_directory: Path) -> dic
     under = _under(config, objective.goal)
     space, optimizer = build_optimizer(cfg, objective)
     inputs = inputs_of(objective, report, optimizer)
-    if not config["force"] and (result := directory.finished(config, inputs)) is not None:
+    if sound and (result := directory.finished(config, inputs)) is not None:
         return result
     logger: AbstractLogger = instantiate(cfg.logger, _convert_="all")
     heading = f"{optimizer_name} on {space.name}, seed {config['seed']}"

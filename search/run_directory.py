@@ -55,6 +55,11 @@ def identity(config: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, 
     return {"configuration": of_json(relevant(config)), "inputs": dict(inputs)}
 
 
+@cache
+def _note_once(text: str) -> None:
+    sys.stderr.write(text)
+
+
 class RunDirectory:
     """The files of one run.
 
@@ -85,8 +90,12 @@ class RunDirectory:
         """Digests of result and history, and of what they were made with; see :mod:`agnet.runtime.sealed`."""
         return self.path / SEAL_FILE
 
-    def check(self, config: Mapping[str, Any]) -> None:
+    def check(self, config: Mapping[str, Any]) -> bool:
         """Refuse a folder of another run.
+
+        Returns:
+            False if ``config.yaml`` is damaged, but the state says that it is this run; then the file is to be written
+            anew.
 
         Raises:
             RunDirectoryError: if the folder's settings differ; the message names them, and nothing is changed.
@@ -94,18 +103,22 @@ class RunDirectory:
         remedy = "choose another run_dir, or replace that run with force=true"
         if not self.config.exists():
             found = [name for name in FILES if (self.path / name).exists()]
-            if found:
-                raise RunDirectoryError(f"{self.path} has {', '.join(found)} but no {CONFIG_FILE}; {remedy}")
-            return
-        try:
-            theirs = self.saved_config()
-        except UnreadableFile as error:
-            if self._state_is_of(config):
-                sys.stderr.write(f"note: {error}; it is written anew, for {STATE_FILE} says that it is this run\n")
-                return
-            raise RunDirectoryError(f"{error}; {remedy}") from error
-        if differing := differences(relevant(theirs), relevant(config)):
-            raise RunDirectoryError(f"{self.path} holds another run: {differing}; {remedy}")
+            if not found:
+                return True
+            said = f"{self.path} has {', '.join(found)} but no {CONFIG_FILE}; {remedy}"
+        else:
+            try:
+                differing = differences(relevant(self.saved_config()), relevant(config))
+            except UnreadableFile as error:
+                said = f"{error}; {remedy}"
+            else:
+                if not differing:
+                    return True
+                said = f"{self.path} holds another run: {differing}; {remedy}"
+        if not self._state_is_of(config):
+            raise RunDirectoryError(said)
+        _note_once(f"note: {self.config} does not say so, but {STATE_FILE} does: it is this run\n")
+        return False
 
     def saved_config(self) -> dict[str, Any]:
         """The configuration that the folder holds, under today's names.
@@ -142,7 +155,7 @@ class RunDirectory:
                 raise damaged(self.path / changed[0], "it was changed after it was written")
             result = read_result(self.result)
         except UnreadableFile as error:
-            sys.stderr.write(f"note: {str(error).partition(';')[0]}; the result is made again\n")
+            _note_once(f"note: {str(error).partition(';')[0]}; the result is made again\n")
             return None
         check_identity(self.result, sealed["identity"], identity(config, inputs))
         return result

@@ -77,8 +77,8 @@ class AbstractAcquisition(ShortRepr, abc.ABC):
             rng: source of the draws.
             groups: group of every candidate; a second member of a group is chosen only after one of every group.
         """
-        groups = torch.arange(len(posterior.mean)) if groups is None else groups
-        waiting = torch.zeros(len(groups), dtype=torch.bool)
+        groups = torch.arange(len(posterior.mean), device="cpu") if groups is None else groups
+        waiting = torch.zeros(len(groups), dtype=torch.bool, device="cpu")
         chosen: list[int] = []
         weightings = draw_weights(min(n, len(posterior.mean)), transform.num_objectives, rng=rng)
         for member, weights in enumerate(weightings, start=self.first(rng)):
@@ -87,7 +87,7 @@ class AbstractAcquisition(ShortRepr, abc.ABC):
             if not bool(waiting.all()):
                 scores[waiting] = -torch.inf
             best = (scores == scores.max()).nonzero()[:, 0]
-            row = int(best[torch.randint(len(best), (), generator=rng)])
+            row = int(best[torch.randint(len(best), (), generator=rng, device="cpu")])
             posterior.believe(row)
             chosen.append(row)
             waiting |= groups == groups[row]
@@ -134,7 +134,7 @@ class UpperConfidenceBound(AbstractAcquisition):
 
     def first(self, rng: torch.Generator) -> int:
         """Index of a random beta; nothing is drawn if there is only one."""
-        return 0 if len(self.betas) == 1 else int(torch.randint(len(self.betas), (), generator=rng))
+        return 0 if len(self.betas) == 1 else int(torch.randint(len(self.betas), (), generator=rng, device="cpu"))
 
     def scores(
         self, posterior: Posterior, criterion: Criterion, *, rng: torch.Generator
@@ -163,7 +163,7 @@ class ThompsonSampling(AbstractAcquisition):
         self, posterior: Posterior, criterion: Criterion, *, rng: torch.Generator
     ) -> Float[Tensor, " candidates"]:
         """Drawn values; candidates drawn beyond a limit come last, by the size of the violation."""
-        noise = torch.randn(posterior.mean.shape, generator=rng)
+        noise = torch.randn(posterior.mean.shape, generator=rng, dtype=torch.float32, device="cpu")
         return _feasible_first(posterior.mean + posterior.std * noise, criterion)
 
 
@@ -175,7 +175,7 @@ class RandomAcquisition(AbstractAcquisition):
     ) -> Float[Tensor, " candidates"]:
         """Uniform numbers."""
         del criterion
-        return torch.rand(len(posterior.mean), generator=rng)
+        return torch.rand(len(posterior.mean), generator=rng, dtype=torch.float32, device="cpu")
 
 
 def log_feasibility(posterior: Posterior, transform: OutcomeTransform) -> Float[Tensor, " candidates"]:

@@ -95,15 +95,15 @@ def improvement(
     """
     if values.shape[1] == 2:
         first, order = front[:, 0].sort()
-        edge = torch.full((1,), reference).to(front)
+        edge = torch.full((1,), reference, dtype=torch.float32, device="cpu").to(front)
         left, floor = torch.cat([edge, first]), torch.cat([front[order, 1], edge])
-        right = torch.cat([first, torch.full((1,), torch.inf).to(front)])
+        right = torch.cat([first, torch.full((1,), torch.inf, dtype=torch.float32, device="cpu").to(front)])
         width = (torch.minimum(values[:, :1], right) - left).clamp(min=0)
         return (width * (values[:, 1:] - floor).clamp(min=0)).sum(dim=1)
-    corner = torch.full((values.shape[1],), reference).to(front)
+    corner = torch.full((values.shape[1],), reference, dtype=torch.float32, device="cpu").to(front)
     rows = merit.detach().topk(min(SHORTLIST, len(values))).indices
     before = hypervolume(front, corner)
     after = [hypervolume(torch.cat([front, values[[row]].detach().to(front)]), corner) for row in rows.tolist()]
-    added = torch.zeros(len(values), dtype=values.dtype)
-    added[rows] = (torch.tensor(after, dtype=torch.float64) - before).clamp(min=0).to(values)
+    added = values.new_zeros(len(values))
+    added[rows] = (torch.tensor(after, dtype=torch.float64, device="cpu") - before).clamp(min=0).to(values)
     return added

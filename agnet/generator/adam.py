@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.optim.adam import adam
 
+from agnet.runtime.gradients import with_gradients
+
 _MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 
 
@@ -68,6 +70,7 @@ class Adam:
         """The moments, as :class:`torch.optim.Adam` names them."""
         return {"state": {i: dict(moments) for i, moments in self._moments.items()}}
 
+    @with_gradients
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from :meth:`state_dict`, or from that of :class:`torch.optim.Adam`."""
         self._moments = {i: {name: kept[name].clone() for name in _MOMENTS} for i, kept in state["state"].items()}

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
@@ -19,6 +18,7 @@ from agnet.generator.joint import JointGenerator
 from agnet.generator.model import AbstractGenerator, GraphGenerator
 from agnet.runtime.digests import of_bytes, of_file
 from agnet.runtime.files import updating, write_bytes, write_text
+from agnet.runtime.gradients import with_gradients
 from agnet.runtime.names import file_name
 from agnet.runtime.paths import CHECKPOINT_DIR
 from agnet.runtime.reading import read_bytes, read_json
@@ -116,6 +116,7 @@ def generator_file(space: AbstractSpace, variant: str | None = None) -> str:
     return f"{file_name(name, 'generator')}.safetensors"
 
 
+@with_gradients
 def load_generator(
     space: AbstractSpace, path: str | Path | None = None, *, variant: str | None = None
 ) -> tuple[AbstractGenerator, dict[str, Any]]:
@@ -138,8 +139,8 @@ def load_generator(
             f"{path} was made with {settings}, {space.name} needs {expected}; choose that space's checkpoint"
         )
     try:
-        with torch.device("meta"):  # no weights are drawn there: drawing moves the global random state
-            model = GraphGenerator(**settings)
+        # no weights are drawn there: drawing moves the global random state
+        model = GraphGenerator(**settings, device="meta")
         model.load_state_dict(_tensors(path, entry), assign=True)
     except (RuntimeError, TypeError, ValueError, SafetensorError) as error:
         if isinstance(error, CheckpointMismatch):

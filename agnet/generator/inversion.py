@@ -8,12 +8,14 @@ from agnet.generator.adam import Adam
 from agnet.generator.loss import log_likelihood, reconstruction_loss
 from agnet.generator.model import AbstractGenerator
 from agnet.generator.sampling import decode
+from agnet.runtime.gradients import with_gradients
 from agnet.spaces.graphs import Graphs
 
 PRIOR_SHARE = 0.01
 """Weight of a latent vector's squared length beside the loss of its graph: keeps the vector within the prior."""
 
 
+@with_gradients
 def invert(
     model: AbstractGenerator,
     graphs: Graphs,
@@ -39,7 +41,8 @@ def invert(
         step_size: learning rate of Adam.
     """
     if not len(graphs):
-        return torch.zeros(0, model.latent_size)
+        return torch.zeros(0, model.latent_size, dtype=torch.float32, device=model.device)
+    graphs = graphs.clone()  # those made under inference mode have no place in gradients
     if start is None:
         z = model.prior(draws, rng=rng)
         start = z[log_likelihood(decode(model, z), graphs).argmax(dim=0)]

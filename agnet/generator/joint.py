@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from agnet.generator.model import FIXED_LOGIT, AbstractGenerator, Decoded, GraphGenerator
+from agnet.runtime.gradients import with_gradients
 from agnet.spaces.graphs import slot_index
 
 
@@ -33,6 +34,7 @@ class JointGenerator(AbstractGenerator):
     node_places: Tensor
     slot_places: Tensor
 
+    @with_gradients
     def __init__(self, part: GraphGenerator, nodes: Sequence[Sequence[int]]) -> None:
         super().__init__()
         self.num_types, self.latent_size = part.num_types, part.latent_size * len(nodes)
@@ -48,9 +50,13 @@ class JointGenerator(AbstractGenerator):
         size, absent = len(node_places), len(nodes) * len(source)
         ends = zip(*(ends.tolist() for ends in slot_index(size)), strict=True)
         # position of every node and slot of the whole graph among those of all parts, which one absent edge follows
-        self.register_buffer("node_places", torch.tensor([node_places[node] for node in range(size)]), persistent=False)
         self.register_buffer(
-            "slot_places", torch.tensor([slot_places.get(slot, absent) for slot in ends]), persistent=False
+            "node_places", torch.tensor([node_places[node] for node in range(size)], device="cpu"), persistent=False
+        )
+        self.register_buffer(
+            "slot_places",
+            torch.tensor([slot_places.get(slot, absent) for slot in ends], device="cpu"),
+            persistent=False,
         )
 
     def forward(self, z: Float[Tensor, "batch latent"]) -> Decoded:

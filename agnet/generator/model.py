@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from agnet.errors import ConfigurationError
+from agnet.runtime.gradients import with_gradients
 from agnet.spaces.graphs import INPUT, RelaxedGraphs
 
 FIXED_LOGIT = 20.0
@@ -66,7 +67,7 @@ class AbstractGenerator(nn.Module, abc.ABC):
 
     def prior(self, n: int, *, rng: torch.Generator | None = None) -> Float[Tensor, "n latent"]:
         """Latent vectors drawn from the standard normal prior; ``rng=None`` uses torch's global source."""
-        return torch.randn(n, self.latent_size, generator=rng).to(self.device)
+        return torch.randn(n, self.latent_size, generator=rng, dtype=torch.float32, device="cpu").to(self.device)
 
     @abc.abstractmethod
     def forward(self, z: Float[Tensor, "batch latent"]) -> Decoded:
@@ -81,13 +82,16 @@ class Propagation(nn.Module):
 
     Args:
         state: size ``d`` of a node's state.
+        device: device of the weights.
     """
 
-    def __init__(self, state: int) -> None:
+    def __init__(self, state: int, *, device: torch.device | str = "cpu") -> None:
         super().__init__()
         half = state // 2
-        self.forward_message, self.backward_message = nn.Linear(2 * half, state), nn.Linear(2 * half, state)
-        self.forward_update, self.backward_update = nn.GRUCell(state, half), nn.GRUCell(state, half)
+        self.forward_message = nn.Linear(2 * half, state, device=device, dtype=torch.float32)
+        self.backward_message = nn.Linear(2 * half, state, device=device, dtype=torch.float32)
+        self.forward_update = nn.GRUCell(state, half, device=device, dtype=torch.float32)
+        self.backward_update = nn.GRUCell(state, half, device=device, dtype=torch.float32)
 
     def fused(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Weights of both directions as two batched products.
@@ -130,11 +134,13 @@ class Perceptron(nn.Module):
         inputs: size of the input.
         hidden: size of the hidden layer.
         outputs: size of the output.
+        device: device of the weights.
     """
 
-    def __init__(self, inputs: int, hidden: int, outputs: int) -> None:
+    def __init__(self, inputs: int, hidden: int, outputs: int, *, device: torch.device | str = "cpu") -> None:
         super().__init__()
-        self.first, self.second = nn.Linear(inputs, hidden), nn.Linear(hidden, outputs)
+        self.first = nn.Linear(inputs, hidden, device=device, dtype=torch.float32)
+        self.second = nn.Linear(hidden, outputs, device=device, dtype=torch.float32)
 
     def forward(self, x: Float[Tensor, "*batch inputs"]) -> Float[Tensor, "*batch outputs"]:
         """Both layers applied to inputs."""
@@ -174,6 +180,9 @@ def propagate(
     return torch.lerp(new, flat, keep).view_as(halves)
 
 
+_LARGEST, _DEEPEST = 4096, 64
+
+
 class GraphGenerator(AbstractGenerator):
     """Decode latent vectors into scores of node types and edges.
 
@@ -183,28 +192,46 @@ class GraphGenerator(AbstractGenerator):
         state: size of a node's state.
         latent_size: size of the latent vector and of the graph read-outs.
         layers: message-passing layers per step.
+        device: device of the weights; on ``"meta"`` there are none yet.
 
     Raises:
-        ConfigurationError: if ``state`` is odd or a size is too small.
+        ConfigurationError: if ``state`` is odd, or a size is too small or far too large.
     """
 
-    def __init__(self, num_types: int, max_nodes: int, state: int = 32, latent_size: int = 32, layers: int = 2) -> None:
+    @with_gradients
+    def __init__(
+        self,
+        num_types: int,
+        max_nodes: int,
+        state: int = 32,
+        latent_size: int = 32,
+        layers: int = 2,
+        *,
+        device: torch.device | str = "cpu",
+    ) -> None:
         super().__init__()
         if state % 2 or min(state, latent_size, layers) < 1 or num_types < 3 or max_nodes < 3:
             raise ConfigurationError(
                 f"state must be even and all sizes positive, with at least 3 types and nodes; got {state=}, "
                 f"{latent_size=}, {layers=}, {num_types=}, {max_nodes=}"
             )
+        if max(state, latent_size, num_types, max_nodes) > _LARGEST or layers > _DEEPEST:
+            raise ConfigurationError(
+                f"{state=}, {latent_size=}, {num_types=}, {max_nodes=} may be {_LARGEST} at most and {layers=} "
+                f"{_DEEPEST}; lower them"
+            )
         self.num_types, self.max_nodes, self.state, self.latent_size = num_types, max_nodes, state, latent_size
-        self.embedding = Perceptron(num_types, state, state)
-        self.start = Perceptron(state + latent_size, 2 * state, state)
-        self.init_node = Perceptron(state + 2 * latent_size, 2 * state, state)
-        self.add_node = Perceptron(2 * latent_size, state, num_types)
-        self.add_edge = Perceptron(2 * state + 2 * latent_size, 2 * state, 1)
-        self.propagations = nn.ModuleList(Propagation(state) for _ in range(layers))
+        self.embedding = Perceptron(num_types, state, state, device=device)
+        self.start = Perceptron(state + latent_size, 2 * state, state, device=device)
+        self.init_node = Perceptron(state + 2 * latent_size, 2 * state, state, device=device)
+        self.add_node = Perceptron(2 * latent_size, state, num_types, device=device)
+        self.add_edge = Perceptron(2 * state + 2 * latent_size, 2 * state, 1, device=device)
+        self.propagations = nn.ModuleList(Propagation(state, device=device) for _ in range(layers))
         # two gated read-outs: one for the new node's type and edges, one for its initial state
-        self.readout, self.readout_gate = nn.Linear(state, latent_size), nn.Linear(state, 1)
-        self.init_readout, self.init_readout_gate = nn.Linear(state, latent_size), nn.Linear(state, 1)
+        self.readout = nn.Linear(state, latent_size, device=device, dtype=torch.float32)
+        self.readout_gate = nn.Linear(state, 1, device=device, dtype=torch.float32)
+        self.init_readout = nn.Linear(state, latent_size, device=device, dtype=torch.float32)
+        self.init_readout_gate = nn.Linear(state, 1, device=device, dtype=torch.float32)
 
     def settings(self) -> dict[str, int]:
         """Arguments that build a generator of this shape."""

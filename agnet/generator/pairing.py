@@ -161,7 +161,7 @@ class WhitenedProjection(AbstractPairing):
         if rank < varying:  # directions chosen for their spread look wider than they are: measure it on fresh draws
             spread = ((self._drawn(space, rng) - center) @ components.T).std(dim=0, correction=0)
         whitening = components[:rank].T / spread[:rank]
-        random = torch.randn(latent_size, rank, generator=rng, dtype=torch.float64)
+        random = torch.randn(latent_size, rank, generator=rng, dtype=torch.float64, device="cpu")
         self._center = center.float()
         self._directions = (whitening @ torch.linalg.qr(random).Q.T).float()
 
@@ -180,6 +180,8 @@ class WhitenedProjection(AbstractPairing):
         self, model: AbstractGenerator, graphs: Graphs, *, rng: torch.Generator
     ) -> Float[Tensor, "batch latent"]:
         """Addresses mixed with noise."""
-        share = self.min_noise + (self.max_noise - self.min_noise) * torch.rand(len(graphs), 1, generator=rng)
+        share = self.min_noise + (self.max_noise - self.min_noise) * torch.rand(
+            len(graphs), 1, generator=rng, dtype=torch.float32, device="cpu"
+        )
         place = self.addresses(graphs, model.num_types)
         return (1 - share.square()).sqrt() * place + share * model.prior(len(graphs), rng=rng)

@@ -20,6 +20,7 @@ from agnet.generator.loss import reconstruction_loss
 from agnet.generator.model import AbstractGenerator
 from agnet.generator.pairing import AbstractPairing
 from agnet.generator.sampling import decode, likeliest_graphs
+from agnet.runtime.gradients import with_gradients
 from agnet.spaces.base import AbstractSpace
 from agnet.spaces.graphs import concatenate
 
@@ -52,6 +53,7 @@ class Schedule:
             raise ConfigurationError(f"schedule.own={self.own}; give a share from 0 to below 1")
 
 
+@with_gradients
 def pretrain(
     model: AbstractGenerator,
     space: AbstractSpace,

@@ -100,7 +100,7 @@ def _reconstruction(model: AbstractGenerator, space: AbstractSpace, *, rng: torc
 
 def _smoothness(model: AbstractGenerator, space: AbstractSpace, *, rng: torch.Generator) -> dict[str, float]:
     ends = model.prior(2 * SEGMENTS, rng=rng).unflatten(0, (2, SEGMENTS))
-    position = torch.linspace(0, 1, POINTS)[:, None, None]
+    position = torch.linspace(0, 1, POINTS, dtype=torch.float32, device="cpu")[:, None, None]
     z = (1 - position) * ends[0] + position * ends[1]  # [point, segment, latent]
     graphs = likeliest_graphs(decode(model, z.flatten(0, 1)))
     valid = space.is_valid(graphs)

@@ -39,7 +39,7 @@ def sample_graphs(decoded: Decoded, *, rng: torch.Generator | None = None) -> Gr
     """
     batch, max_nodes, _ = decoded.nodes.shape
     slots = decoded.edges.shape[1]
-    uniform = torch.rand(batch, max_nodes + slots, generator=rng).to(decoded.nodes)
+    uniform = torch.rand(batch, max_nodes + slots, generator=rng, dtype=torch.float32, device="cpu").to(decoded.nodes)
     cumulative = decoded.nodes.softmax(dim=2).cumsum(dim=2)
     # rounding may leave the last cumulative value below 1, so the last type takes the remainder
     types = (uniform[:, :max_nodes, None] >= cumulative[:, :, :-1]).sum(dim=2)

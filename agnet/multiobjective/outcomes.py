@@ -114,4 +114,4 @@ class Archive(Collection[str]):
 
 
 def _table(rows: Sequence[tuple[float, ...]]) -> Float[Tensor, "n columns"]:
-    return torch.tensor(rows, dtype=torch.float64).reshape(len(rows), len(rows[0]) if rows else 0)
+    return torch.tensor(rows, dtype=torch.float64, device="cpu").reshape(len(rows), len(rows[0]) if rows else 0)

@@ -28,7 +28,7 @@ def front_index(values: Float[Tensor, "n objectives"]) -> Int[Tensor, " n"]:
         tensor([0, 0, 1])
     """
     if not len(values):
-        return torch.zeros(0, dtype=torch.int64)
+        return torch.zeros(0, dtype=torch.int64, device="cpu")
     return torch.from_numpy(moocore.pareto_rank(_array(values), maximise=True).astype(np.int64))
 
 
@@ -54,7 +54,7 @@ def contributions(
         tensor([1., 2.], dtype=torch.float64)
     """
     if not len(values):
-        return torch.zeros(0, dtype=torch.float64)
+        return torch.zeros(0, dtype=torch.float64, device="cpu")
     distinct, inverse = torch.unique(values, dim=0, return_inverse=True)
     lost = moocore.hv_contributions(_array(distinct), ref=_array(reference), maximise=True)
     return torch.from_numpy(lost)[inverse]
@@ -118,7 +118,7 @@ def hypervolume_rank(outcomes: Outcomes) -> Int[Tensor, " n"]:
         low, high = values.min(dim=0).values, values.max(dim=0).values
         scaled = (values - low) / (high - low).clamp(min=torch.finfo(torch.float64).tiny)
         reference = torch.full_like(low, -MARGIN)
-        fronts, lost = front_index(values), torch.zeros(len(values), dtype=torch.float64)
+        fronts, lost = front_index(values), torch.zeros(len(values), dtype=torch.float64, device="cpu")
         for front in range(int(fronts.max()) + 1):
             lost[fronts == front] = contributions(scaled[fronts == front], reference)
         return 1 - lost / (lost.max() + 1)

@@ -14,7 +14,9 @@ RHO = 0.05
 
 def draw_weights(n: int, num_objectives: int, *, rng: torch.Generator) -> Float[Tensor, "n objectives"]:
     """Weights drawn uniformly from the simplex; ones for one objective."""
-    exponential = -torch.rand(n, num_objectives, generator=rng, dtype=torch.float64).clamp(min=1e-300).log()
+    exponential = (
+        -torch.rand(n, num_objectives, generator=rng, dtype=torch.float64, device="cpu").clamp(min=1e-300).log()
+    )
     return exponential / exponential.sum(dim=1, keepdim=True)
 
 

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from agnet.multiobjective.outcomes import Archive, Outcomes
+from agnet.runtime.gradients import with_gradients
 from agnet.spaces.base import AbstractSpace
 
 
@@ -87,6 +88,7 @@ class ArchiveOptimizer(AbstractOptimizer):
         A subclass with a surrogate sets ``_pool``, ``_predictions`` and ``_diagnostics``, which are empty before.
         """
 
+    @with_gradients
     def ask(self, n: int) -> list[str]:
         """``n`` architectures that were not observed; fewer if the space holds no more."""
         self._pool, self._predictions, self._diagnostics = [], None, {}

@@ -69,7 +69,7 @@ class CellByCell(AbstractOptimizer):
         """Tell an optimizer the outcomes of pairs with the fixed cell."""
         rows = [i for i, architecture in enumerate(architectures) if self._other(architecture) == self._beside]
         if rows:
-            optimizer.tell([architectures[i] for i in rows], outcomes[torch.tensor(rows)])
+            optimizer.tell([architectures[i] for i in rows], outcomes[torch.tensor(rows, device="cpu")])
 
     def ask(self, n: int) -> list[str]:
         """Propose ``n`` new pairs with this turn's fixed cell."""

@@ -132,8 +132,8 @@ class AbstractSpace(abc.ABC):
         """
         parents = self.encode([mother, father])
         for _ in range(RECOMBINATIONS):
-            types = torch.rand(self.max_nodes, generator=rng) < 0.5
-            edges = torch.rand(self.num_slots, generator=rng) < 0.5
+            types = torch.rand(self.max_nodes, generator=rng, dtype=torch.float32, device="cpu") < 0.5
+            edges = torch.rand(self.num_slots, generator=rng, dtype=torch.float32, device="cpu") < 0.5
             child = Graphs(
                 torch.where(types, parents.node_types[0], parents.node_types[1])[None],
                 torch.where(edges, parents.edges[0], parents.edges[1])[None],

@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
+from agnet.runtime.gradients import with_gradients
 from agnet.spaces.base import AbstractSpace
 from agnet.spaces.graphs import INPUT, OUTPUT, Graphs, slot_index
 
@@ -168,12 +169,14 @@ class EdgeCells(AbstractSpace):
         """Line graphs of strings; see :class:`AbstractSpace`."""
         codes = _codes(type(self))
         try:
-            digits = torch.tensor([codes[a] for a in architectures], dtype=torch.int64).reshape(-1, len(self.edges))
+            digits = torch.tensor([codes[a] for a in architectures], dtype=torch.int64, device="cpu").reshape(
+                -1, len(self.edges)
+            )
         except (KeyError, TypeError):
             for architecture in architectures:  # parsing is slow, but its message says what is wrong
                 self.parse(architecture)
             raise
-        node_types = torch.full((len(digits), self.max_nodes), OUTPUT)
+        node_types = torch.full((len(digits), self.max_nodes), OUTPUT, device="cpu")
         node_types[:, 0] = INPUT
         node_types[:, 1:-1] = digits + 2
         return Graphs(node_types, _line_graph(self.vertices).expand(len(digits), -1).clone())
@@ -181,7 +184,7 @@ class EdgeCells(AbstractSpace):
     def decode(self, graphs: Graphs) -> list[str | None]:
         """Strings of line graphs, None where invalid."""
         # operations are digits of the cell's number; clamping keeps invalid types within the list until they are masked
-        powers = len(self.operations) ** torch.arange(len(self.edges) - 1, -1, -1)
+        powers = len(self.operations) ** torch.arange(len(self.edges) - 1, -1, -1, device="cpu")
         index = (((graphs.node_types[:, 1:-1] - 2).clamp(min=0)) * powers).sum(dim=1).tolist()
         strings, valid = _cells(type(self)), self.is_valid(graphs).tolist()
         return [strings[i] if ok else None for i, ok in zip(index, valid, strict=True)]
@@ -199,7 +202,7 @@ class EdgeCells(AbstractSpace):
     def sample(self, n: int, *, rng: torch.Generator | None = None) -> list[str]:
         """Uniform cells, with repeats."""
         cells = self.enumerate()
-        return [cells[int(i)] for i in torch.randint(len(cells), (n,), generator=rng)]
+        return [cells[int(i)] for i in torch.randint(len(cells), (n,), generator=rng, device="cpu")]
 
     def neighbors(self, architecture: str) -> list[str]:
         """Cells with one operation changed, edge by edge."""
@@ -240,13 +243,14 @@ def _codes(space: type[EdgeCells]) -> dict[str, tuple[int, ...]]:
 
 
 @cache
+@with_gradients
 def _line_graph(vertices: int) -> Bool[Tensor, " slots"]:
     """Edge slots between an input, the edges of a cell, and an output."""
     edges = edges_of(vertices)
     ends = [(-1, 0), *edges, (vertices - 1, -1)]  # -1: outside the cell
     source, target = slot_index(len(ends))
     follows = [ends[u][1] == ends[v][0] for u, v in zip(source.tolist(), target.tolist(), strict=True)]
-    return torch.tensor(follows)
+    return torch.tensor(follows, device="cpu")
 
 
 @cache

@@ -14,6 +14,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from agnet.runtime.gradients import with_gradients
+
 if TYPE_CHECKING:  # torch_geometric takes longer to import than torch: only who converts graphs pays for it
     import torch_geometric.data
 
@@ -21,6 +23,7 @@ OUTPUT, INPUT = 0, 1
 
 
 @cache
+@with_gradients
 def slot_index(max_nodes: int) -> tuple[Tensor, Tensor]:
     """Source and target node of every edge slot.
 
@@ -34,7 +37,7 @@ def slot_index(max_nodes: int) -> tuple[Tensor, Tensor]:
         >>> slot_index(3)
         (tensor([0, 0, 1]), tensor([1, 2, 2]))
     """
-    target, source = torch.tril_indices(max_nodes, max_nodes, offset=-1)
+    target, source = torch.tril_indices(max_nodes, max_nodes, offset=-1, device="cpu")
     return source, target
 
 
@@ -77,6 +80,10 @@ class Graphs:
 
     def __getitem__(self, index: Int[Tensor, " chosen"] | Bool[Tensor, " batch"] | slice) -> "Graphs":
         return Graphs(self.node_types[index], self.edges[index])
+
+    def clone(self) -> "Graphs":
+        """A copy that shares no memory."""
+        return Graphs(self.node_types.clone(), self.edges.clone())
 
     @property
     def max_nodes(self) -> int:
@@ -135,8 +142,8 @@ class Graphs:
         from torch_geometric.data import Batch
 
         graphs = data.to_data_list() if isinstance(data, Batch) else list(data)
-        node_types = torch.full((len(graphs), max_nodes), OUTPUT)
-        edges = torch.zeros(len(graphs), max_nodes * (max_nodes - 1) // 2, dtype=torch.bool)
+        node_types = torch.full((len(graphs), max_nodes), OUTPUT, device="cpu")
+        edges = torch.zeros(len(graphs), max_nodes * (max_nodes - 1) // 2, dtype=torch.bool, device="cpu")
         for row, graph in enumerate(graphs):
             x, edge_index = graph.x, graph.edge_index
             if x is None or edge_index is None:

@@ -52,7 +52,7 @@ class Subspace(AbstractSpace):
 
     def is_valid(self, graphs: Graphs) -> Bool[Tensor, " batch"]:
         """Whether each graph is an architecture of the part."""
-        return torch.tensor([a is not None for a in self.decode(graphs)], dtype=torch.bool)
+        return torch.tensor([a is not None for a in self.decode(graphs)], dtype=torch.bool, device="cpu")
 
     def repair(
         self, graphs: Graphs, *, nodes: Float[Tensor, "batch nodes types"], edges: Float[Tensor, "batch slots"]
@@ -62,7 +62,7 @@ class Subspace(AbstractSpace):
 
     def sample(self, n: int, *, rng: torch.Generator | None = None) -> list[str]:
         """Uniform draws from the part, with repeats."""
-        drawn = torch.randint(len(self._members), (n,), generator=rng)
+        drawn = torch.randint(len(self._members), (n,), generator=rng, device="cpu")
         return [self._members[i] for i in drawn.tolist()]
 
     def neighbors(self, architecture: str) -> list[str]:

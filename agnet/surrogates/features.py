@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from agnet.runtime.gradients import with_gradients
 from agnet.spaces.base import AbstractSpace
 from agnet.spaces.graphs import INPUT, OUTPUT, RelaxedGraphs, slot_index
 
@@ -42,7 +43,9 @@ def operation_subsets(num_operations: int) -> Bool[Tensor, "subsets operations"]
     else:
         small = [set(c) for size in (1, 2) for c in itertools.combinations(every, size)]
         chosen = [*small, *(set(every) - few for few in small), set(every)]
-    return torch.tensor([[operation in subset for operation in every] for subset in chosen], dtype=torch.bool)
+    return torch.tensor(
+        [[operation in subset for operation in every] for subset in chosen], dtype=torch.bool, device="cpu"
+    )
 
 
 def subset_features(graphs: RelaxedGraphs, num_types: int) -> Float[Tensor, "batch features"]:
@@ -67,7 +70,7 @@ def subset_features(graphs: RelaxedGraphs, num_types: int) -> Float[Tensor, "bat
     """
     batch, nodes, _ = graphs.nodes.shape
     subsets = operation_subsets(num_types - 2)
-    member = torch.cat([torch.ones(len(subsets), 2, dtype=torch.bool), subsets], dim=1).to(graphs.nodes)
+    member = torch.cat([torch.ones(len(subsets), 2, dtype=torch.bool, device="cpu"), subsets], dim=1).to(graphs.nodes)
     kept = (graphs.nodes @ member.T).permute(1, 2, 0).contiguous()  # [node, subset, batch]
     starts, ends = graphs.nodes[:, :, INPUT].T, graphs.nodes[:, :, OUTPUT].T
     edges = _edges(graphs)
@@ -132,6 +135,7 @@ class FeatureMap:
         space: the space of the architectures.
     """
 
+    @with_gradients
     def __init__(self, space: AbstractSpace) -> None:
         self.space = space
         self._known: dict[str, int] = {}

@@ -68,7 +68,7 @@ class GaussianProcess(AbstractModel):
 
     def __init__(self, iterations: int = 25) -> None:
         self.iterations = iterations
-        self._features = torch.zeros(0, 0)
+        self._features = torch.zeros(0, 0, dtype=torch.float32, device="cpu")
         self._outputs: list[_Output] = []
 
     @property
@@ -84,10 +84,14 @@ class GaussianProcess(AbstractModel):
         for column in targets.double().T:
             mean = column.mean()
             kernel = self._kernel(distances.numpy(), (column - mean).numpy())
-            covariance = kernel(distances) + (kernel.noise**2 + JITTER) * torch.eye(len(column), dtype=torch.float64)
+            covariance = kernel(distances) + (kernel.noise**2 + JITTER) * torch.eye(
+                len(column), dtype=torch.float64, device="cpu"
+            )
             factor = torch.linalg.cholesky(covariance)
             # the inverse factor once, so that each of the many predictions is a product and not a triangular solve
-            whitening = torch.linalg.solve_triangular(factor, torch.eye(len(column), dtype=torch.float64), upper=False)
+            whitening = torch.linalg.solve_triangular(
+                factor, torch.eye(len(column), dtype=torch.float64, device="cpu"), upper=False
+            )
             weights = whitening.T @ (whitening @ (column - mean))
             # the factor needs double precision; predictions are many and use single precision
             self._outputs.append(_Output(kernel, float(mean), whitening.float(), weights.float()))
@@ -136,7 +140,7 @@ class GaussianPosterior(Posterior):
         whitened: list[Float[Tensor, "measured n"]],
     ) -> None:
         explained = torch.stack([rows.square().sum(dim=0) for rows in whitened], dim=1)
-        amplitudes = torch.tensor([kernel.amplitude for kernel in kernels])
+        amplitudes = torch.tensor([kernel.amplitude for kernel in kernels], dtype=torch.float32, device="cpu")
         super().__init__(mean, (amplitudes**2 - explained).clamp(min=SMALLEST).sqrt())
         self._features, self._kernels, self._whitened = features, kernels, whitened
         self._believed: list[list[Tensor]] = [[] for _ in kernels]

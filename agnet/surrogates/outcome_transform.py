@@ -38,10 +38,12 @@ class Warp:
         """
         knots, inverse, counts = torch.unique(values.double(), return_inverse=True, return_counts=True)
         if len(knots) == 1:
-            return cls(torch.stack([knots[0] - 1, knots[0] + 1]), torch.tensor([-1.0, 1.0], dtype=torch.float64))
+            return cls(
+                torch.stack([knots[0] - 1, knots[0] + 1]), torch.tensor([-1.0, 1.0], dtype=torch.float64, device="cpu")
+            )
         below = counts.cumsum(dim=0) - counts
         scores = torch.special.ndtri((below + counts / 2) / len(values))
-        quartiles = torch.quantile(values.double(), torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64))
+        quartiles = torch.quantile(values.double(), torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64, device="cpu"))
         spread = (quartiles[2] - quartiles[0]) / 1.349  # for a normal distribution, this is the standard deviation
         robust = (knots - quartiles[1]) / (spread if spread > 0 else values.double().std())
         compressed = torch.where(robust < -1, -1 - torch.log(-robust.clamp(max=-1)), robust)
@@ -74,9 +76,11 @@ class OutcomeTransform:
         self.transformed = torch.stack(
             [warp.forward(c.double()) for warp, c in zip(self.warps, columns, strict=True)], dim=1
         )
-        zero = torch.zeros((), dtype=torch.float64)
+        zero = torch.zeros((), dtype=torch.float64, device="cpu")
         limits = [warp.forward(zero) for warp in self.warps[self.num_objectives :]]
-        self.thresholds: Float[Tensor, " limits"] = torch.stack(limits) if limits else torch.zeros(0)
+        self.thresholds: Float[Tensor, " limits"] = (
+            torch.stack(limits) if limits else torch.zeros(0, dtype=torch.float32, device="cpu")
+        )
         """Transformed slack at which a limit is just satisfied."""
 
     @property

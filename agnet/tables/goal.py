@@ -79,7 +79,7 @@ class Goal:
     @property
     def signs(self) -> Float[Tensor, " objectives"]:
         """+1 for an objective that is maximised, -1 for one that is minimised."""
-        return torch.tensor([1.0] * len(self.maximize) + [-1.0] * len(self.minimize), dtype=torch.float64)
+        return torch.tensor([1.0] * len(self.maximize) + [-1.0] * len(self.minimize), dtype=torch.float64, device="cpu")
 
     def outcomes(self, measured: Float[Tensor, "n columns"]) -> Outcomes:
         """Measurements as an optimizer observes them.

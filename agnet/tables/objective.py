@@ -211,7 +211,7 @@ class MeasuredObjective(AbstractObjective):
         """
         rows = self.measure(architectures)
         values = [[_value(row, column) for column in self.goal.columns] for row in rows]
-        return torch.tensor(values, dtype=torch.float64).reshape(len(rows), -1)
+        return torch.tensor(values, dtype=torch.float64, device="cpu").reshape(len(rows), -1)
 
     def look_up(self, architectures: Sequence[str]) -> tuple[list[int], Float[Tensor, "found columns"]] | None:
         """Measurements where asking is free: of all, or of :data:`AT_MOST` evenly spaced architectures."""

@@ -92,7 +92,7 @@ class Table:
                 f"architecture {error.args[0]!r} is not in the table ({len(self.rows)} rows with "
                 f"{', '.join(self.columns)}); add its row or restrict the space"
             ) from None
-        return self.values[torch.tensor(index, dtype=torch.int64)]
+        return self.values[torch.tensor(index, dtype=torch.int64, device="cpu")]
 
 
 def read_table(

@@ -16,6 +16,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from agnet.runtime.files import append_text
+from agnet.runtime.paths import git_revision
 from agnet.runtime.reading import read_text
 
 SAME, REFUSED = "same result", "one line"
@@ -80,6 +81,7 @@ class Entry:
     kind: str
     detail: str
     seconds: float
+    revision: str = ""
 
 
 def run_campaign(
@@ -100,12 +102,17 @@ def run_campaign(
         One entry per case.
     """
     path = out / f"{key}_{seed}.jsonl"
-    done = {entry.number: entry for entry in read_entries(path)}
+    revision = git_revision()
+    done = {entry.number: entry for entry in read_entries(path) if entry.revision == revision}
     with tempfile.TemporaryDirectory(prefix=f"{key}-") as shared:
         cases = campaign.cases(random.Random(f"{key} {seed}"), count, Path(shared))
+        if len(cases) < count:
+            raise ValueError(f"{key} has {len(cases)} cases of the {count} asked for; give --cases={len(cases)}")
         todo = [i for i in range(min(count, len(cases))) if i not in done or done[i].case != cases[i].name]
         for number, outcome, seconds in _in_processes(cases, todo, workers, limit):
-            entry = Entry(key, number, cases[number].name, outcome.kind, outcome.detail[:500], round(seconds, 2))
+            entry = Entry(
+                key, number, cases[number].name, outcome.kind, outcome.detail[:500], round(seconds, 2), revision
+            )
             out.mkdir(parents=True, exist_ok=True)
             append_text(path, json.dumps(asdict(entry)) + "\n")
             done[number] = entry
@@ -147,7 +154,9 @@ def judge_said(status: int, stderr: str) -> Outcome | None:
     if status < 0 or status >= 128:
         return Outcome(CRASHED, f"exit status {status}: {last}")
     if status == 2:
-        errors = [line for line in lines if line.startswith("error: ")]
+        errors = [line for line in lines if line.startswith("error: ") and len(line) > len("error: x; y")]
+        if len(errors) > 1:
+            return Outcome(TRACEBACK, f"{len(errors)} lines of errors: {last}")
         usage = "usage: " in stderr or "--help lists" in stderr
         return Outcome(REFUSED, last) if errors or usage else Outcome(TRACEBACK, f"exit 2 without a line: {last}")
     return None if status == 0 else Outcome(TRACEBACK, f"exit status {status}: {last}")

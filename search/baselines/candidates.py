@@ -65,7 +65,9 @@ class Mutations(AbstractCandidates):
         parents = [known[i] for i in best.tolist()]
         near: dict[str, list[str]] = {}
         pool: dict[str, None] = {}
-        for who, first, second, steps in torch.rand(2 * self.mutated, 4, generator=rng).tolist():
+        for who, first, second, steps in torch.rand(
+            2 * self.mutated, 4, generator=rng, dtype=torch.float32, device="cpu"
+        ).tolist():
             architecture = parents[int(who * len(parents))]
             for where in (first, second) if steps < 0.5 else (first,):
                 if architecture not in near:

@@ -88,5 +88,5 @@ class LocalSearch(ArchiveOptimizer):
         return list(filled)
 
     def _shuffled(self, architectures: Sequence[str]) -> list[str]:
-        order: list[int] = torch.randperm(len(architectures), generator=self.rng).tolist()
+        order: list[int] = torch.randperm(len(architectures), generator=self.rng, device="cpu").tolist()
         return [architectures[i] for i in order]

@@ -54,7 +54,7 @@ class ModelBasedSearch(ArchiveOptimizer):
         if not pool:
             return []
         transform = OutcomeTransform(self.archive.outcomes)
-        seed = int(torch.randint(MAX_SEED, (), generator=self.rng))
+        seed = int(torch.randint(MAX_SEED, (), generator=self.rng, device="cpu"))
         self.model.fit(self.features(self.archive.architectures), transform.transformed, seed=seed)
         posterior = self.model.predict(self.features(pool))
         self._diagnostics = {"pool_size": float(len(pool))}

@@ -66,7 +66,7 @@ class NSGA2(ArchiveOptimizer):
         values, slacks = outcomes.values.numpy(), outcomes.slacks.numpy()
         rows: Any = Population.new("F", -values, "G", -slacks, "row", np.arange(len(outcomes)))
         problem = Problem(n_var=1, n_obj=values.shape[1], n_ieq_constr=slacks.shape[1])
-        rng = np.random.default_rng(int(torch.randint(2**62, (), generator=self.rng)))
+        rng = np.random.default_rng(int(torch.randint(2**62, (), generator=self.rng, device="cpu")))
         kept = RankAndCrowding().do(problem, rows, n_survive=self.population, random_state=rng)
         order = sorted(kept, key=lambda one: (one.CV[0], one.get("rank") or 0, -(one.get("crowding") or 0.0)))
         observed = self.archive.architectures
@@ -86,10 +86,14 @@ class NSGA2(ArchiveOptimizer):
         return list(chosen)
 
     def _child(self, parents: list[str]) -> str:
-        mother, father = (parents[int(pair.min())] for pair in torch.randint(len(parents), (2, 2), generator=self.rng))
-        crossed, mutated = (torch.rand(2, generator=self.rng, dtype=torch.float64)).tolist()
+        mother, father = (
+            parents[int(pair.min())] for pair in torch.randint(len(parents), (2, 2), generator=self.rng, device="cpu")
+        )
+        crossed, mutated = (torch.rand(2, generator=self.rng, dtype=torch.float64, device="cpu")).tolist()
         child = mother
         if crossed < self.crossover and mother != father:
             child = self.space.recombine(mother, father, rng=self.rng)
         neighbors = self.space.neighbors(child) if mutated < self.mutation else []
-        return neighbors[int(torch.randint(len(neighbors), (), generator=self.rng))] if neighbors else child
+        return (
+            neighbors[int(torch.randint(len(neighbors), (), generator=self.rng, device="cpu"))] if neighbors else child
+        )

@@ -50,9 +50,13 @@ class RegularizedEvolution(ArchiveOptimizer):
         chosen: dict[str, None] = {}
         failed = 0 if alive else ATTEMPTS
         while len(chosen) < n and failed < ATTEMPTS:
-            drawn = torch.randint(len(alive), (self.tournament,), generator=self.rng).tolist()
+            drawn = torch.randint(len(alive), (self.tournament,), generator=self.rng, device="cpu").tolist()
             neighbors = self.space.neighbors(alive[min(drawn, key=ranks.__getitem__)])
-            child = neighbors[int(torch.randint(len(neighbors), (), generator=self.rng))] if neighbors else None
+            child = (
+                neighbors[int(torch.randint(len(neighbors), (), generator=self.rng, device="cpu"))]
+                if neighbors
+                else None
+            )
             if child is None or child in self.archive or child in chosen:
                 failed += 1
             else:

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib.image
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from agnet.runtime.executors import InlineExecutor
@@ -218,6 +220,32 @@ def held(folder: Path) -> Iterator[None]:
 def test_two_comparisons_in_one_folder(refused: Any, tmp_path: Path) -> None:
     with held(tmp_path / "out"):
         assert "another process works in" in refused()
+
+
+def test_runs_on_another_table_are_not_averaged(call: Any, refused: Any, table: Path, tmp_path: Path) -> None:
+    content, path = pq.read_table(table).replace_schema_metadata(), tmp_path / "mine.parquet"
+    pq.write_table(content, path)
+    mine = f"objective.tables=[{path}]"
+    call("seeds=1", mine)
+    index = content.column_names.index("cifar10micro_valid")
+    changed = pa.array(content["cifar10micro_valid"].to_numpy() + 1.0)
+    pq.write_table(content.set_column(index, "cifar10micro_valid", changed), path)
+    assert "inputs.objective" in refused("seeds=2", mine)
+    assert "| random_search | 2 |" in call("seeds=2", mine, "force=true")
+
+
+def test_edited_results_and_cut_histories_are_not_believed(call: Any, refused: Any, tmp_path: Path) -> None:
+    call("seeds=1")
+    said = (tmp_path / "out" / "queries.csv").read_text()
+    [result] = (tmp_path / "out" / "runs").rglob("random_search/seed0/result.json")
+    text = result.read_text()
+    result.write_text(text.replace('"queries": 40', '"queries": 41').replace("8", "9"))
+    call("seeds=1")
+    assert (tmp_path / "out" / "queries.csv").read_text() == said
+    assert result.read_text() == text
+    history = result.with_name("history.jsonl")
+    history.write_text("".join(history.read_text().splitlines(keepends=True)[:-1]))
+    assert "history.jsonl" in refused("seeds=1")
 
 
 def test_another_configuration_is_refused(call: Any, refused: Any) -> None:

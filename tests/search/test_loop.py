@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import random
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +14,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from agnet.errors import ConfigurationError, RunDirectoryError, TaskError
+from agnet.errors import AGNetError, ConfigurationError, RunDirectoryError, TaskError
 from agnet.multiobjective.outcomes import Outcomes
 from agnet.runtime.paths import ROOT
 from agnet.runtime.sealed import read_sealed
@@ -283,6 +284,55 @@ def test_damage_is_refused_with_a_remedy(space: NASBench201, one: Pair, two: Pai
             search(space, one, tmp_path)
     (tmp_path / STATE_FILE).write_bytes(state)
     assert len(search(space, one, tmp_path)) == 40
+
+
+@pytest.mark.parametrize("name", [STATE_FILE, HISTORY_FILE])
+def test_a_flipped_bit_is_refused_or_changes_nothing(space: NASBench201, one: Pair, tmp_path: Path, name: str) -> None:
+    whole = search(space, one, tmp_path, budget=22)
+    data, rng = (tmp_path / name).read_bytes(), random.Random(name)
+    others = {p: p.read_bytes() for p in tmp_path.iterdir()}
+    said: list[str] = []
+    for _ in range(150):
+        damaged = bytearray(data)
+        damaged[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+        if not rng.randrange(5):
+            del damaged[rng.randrange(len(data)) :]
+        for path, content in others.items():
+            path.write_bytes(content)
+        (tmp_path / name).write_bytes(damaged)
+        try:
+            assert outcome(search(space, one, tmp_path, budget=22)) == outcome(whole)
+        except AGNetError as error:
+            said.append(str(error))
+    assert len(said) >= 149
+    assert all("\n" not in text and "weights_only" not in text and str(tmp_path) in text for text in said)
+
+
+def test_swapped_lines_and_changed_values_are_refused(space: NASBench201, one: Pair, tmp_path: Path) -> None:
+    class Live(AbstractObjective):
+        goal = one[0].goal
+
+        def __call__(self, architectures: Sequence[str]) -> Tensor:
+            return one[0](architectures)
+
+    def run() -> None:
+        run_search(space, Live(), RandomSearch(space, seed=0), budget=22, run_directory=tmp_path)
+
+    run()
+    history = (tmp_path / HISTORY_FILE).read_text()
+    rows = [json.loads(row) for row in history.splitlines()]
+    rows[3]["values"]["cifar10micro_valid"] += 1
+    (tmp_path / HISTORY_FILE).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(RunDirectoryError, match=r"history\.jsonl was changed after it was written: its first 22 lines"):
+        run()
+
+
+def test_a_state_of_another_search_is_refused(space: NASBench201, one: Pair, tmp_path: Path) -> None:
+    search(space, one, tmp_path, budget=22, identity={"config": {"seed": 1}, "inputs": {"table": "a" * 64}})
+    with pytest.raises(
+        RunDirectoryError, match=r"config.seed is 1 there and 2 here; inputs.table is aaaaaaaaaaaa\.\.\."
+    ):
+        search(space, one, tmp_path, identity={"config": {"seed": 2}, "inputs": {"table": "b" * 64}})
 
 
 def test_a_changed_table_is_noticed(space: NASBench201, one: Pair, table: Path, tmp_path: Path) -> None:

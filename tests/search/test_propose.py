@@ -1,8 +1,10 @@
 import csv
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 from hydra import compose, initialize_config_dir
 
 from agnet.errors import AGNetError
@@ -104,4 +106,33 @@ def test_folders_that_cannot_answer_are_named(tmp_path: Path, ask: Ask) -> None:
         ask(tmp_path / "nothing")
     folder = searched(tmp_path / "random", "optimizer=random_search", "objective.maximize=[cifar10micro_valid]")
     with pytest.raises(AGNetError, match="optimizer=agnet"):
+        ask(folder)
+
+
+@pytest.mark.parametrize(
+    ("section", "said"),
+    [
+        ({"_target_": "os.system", "command": "touch pwned"}, "asks for 'os.system'"),
+        ({"_target_": "agnet.runtime.files.write_text", "path": "pwned", "text": ""}, "asks for 'agnet.runtime.files"),
+        ({"_target_": "search.nasbench301_official_objective", "python": "./evil"}, "starts a program"),
+    ],
+)
+@pytest.mark.parametrize("key", ["space", "objective", "optimizer"])
+def test_a_folder_from_a_stranger_runs_nothing(
+    front: Path, ask: Ask, tmp_path: Path, section: dict[str, str], said: str, key: str
+) -> None:
+    folder = tmp_path / "sent"
+    shutil.copytree(front, folder)
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    (folder / "config.yaml").write_text(yaml.safe_dump({**config, key: section}))
+    with pytest.raises(AGNetError, match=said):
+        ask(folder)
+
+
+def test_an_edited_folder_is_refused(front: Path, ask: Ask, tmp_path: Path) -> None:
+    folder = tmp_path / "edited"
+    shutil.copytree(front, folder)
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    (folder / "config.yaml").write_text(yaml.safe_dump({**config, "seed": 77}))
+    with pytest.raises(AGNetError, match=r"configuration is .* there and .* here"):
         ask(folder)

@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from agnet.runtime.paths import ROOT
+from agnet.runtime.paths import CHECKPOINT_DIR, ROOT
+from agnet.tables.table import write_table
 from search import run as command
 from search.history import read_queries
 from search.run import main
@@ -154,6 +155,47 @@ def test_an_interrupted_run_continues(call: Any, tmp_path: Path, monkeypatch: py
         assert not (tmp_path / "run" / "result.json").exists()
     times = {"wall_seconds": 0, "optimizer_seconds": 0}
     assert call() | times == expected | times
+
+
+@pytest.mark.parametrize("name", ["result.json", "config.yaml", "seal.json"])
+def test_what_is_damaged_is_made_again(call: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str], name: str) -> None:
+    whole = call()
+    path = tmp_path / "run" / name
+    text = path.read_text()
+    capfd.readouterr()
+    for damaged in (text[:100], "", text.replace("4", "5"), "[" * 5000):
+        path.write_text(damaged)
+        assert call() == whole
+        assert path.read_text() == text
+        assert capfd.readouterr().err.count("\n") <= 1
+
+
+def test_a_changed_history_of_a_finished_run_is_refused(call: Any, refused: Any, tmp_path: Path) -> None:
+    call()
+    path = tmp_path / "run" / "history.jsonl"
+    lines = path.read_text().splitlines(keepends=True)
+    for changed in (
+        lines[:-1],
+        [*lines[:3], lines[4], lines[3], *lines[5:]],
+        [lines[0].replace("0.0", "0.5"), *lines[1:]],
+    ):
+        path.write_text("".join(changed))
+        assert f"{path}" in refused()
+
+
+def test_a_table_that_has_changed_is_refused(call: Any, refused: Any, tmp_path: Path) -> None:
+    table = pq.read_table(CHECKPOINT_DIR / "nasbench201_cifar10_micro.parquet")
+    path, column = tmp_path / "mine.parquet", "cifar10micro_test"
+    settings = (f"objective.tables=[{path}]", "objective.maximize=[cifar10micro_valid]", f"objective.report=[{column}]")
+    write_table(path, table, {})
+    first = call(*settings)
+    assert call(*settings) == first
+    index = table.column_names.index(column)
+    write_table(path, table.set_column(index, column, pa.array(table[column].to_numpy() + 1)), {})
+    assert "report" in refused(*settings)
+    assert call(*settings, "force=true") != first
+    path.unlink()
+    assert f"no table at {path}" in refused(*settings)
 
 
 def test_force_starts_anew(call: Any, tmp_path: Path) -> None:

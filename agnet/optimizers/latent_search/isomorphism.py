@@ -64,7 +64,7 @@ class Isomorphs:
         """A number for the class of each architecture."""
         numbers: dict[str, int] = {}
         found = [numbers.setdefault(self.space.canonical(a), len(numbers)) for a in architectures]
-        return torch.tensor(found, dtype=torch.int64)
+        return torch.tensor(found, dtype=torch.int64, device="cpu")
 
     def distinct(self, architectures: Sequence[str]) -> list[str]:
         """The architectures worth a query.

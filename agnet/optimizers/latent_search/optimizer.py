@@ -35,6 +35,7 @@ from agnet.optimizers.generative import AbstractGenerativeOptimizer, GeneratorLo
 from agnet.optimizers.latent_search.isomorphism import Isomorphs
 from agnet.optimizers.latent_search.proposal import Proposal, Score
 from agnet.optimizers.latent_search.retraining import GeneratorRetraining
+from agnet.runtime.gradients import with_gradients
 from agnet.spaces.base import AbstractSpace
 from agnet.spaces.graphs import Graphs, RelaxedGraphs
 from agnet.surrogates.base import AbstractModel, Posterior
@@ -141,6 +142,7 @@ class LatentSearch(AbstractGenerativeOptimizer):
         self._latents |= zip(chosen, self._latents_of(chosen, decoded), strict=True)
         return chosen
 
+    @with_gradients
     def suggest(self, n: int, outcomes: Outcomes | None = None) -> Predictions:
         """New cells with the best predictions, best first: by probability of satisfying the limits, then by value.
 
@@ -165,7 +167,9 @@ class LatentSearch(AbstractGenerativeOptimizer):
             transform.natural(at) for at in (posterior.mean, *(posterior.mean + s * posterior.std for s in (-1, 1)))
         )
         places = competition_rank((likely * 100).round()).double() * len(found)
-        preferred = rank(Outcomes.unlimited(mean.values)) if found else torch.zeros(0)
+        preferred = (
+            rank(Outcomes.unlimited(mean.values)) if found else torch.zeros(0, dtype=torch.float32, device="cpu")
+        )
         order = (places + preferred).argsort(stable=True)[:n]
         return Predictions(
             [found[i] for i in order.tolist()],
@@ -212,7 +216,7 @@ class LatentSearch(AbstractGenerativeOptimizer):
 
     def _fit(self, known: Outcomes) -> OutcomeTransform:
         transform = OutcomeTransform(known)
-        seed = int(torch.randint(MAX_SEED, (), generator=self.rng))
+        seed = int(torch.randint(MAX_SEED, (), generator=self.rng, device="cpu"))
         self.model.fit(self.features(self.archive.architectures), transform.transformed, seed=seed)
         return transform
 
@@ -226,7 +230,11 @@ class LatentSearch(AbstractGenerativeOptimizer):
         rows = hypervolume_rank(transform.outcomes).argsort(stable=True)[: self.proposal.elites]
         known = self.archive.architectures
         best = {known[i]: self._latents[known[i]] for i in rows.tolist()}
-        elites = torch.stack(list(best.values())) if best else torch.zeros(0, self.generator.latent_size)
+        elites = (
+            torch.stack(list(best.values()))
+            if best
+            else torch.zeros(0, self.generator.latent_size, dtype=torch.float32, device="cpu")
+        )
         found: dict[str, Tensor] = {}
         # explore: draws from the prior reach cells unlike any that is known
         drawn = self.proposal.draw(self.generator, elites, rng=self.rng)
@@ -279,7 +287,7 @@ class LatentSearch(AbstractGenerativeOptimizer):
         """Add new random neighbours of cells, with the cells' latent vectors, to ``found``."""
         for architecture, z in around.items() if self.proposal.neighbors else ():
             beside = self.space.neighbors(architecture)
-            order = torch.randperm(len(beside), generator=self.rng)[: self.proposal.neighbors]
+            order = torch.randperm(len(beside), generator=self.rng, device="cpu")[: self.proposal.neighbors]
             for row in order.tolist():
                 if beside[row] not in self.archive:
                     found.setdefault(beside[row], z)

@@ -10,6 +10,7 @@ from torch import Tensor
 from agnet.errors import ConfigurationError
 from agnet.generator.model import AbstractGenerator, Decoded
 from agnet.generator.sampling import likeliest_graphs
+from agnet.runtime.gradients import with_gradients
 from agnet.spaces.base import AbstractSpace
 from agnet.spaces.graphs import Graphs, RelaxedGraphs
 
@@ -85,6 +86,7 @@ class Proposal:
         """
         return blur(z.repeat(self.copies, 1), self.min_noise, self.max_noise, rng=rng)
 
+    @with_gradients
     def ascend(
         self, model: AbstractGenerator, z: Float[Tensor, "batch latent"], score: Score, *, space: AbstractSpace
     ) -> list[tuple[Float[Tensor, "batch latent"], Graphs]]:
@@ -103,6 +105,7 @@ class Proposal:
         """
         longest = z.shape[1] ** 0.5 * 1.25
         way = []
+        z = z.clone()  # one made under inference mode has no gradient
         for step in range(self.steps + 1):
             z = z.detach()
             if step == self.steps:
@@ -125,8 +128,12 @@ def blur(
     z: Float[Tensor, "batch latent"], min_noise: float, max_noise: float, *, rng: torch.Generator
 ) -> Float[Tensor, "batch latent"]:
     """Latent vectors with a share of noise drawn uniformly from a range: 0 keeps them, 1 draws from the prior."""
-    share = min_noise + (max_noise - min_noise) * torch.rand(len(z), 1, generator=rng)
-    return (1 - share.square()).sqrt() * z + share * torch.randn(z.shape, generator=rng)
+    share = min_noise + (max_noise - min_noise) * torch.rand(
+        len(z), 1, generator=rng, dtype=torch.float32, device="cpu"
+    )
+    return (1 - share.square()).sqrt() * z + share * torch.randn(
+        z.shape, generator=rng, dtype=torch.float32, device="cpu"
+    )
 
 
 def straight_through(decoded: Decoded, graphs: Graphs, temperature: float) -> RelaxedGraphs:

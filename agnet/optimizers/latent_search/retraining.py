@@ -18,6 +18,7 @@ from agnet.generator.model import AbstractGenerator
 from agnet.generator.sampling import decode, likeliest_graphs
 from agnet.optimizers.latent_search.proposal import blur
 from agnet.optimizers.rank_weights import rank_weights
+from agnet.runtime.gradients import with_gradients
 from agnet.spaces.base import AbstractSpace
 from agnet.spaces.graphs import Graphs, concatenate
 
@@ -62,6 +63,7 @@ class GeneratorRetraining:
         """Adam for a whole search, over which its moments persist."""
         return Adam(model.parameters(), self.learning_rate, (0.5, 0.999))
 
+    @with_gradients
     def __call__(
         self,
         model: AbstractGenerator,

@@ -4,6 +4,7 @@ Source: Lukasik et al., 2022, section 3.2. Difference: it reads probabilities, n
 graphs are on the same scale.
 """
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -23,8 +24,8 @@ class MLPSurrogate(DifferentiableSurrogate):
         super().__init__(num_features, num_outputs)
         layers: list[nn.Module] = []
         for _ in range(hidden_layers):
-            layers += [nn.Linear(num_features, num_features), nn.ReLU()]
-        self.layers = nn.Sequential(*layers, nn.Linear(num_features, num_outputs))
+            layers += [nn.Linear(num_features, num_features, device="cpu", dtype=torch.float32), nn.ReLU()]
+        self.layers = nn.Sequential(*layers, nn.Linear(num_features, num_outputs, device="cpu", dtype=torch.float32))
 
     def forward(self, features: Float[Tensor, "batch features"]) -> Float[Tensor, "batch outputs"]:
         """Standardised predictions."""

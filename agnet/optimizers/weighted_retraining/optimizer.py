@@ -25,6 +25,7 @@ from agnet.optimizers.generative import AbstractGenerativeOptimizer, GeneratorLo
 from agnet.optimizers.rank_weights import rank_weights
 from agnet.optimizers.weighted_retraining.selection import AbstractSelection
 from agnet.optimizers.weighted_retraining.surrogate import AbstractSurrogate, DifferentiableSurrogate, FittedSurrogate
+from agnet.runtime.gradients import with_gradients
 from agnet.spaces.base import AbstractSpace
 from agnet.spaces.graphs import Graphs
 
@@ -105,6 +106,7 @@ class WeightedRetraining(AbstractGenerativeOptimizer):
         self._build_surrogate = surrogate
         self._learner: Learner | None = None
 
+    @with_gradients
     def _ready(self, num_outputs: int) -> Learner:
         """Surrogate and optimiser, built once the number of outputs is known."""
         if self._learner is None:
@@ -147,7 +149,11 @@ class WeightedRetraining(AbstractGenerativeOptimizer):
             drawn = torch.multinomial(weights, len(known), replacement=True, generator=self.rng)
             losses = {}
             for rows in drawn.split(settings.batch_size):
-                emphasis = weights[rows].float() * len(known) if settings.weight_losses else torch.ones(len(rows))
+                emphasis = (
+                    weights[rows].float() * len(known)
+                    if settings.weight_losses
+                    else torch.ones(len(rows), dtype=torch.float32, device="cpu")
+                )
                 decoded = self.generator(self.generator.prior(len(rows), rng=self.rng))
                 parts = {"generator_loss": reconstruction_loss(decoded, graphs[rows])}
                 if together:

@@ -38,7 +38,7 @@ class TopSelection(AbstractSelection):
 
     def __call__(self, predicted: Outcomes, n: int, *, known: Outcomes, rng: torch.Generator) -> Int[Tensor, " n"]:
         """The first ``n`` in that order."""
-        shuffled = torch.randperm(len(predicted), generator=rng)
+        shuffled = torch.randperm(len(predicted), generator=rng, device="cpu")
         objectives = predicted.values.shape[1]
         if objectives == 1:
             return shuffled[rank(predicted)[shuffled].argsort(stable=True)][:n]
@@ -73,7 +73,7 @@ class MixedSelection(AbstractSelection):
     def __call__(self, predicted: Outcomes, n: int, *, known: Outcomes, rng: torch.Generator) -> Int[Tensor, " n"]:
         """``ceil(share n)`` candidates from the top, the others from the rest of the pool."""
         top = TopSelection()(predicted, -int(-self.share * n // 1), known=known, rng=rng)
-        left = torch.ones(len(predicted), dtype=torch.bool)
+        left = torch.ones(len(predicted), dtype=torch.bool, device="cpu")
         left[top] = False
         rest = left.nonzero()[:, 0]
-        return torch.cat([top, rest[torch.randperm(len(rest), generator=rng)]])[:n]
+        return torch.cat([top, rest[torch.randperm(len(rest), generator=rng, device="cpu")]])[:n]

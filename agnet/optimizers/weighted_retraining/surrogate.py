@@ -35,8 +35,8 @@ class DifferentiableSurrogate(AbstractSurrogate):
 
     def __init__(self, num_features: int, num_outputs: int) -> None:
         super().__init__(num_features, num_outputs)
-        self.register_buffer("mean", torch.zeros(num_outputs))
-        self.register_buffer("std", torch.ones(num_outputs))
+        self.register_buffer("mean", torch.zeros(num_outputs, dtype=torch.float32, device="cpu"))
+        self.register_buffer("std", torch.ones(num_outputs, dtype=torch.float32, device="cpu"))
 
     @abc.abstractmethod
     def forward(self, features: Float[Tensor, "batch features"]) -> Float[Tensor, "batch outputs"]:
@@ -49,7 +49,7 @@ class DifferentiableSurrogate(AbstractSurrogate):
 
     def targets(self, outputs: Float[Tensor, "n outputs"]) -> Float[Tensor, "n outputs"]:
         """Outputs on the scale of :meth:`forward`."""
-        return ((outputs - self.mean) / self.std).to(torch.get_default_dtype())
+        return ((outputs - self.mean) / self.std).to(torch.float32)
 
     @torch.no_grad()
     def predict(self, features: Float[Tensor, "n features"]) -> Float[Tensor, "n outputs"]:

@@ -97,7 +97,7 @@ class Layout:
         nodes = (begin + 2 * step, begin + 2 * step + 1)
         slots = ((target == nodes[0]) | (target == nodes[1])).nonzero()[:, 0]
         feeding = [(0,), (1,), *((begin + 2 * u, begin + 2 * u + 1) for u in range(step))]
-        patterns = torch.zeros(len(SOURCES[step]), len(slots), dtype=torch.bool)
+        patterns = torch.zeros(len(SOURCES[step]), len(slots), dtype=torch.bool, device="cpu")
         for row, pair in enumerate(SOURCES[step]):
             for node, one in zip(nodes, pair, strict=True):
                 for column, slot in enumerate(slots.tolist()):
@@ -111,22 +111,22 @@ class Layout:
         pairs = [[_PAIRS[i % STEPS][a[1], b[1]] for i, (a, b) in enumerate(row)] for row in nodes]
         steps = STEPS * self.num_cells
         return Choices(
-            torch.tensor(types, dtype=torch.int64).reshape(-1, 2 * steps),
-            torch.tensor(pairs, dtype=torch.int64).reshape(-1, steps),
+            torch.tensor(types, dtype=torch.int64, device="cpu").reshape(-1, 2 * steps),
+            torch.tensor(pairs, dtype=torch.int64, device="cpu").reshape(-1, steps),
         )
 
     def drawn(self, n: int, *, rng: torch.Generator | None) -> Choices:
         """Uniform choices."""
-        types = torch.randint(len(OPERATIONS), (n, 2 * STEPS * self.num_cells), generator=rng) + FIRST
-        uniform = torch.rand(n, STEPS * self.num_cells, generator=rng, dtype=torch.float64)
-        counts = torch.tensor([len(pairs) for pairs in SOURCES] * self.num_cells)
+        types = torch.randint(len(OPERATIONS), (n, 2 * STEPS * self.num_cells), generator=rng, device="cpu") + FIRST
+        uniform = torch.rand(n, STEPS * self.num_cells, generator=rng, dtype=torch.float64, device="cpu")
+        counts = torch.tensor([len(pairs) for pairs in SOURCES] * self.num_cells, device="cpu")
         return Choices(types, (uniform * counts).long())
 
     def graphs(self, chosen: Choices) -> Graphs:
         """Graphs of choices."""
-        types = torch.full((len(chosen.types), self.nodes), OUTPUT)
+        types = torch.full((len(chosen.types), self.nodes), OUTPUT, device="cpu")
         types[:, 0], types[:, 1], types[:, 2:-1] = INPUT, _PREVIOUS, chosen.types
-        edges = torch.zeros(len(types), self.nodes * (self.nodes - 1) // 2, dtype=torch.bool)
+        edges = torch.zeros(len(types), self.nodes * (self.nodes - 1) // 2, dtype=torch.bool, device="cpu")
         for i, where in enumerate(self._steps):
             edges[:, where.slots] = where.patterns[chosen.pairs[:, i]]
         edges[:, self._fixed] = self._present

@@ -116,7 +116,7 @@ class DARTS(AbstractSpace):
     def recombine(self, mother: str, father: str, *, rng: torch.Generator) -> str:
         """A pair of cells that takes every intermediate node, with its sources, from a random parent."""
         both = parse(mother), parse(father)
-        turns = iter((torch.rand(STEPS * len(CELLS), generator=rng) < 0.5).tolist())
+        turns = iter((torch.rand(STEPS * len(CELLS), generator=rng, dtype=torch.float32, device="cpu") < 0.5).tolist())
         return to_string({name: tuple(both[next(turns)][name][step] for step in range(STEPS)) for name in CELLS})
 
     def enumerate(self) -> Sequence[str]:

@@ -59,7 +59,7 @@ class NASBench101(AbstractSpace):
 
     def is_valid(self, graphs: Graphs) -> Bool[Tensor, " batch"]:
         """Whether each graph has a path from input to output and, after pruning, at most nine edges."""
-        return torch.tensor([text is not None for text in decode(graphs)], dtype=torch.bool)
+        return torch.tensor([text is not None for text in decode(graphs)], dtype=torch.bool, device="cpu")
 
     def repair(
         self, graphs: Graphs, *, nodes: Float[Tensor, "batch nodes types"], edges: Float[Tensor, "batch slots"]
@@ -76,7 +76,7 @@ class NASBench101(AbstractSpace):
 
     def sample(self, n: int, *, rng: torch.Generator | None = None) -> list[str]:
         """Uniform draws from the isomorphism classes, with repeats."""
-        drawn = torch.randint(NUM_CELLS, (n,), generator=rng).numpy()
+        drawn = torch.randint(NUM_CELLS, (n,), generator=rng, device="cpu").numpy()
         found: list[str] = [""] * n
         begin = 0
         for vertices, keys in all_keys().items():

@@ -35,10 +35,14 @@ def grown(n: int, max_nodes: int, *, rng: torch.Generator | None) -> Cells:
     count = _choice(sizes, n, rng)
     states = np.minimum(_choice(dict(enumerate(HIDDEN, start=1)), n, rng), count)
     kinds = _choice(dict(enumerate(KINDS, start=FIRST)), (n, max_nodes), rng)
-    noise = torch.rand(n, max_nodes, max_nodes, generator=rng, dtype=torch.float64).numpy()
+    noise = torch.rand(n, max_nodes, max_nodes, generator=rng, dtype=torch.float64, device="cpu").numpy()
     wish = -np.log(-np.log(noise.clip(1e-300, 1 - 1e-16)))  # Gumbel: the largest are drawn without replacement
-    linear = np.where(torch.rand(n, max_nodes, generator=rng).numpy() < TWO, 2, MANIEST[TYPES["linear"]])
-    marked = (torch.rand(n, generator=rng, dtype=torch.float64).numpy() * states).astype(np.int64)
+    linear = np.where(
+        torch.rand(n, max_nodes, generator=rng, dtype=torch.float32, device="cpu").numpy() < TWO,
+        2,
+        MANIEST[TYPES["linear"]],
+    )
+    marked = (torch.rand(n, generator=rng, dtype=torch.float64, device="cpu").numpy() * states).astype(np.int64)
     types = np.full((n, max_nodes), OUTPUT)
     types[:, 0], types[:, 1:INPUTS], types[rows, 1 + marked] = INPUT, STATE, MARKED
     edges = np.zeros((n, max_nodes, max_nodes), dtype=bool)
@@ -63,5 +67,5 @@ def grown(n: int, max_nodes: int, *, rng: torch.Generator | None) -> Cells:
 def _choice(weights: dict[int, int], shape: int | tuple[int, ...], rng: torch.Generator | None) -> np.ndarray:
     """Keys drawn in proportion to their weights."""
     bounds = np.cumsum(list(weights.values()))
-    drawn = torch.rand(shape, generator=rng, dtype=torch.float64).numpy() * bounds[-1]
+    drawn = torch.rand(shape, generator=rng, dtype=torch.float64, device="cpu").numpy() * bounds[-1]
     return np.array(list(weights))[np.searchsorted(bounds, drawn, side="right")]

@@ -107,7 +107,7 @@ class NASBenchNLP(AbstractSpace):
         nodes = np.stack([cells.types == kind for kind in range(self.num_types)], axis=2).mean(axis=0, dtype=float)
         scores = cells.edges.mean(axis=0)
         for _ in range(RECOMBINATIONS):
-            chosen = torch.randint(2, (self.max_nodes,), generator=rng).numpy()
+            chosen = torch.randint(2, (self.max_nodes,), generator=rng, device="cpu").numpy()
             size = int(cells.size[chosen[-1]])
             chosen = np.where(np.arange(self.max_nodes) < cells.size[chosen] - 1, chosen, 1 - chosen)
             chosen[size - 1 :] = np.argmax(cells.size == size)

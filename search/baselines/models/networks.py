@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from agnet.runtime.gradients import with_gradients
 from agnet.surrogates.base import AbstractModel, Posterior
 
 
@@ -40,14 +41,20 @@ class NetworkEnsemble(AbstractModel):
         self.steps, self.learning_rate, self.weight_decay = steps, learning_rate, weight_decay
         self._weights: list[Tensor] = []
 
+    @with_gradients
     def fit(self, features: Float[Tensor, "n features"], targets: Float[Tensor, "n outputs"], *, seed: int) -> None:
         """Train all members from new weights."""
         rng = torch.Generator().manual_seed(seed)
         sizes = [features.shape[1], *[self.width] * self.layers, targets.shape[1]]
         self._weights = []
         for fan_in, fan_out in itertools.pairwise(sizes):
-            drawn = torch.randn(self.members, fan_in, fan_out, generator=rng) * math.sqrt(2 / max(fan_in, 1))
-            self._weights += [drawn.requires_grad_(), torch.zeros(self.members, 1, fan_out, requires_grad=True)]
+            drawn = torch.randn(
+                self.members, fan_in, fan_out, generator=rng, dtype=torch.float32, device="cpu"
+            ) * math.sqrt(2 / max(fan_in, 1))
+            self._weights += [
+                drawn.requires_grad_(),
+                torch.zeros(self.members, 1, fan_out, requires_grad=True, dtype=torch.float32, device="cpu"),
+            ]
         rows, outputs = features.float(), targets.float()
         optimizer = torch.optim.AdamW(self._weights, lr=self.learning_rate, weight_decay=self.weight_decay)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.steps)
