@@ -95,6 +95,8 @@ _KINDS: dict[str, tuple[str, ...]] = {
     "minimize": ("[nope]", "5", "{a: 1}"),
     "report": ("[nope]", "5", "{a: 1}"),
     "path": _OLD_FILE,
+    "tags": ("{a: 1}", "5"),
+    "sensitivity.num_images": _INTEGER,
     "table": _NEW_FILE,
     "seeds": ("[]", "[a]", "[-1]", "nope", "{a: 1}", "[nan]", "[0,0]"),
     "save_every": ("nope", "-1", "nan", "[1]", "{a: 1}"),
@@ -119,8 +121,8 @@ _BOUNDED = {
 """Keys for which a huge number is wrong."""
 
 _SKIPPED = ("_partial_", "_recursive_", "_convert_")
-_FREE = {"sensitivity.num_images": ("0",), "save_every": ("0",)}
-"""Values that are right for a key whatever its kind."""
+_ZERO_IS_RIGHT = ("sensitivity.num_images", "retraining.steps", "proposal.steps")
+"""Keys that 0 switches off."""
 
 
 @functools.cache
@@ -181,11 +183,11 @@ def _wrong(module: str, key: str, value: Any) -> list[str]:
     if name == "_target_":
         return list(_TARGET)
     if key in _groups():
-        return [wrong for wrong in _CHOICE if (key, wrong) not in (("experiment", "null"),)]
+        return list(_CHOICE)
     known = next((_KINDS[known] for known in _KINDS if key == known or key.endswith(f".{known}")), None)
     if known is None:
-        known = _by_kind(value, name in _COUNTS)
-    values = [wrong for wrong in (*known, "${nope}") if wrong not in _FREE.get(key, ())]
+        known = _by_kind(value, name in _COUNTS and not key.endswith(_ZERO_IS_RIGHT))
+    values = [*known, "${nope}"]
     return [*values, "1000000000"] if (module, key) in _BOUNDED else values
 
 
