@@ -4,7 +4,9 @@ A case mounts a small file system for itself alone (Linux, root), and runs a com
 says which path it could not write, or has the reference's result. Then room is made, and the same command has it.
 """
 
+import csv
 import ctypes
+import json
 import os
 import random
 import re
@@ -119,7 +121,7 @@ def private_namespace() -> bool:
 
 
 def contents(folder: Path) -> dict[str, str]:
-    """All that the files in a folder tell, in pieces; drawings and states tell only that they are there."""
+    """All that the files in a folder tell, in pieces; some tell only that they are there."""
     found: dict[str, str] = {}
     for path in sorted(folder.rglob("*")):
         name = str(path.relative_to(folder))
@@ -134,18 +136,42 @@ def _pieces(path: Path, folder: Path) -> list[tuple[str, str]]:
     import pyarrow.parquet as pq
 
     match path.suffix:
-        case ".png" | ".pdf" | ".svg" | ".html" | ".pt" | ".gz":
+        case ".pdf" | ".html" | ".pt" | ".gz":
             return []
         case ".npz":
             with np.load(path) as arrays:
                 return [(key, of_bytes(arrays[key].tobytes())) for key in arrays]
         case ".parquet":
             table = pq.read_table(path)
-            return [(name, of_bytes(repr(table[name].to_pylist()).encode())) for name in table.column_names]
-        case ".safetensors" | ".npy":
+            found = [(name, of_bytes(repr(table[name].to_pylist()).encode())) for name in table.column_names]
+        case ".safetensors" | ".npy" | ".png" | ".svg":
             return [("content", of_bytes(path.read_bytes()))]
-    words = re.split(r"[\s,:{}\[\]\"|]+", path.read_text(errors="replace").replace(str(folder), HERE))
-    return [(str(place), word) for place, word in enumerate(words)]
+        case ".csv":
+            with path.open(newline="") as file:
+                rows = list(csv.DictReader(file))
+            found = [(f"{number} {name}", str(cell)) for number, row in enumerate(rows) for name, cell in row.items()]
+        case ".json":
+            found = _values(json.loads(path.read_text()))
+        case ".jsonl":
+            lines = path.read_text().splitlines()
+            found = [piece for number, line in enumerate(lines) for piece in _values(json.loads(line), f"{number}")]
+        case _:
+            words = re.split(r"[\s|]+", path.read_text(errors="replace"))
+            found = [(str(place), word) for place, word in enumerate(words) if not re.search(r"\d\.\d", word)]
+    return [(name, piece.replace(str(folder), HERE)) for name, piece in found if not _TIMES.search(name)]
+
+
+_TIMES = re.compile("second|_ms|latency|date|revision|sha256")
+"""Keys and columns of what two equal runs have otherwise."""
+
+
+def _values(content: Any, place: str = "") -> list[tuple[str, str]]:
+    """The values in JSON with the keys that lead to them."""
+    if isinstance(content, dict):
+        return [piece for key, value in content.items() for piece in _values(value, f"{place} {key}")]
+    if isinstance(content, list):
+        return [piece for number, value in enumerate(content) for piece in _values(value, f"{place} {number}")]
+    return [(place, repr(content))]
 
 
 def difference(reference: Mapping[str, str], found: Mapping[str, str]) -> str | None:
@@ -209,7 +235,7 @@ def _reference(key: str, shared: Path) -> tuple[dict[str, str], int, int]:
     found: list[dict[str, str]] = []
     size = files = 0
     for number in range(2):
-        here = shared / f"reference-{key.replace(' ', '_')}-{number}" / "disk"
+        here = shared / f"reference-{re.sub('[^a-z.]+', '-', key)}-{number}" / "disk"
         here.mkdir(parents=True)
         said = _call(key, here, shared, lambda: None)
         if said.status != 0:

@@ -1,5 +1,6 @@
 """Wrong command lines: values of the wrong kind for every key of every command, and a written list of known kinds."""
 
+import functools
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -65,7 +66,7 @@ _KINDS: dict[str, tuple[str, ...]] = {
     "details": _OLD_FILE,
     "into": (*_OLD_FILE, "nope.md"),
     "problems": ("5", "[1]", "nope", "{a: 5}", "{a: [nope=1]}"),
-    "at": ("nope", "0", "-1", "[0]", "[nan]", "{a: 1}", "[1000000000]"),
+    "at": ("nope", "0", "-1", "[0]", "[nan]", "{a: 1}"),
     "baseline": ("nope", "[1]", "{a: 1}", "5"),
     "show": _NAMES,
     "corruptions": (*_NAMES, "[]", "[fog,nope]"),
@@ -94,6 +95,8 @@ _KINDS: dict[str, tuple[str, ...]] = {
     "minimize": ("[nope]", "5", "{a: 1}"),
     "report": ("[nope]", "5", "{a: 1}"),
     "path": _OLD_FILE,
+    "tags": ("{a: 1}", "5"),
+    "sensitivity.num_images": _INTEGER,
     "table": _NEW_FILE,
     "seeds": ("[]", "[a]", "[-1]", "nope", "{a: 1}", "[nan]", "[0,0]"),
     "save_every": ("nope", "-1", "nan", "[1]", "{a: 1}"),
@@ -111,7 +114,6 @@ _BOUNDED = {
     ("evaluation.attack", "num_images"),
     ("evaluation.corrupt", "num_images"),
     ("evaluation.run", "sensitivity.num_images"),
-    ("evaluation.run", "corruption.num_images"),
     ("search.run", "threads"),
     ("search.compare", "threads"),
     ("search.pretrain", "threads"),
@@ -119,14 +121,16 @@ _BOUNDED = {
 """Keys for which a huge number is wrong."""
 
 _SKIPPED = ("_partial_", "_recursive_", "_convert_")
-_FREE = {"sensitivity.num_images": ("0",), "save_every": ("0",)}
-"""Values that are right for a key whatever its kind."""
+_ZERO_IS_RIGHT = ("sensitivity.num_images", "retraining.steps", "proposal.steps")
+"""Keys that 0 switches off."""
 
 
-def all_lines() -> list[tuple[str, tuple[str, ...]]]:
+@functools.cache
+def all_lines(modules: tuple[str, ...] = tuple(COMMANDS)) -> list[tuple[str, tuple[str, ...]]]:
     """All wrong lines: commands with their arguments, the written ones first, none twice."""
     lines = list(WRITTEN)
-    for module, base in COMMANDS.items():
+    for module in modules:
+        base = COMMANDS[module]
         seen: set[str] = set()
         for variant in ((), *_VARIANTS.get(module, ())):
             arguments = _with(base, variant)
@@ -146,6 +150,7 @@ def _with(base: Sequence[str], changed: Sequence[str]) -> tuple[str, ...]:
     return (*kept, *changed)
 
 
+@functools.cache
 def _groups() -> frozenset[str]:
     return frozenset(path.name for path in CONF_DIR.iterdir() if path.is_dir())
 
@@ -178,11 +183,11 @@ def _wrong(module: str, key: str, value: Any) -> list[str]:
     if name == "_target_":
         return list(_TARGET)
     if key in _groups():
-        return [wrong for wrong in _CHOICE if (key, wrong) not in (("experiment", "null"),)]
+        return list(_CHOICE)
     known = next((_KINDS[known] for known in _KINDS if key == known or key.endswith(f".{known}")), None)
     if known is None:
-        known = _by_kind(value, name in _COUNTS)
-    values = [wrong for wrong in (*known, "${nope}") if wrong not in _FREE.get(key, ())]
+        known = _by_kind(value, name in _COUNTS and not key.endswith(_ZERO_IS_RIGHT))
+    values = [*known, "${nope}"]
     return [*values, "1000000000"] if (module, key) in _BOUNDED else values
 
 
@@ -236,16 +241,17 @@ def _run(module: str, arguments: tuple[str, ...], shared: Path, folder: Path) ->
 
 
 def _cases(generator: random.Random, count: int, shared: Path) -> list[Case]:
-    """The written lines, and as many of the others, at random."""
+    """The cases and their files."""
     import_all()
     make_inputs(shared)
     make_wrong_inputs(shared)
-    return chosen(generator, count, shared)
+    return chosen(generator, count, shared, all_lines())
 
 
-def chosen(generator: random.Random, count: int, shared: Path) -> list[Case]:
-    """The cases, where the files they need are there."""
-    lines = all_lines()
+def chosen(
+    generator: random.Random, count: int, shared: Path, lines: Sequence[tuple[str, tuple[str, ...]]]
+) -> list[Case]:
+    """The written lines first, then others at random; the files they need are made elsewhere."""
     others = generator.sample(range(len(WRITTEN), len(lines)), len(lines) - len(WRITTEN))
     picked = [*range(len(WRITTEN)), *others][:count]
     return [Case(" ".join((lines[i][0], *lines[i][1])), partial(_run, *lines[i], shared)) for i in picked]

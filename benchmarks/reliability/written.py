@@ -85,7 +85,7 @@ WRITTEN: tuple[tuple[str, tuple[str, ...]], ...] = (
     *(
         _also("search.compare", argument)
         for argument in (
-            *("at=[0]", "at=[21]", "into=nope.md", "executor=slurm", "show=[nope]", "brief=5", "baseline=nope"),
+            *("at=[0]", "into=nope.md", "executor=slurm", "show=[nope]", "brief=5", "baseline=nope"),
             *("seeds=0", "seeds=-1", "seeds=x", "first_seed=-1", "optimizers=[]", "optimizers=[nope]", "only=[nope]"),
             *("optimizers={a: [nope=1]}", "optimizers={a/b: [optimizer=random_search]}", "run_dir=x", "out="),
             *("problems={a: [budget=x]}", "problems={../a: [budget=20]}", f"out={SHARED}/text.txt", "out=/proc/x"),
@@ -96,12 +96,13 @@ WRITTEN: tuple[tuple[str, tuple[str, ...]], ...] = (
         for argument in (
             *("attack_images=5", "attack_images={nope: 5}", "space=nasbench101", "table=/proc/x.parquet", "table="),
             *("table=foo.txt", "data_root=5", "draw_seed=-1", "recipe.epochs=0", "attack=[]", "out=", "seeds=[]"),
-            *("sensitivity.num_images=99999", "corruption.num_images=99999", "corruption.names=[nope]", "device=cuda"),
+            *("sensitivity.num_images=99999", "corruption.names=[nope]", "device=cuda"),
             *("num_architectures=0", "num_architectures=99999", "extend=/nope.parquet", "share=[0,3]", "name=a/b"),
             *("executor=slurm", "corruption.frost=/nope", "corruption.path=/nope", "group_size=0", "recipe.flip=5"),
             *("recipe.learning_rate=nan", "recipe.learning_rate=-1", "recipe.momentum=2", f"extend={SHARED}/text.txt"),
         )
     ),
+    _also("evaluation.run", "corruption.names=[fog]", "corruption.num_images=99999"),
     *(
         _also("evaluation.corrupt", argument)
         for argument in (
