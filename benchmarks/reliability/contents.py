@@ -33,7 +33,10 @@ def contents(folder: Path) -> dict[str, Any]:
             if not any(path.iterdir()):
                 found[f"{name}/"] = "empty folder"
         else:
-            found[name] = None if _UNREAD.search(name) else _read(path, folder)
+            try:
+                found[name] = None if _UNREAD.search(name) else _read(path, folder)
+            except Exception as error:  # half a file: whatever a reader says of it
+                found[name] = f"unreadable: {error}"
     return found
 
 
@@ -70,7 +73,23 @@ def _read(path: Path, folder: Path) -> Any:
         return [_timeless(json.loads(line)) for line in text.splitlines()]
     if suffix == ".csv":
         return [_timeless(row) for row in csv.DictReader(io.StringIO(text))]
+    if suffix == ".md":
+        return _untimed(text)
     return _timeless(yaml.safe_load(text)) if suffix == ".yaml" else text
+
+
+def _untimed(text: str) -> list[str]:
+    """The lines of a document without how long it took and columns of times."""
+    lines, drop = [], -1
+    for line in text.splitlines():
+        cells = line.split("|")
+        if "s / run" in line:
+            drop = next(i for i, cell in enumerate(cells) if "s / run" in cell)
+        if not line.startswith("|"):
+            drop = -1
+        if "This call did" not in line:
+            lines.append("|".join(cell for i, cell in enumerate(cells) if i != drop))
+    return lines
 
 
 def _digest(array: np.ndarray) -> str:

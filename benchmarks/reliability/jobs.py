@@ -52,7 +52,10 @@ _EVALUATE = (
     *("network.channels=2", "recipe.epochs=1", "attack.fgsm.eps_255=[16]", "attack.pgd.steps=1", "out={out}"),
 )
 _COMPARE = ("optimizers=[random_search,local_search]", "seeds=2", "budget=24", "initial=8", "batch=8", "out={out}")
-_PRETRAIN = ("schedule.steps=40", "schedule.batch_size=32", "draws=100", "out={out}")
+_PRETRAIN = (
+    *("schedule.steps=12", "schedule.batch_size=16", "draws=40", "generator.state=8", "generator.latent_size=8"),
+    "out={out}",
+)
 _ATTACK = ("model=benchmarks.reliability.tiny_model:build", "images={shared}/" + IMAGES, "out={out}")
 _TRAIN = (
     *("architecture=pdarts", "dataset=digits", "dataset.num_valid=1300", "stream.crop_padding=1", "stream.cutout=2"),
@@ -60,11 +63,17 @@ _TRAIN = (
     *("recipe.batch_size=64", "recipe.epochs=2", "save_every=1", "out={out}"),
 )
 
-RANDOM = search("random_search", "optimizer=random_search", "budget=64", "save_every=0")
-OTHER_SEED = search("random_search of seed 1", "optimizer=random_search", "budget=64", "save_every=0", "seed=1")
+RANDOM = search("random_search", "optimizer=random_search", "budget=64", "save_every=0", "plot=false")
+OTHER_SEED = search("random_search of seed 1", *("optimizer=random_search", "budget=64", "plot=false", "seed=1"))
 OWN_TABLE = search(
     "random_search of an own table",
-    *("optimizer=random_search", "budget=32", "plot=false", "objective=table", "objective.tables=[{shared}/" + OWN + "]"),
+    *(
+        "optimizer=random_search",
+        "budget=32",
+        "plot=false",
+        "objective=table",
+        "objective.tables=[{shared}/" + OWN + "]",
+    ),
     *("objective.maximize=[own_valid]", "objective.report=[own_test]"),
 )
 SEARCHES = (
@@ -72,9 +81,9 @@ SEARCHES = (
     search("regularized_evolution", "optimizer=regularized_evolution", "budget=64", "save_every=0", "plot=false"),
     search("local_search", "optimizer=local_search", "budget=64"),
     search("agnet", "optimizer=agnet", "budget=24", "save_every=0", "plot=false"),
-    search("agnet_xgb", "optimizer=agnet_xgb", "budget=24", "save_every=0"),
+    search("agnet_xgb", "optimizer=agnet_xgb", "budget=24", "save_every=0", "plot=false"),
     search("bananas", "optimizer=bananas", "budget=24", "save_every=0", "plot=false"),
-    search("xgboost_enumerate", "optimizer=xgboost_enumerate", "budget=24"),
+    search("xgboost_enumerate", "optimizer=xgboost_enumerate", "budget=24", "plot=false"),
 )
 COMPARE = Job("compare with 2 workers", "search.compare", (*_COMPARE, "executor.workers=2"), workers=True)
 COMPARE_INLINE = Job("compare", "search.compare", (*_COMPARE, "executor=inline"))
@@ -105,7 +114,13 @@ CORRUPT_OTHER = Job(
 MEASURE = Job(
     "measure",
     "evaluation.measure",
-    ("num_architectures=6", "repeats=1", "network.channels=4", "network.cells_per_stage=1", "table={out}/table.parquet"),
+    (
+        "num_architectures=6",
+        "repeats=1",
+        "network.channels=4",
+        "network.cells_per_stage=1",
+        "table={out}/table.parquet",
+    ),
 )
 REPORT = Job("report", "evaluation.report", ("table={shared}/" + ROBUST, "out={out}"))
 TRAIN = Job("train_network", "evaluation.train_network", _TRAIN)

@@ -48,7 +48,9 @@ class Kill:
 
 
 KILL_ALL = Kill("SIGKILL to all its processes", signal.SIGKILL, group=True)
-KILL, TERMINATE, HANG_UP, INTERRUPT = (Kill(f"SIG{n}", signal.Signals[f"SIG{n}"]) for n in ("KILL", "TERM", "HUP", "INT"))
+KILL, TERMINATE, HANG_UP, INTERRUPT = (
+    Kill(f"SIG{n}", signal.Signals[f"SIG{n}"]) for n in ("KILL", "TERM", "HUP", "INT")
+)
 CONTROL_C = Kill("Ctrl-C", signal.SIGINT, group=True)
 TWICE = Kill("Ctrl-C twice", signal.SIGINT, group=True, times=2)
 WORKER = Kill("SIGKILL to one worker", signal.SIGKILL, worker=True)

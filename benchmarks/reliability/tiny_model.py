@@ -14,5 +14,3 @@ def build() -> nn.Module:
             nn.Conv2d(1, 6, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(6 * SIZE * SIZE, CLASSES)
         )
     return model.eval()
-
-
