@@ -48,8 +48,8 @@ def search(name: str, *options: str) -> Job:
 
 
 _EVALUATE = (
-    *("num_architectures=5", "draw_seed=0", "group_size=1", "dataset.num_valid=40", "dataset.num_test=30"),
-    *("network.channels=2", "recipe.epochs=1", "attack.fgsm.eps_255=[16]", "attack.pgd.steps=1", "out={out}"),
+    *("num_architectures=3", "draw_seed=0", "group_size=1", "dataset.num_valid=40", "dataset.num_test=30"),
+    *("network.channels=2", "recipe.epochs=1", "attack=[fgsm_digits]", "out={out}"),
 )
 _COMPARE = ("optimizers=[random_search,local_search]", "seeds=2", "budget=24", "initial=8", "batch=8", "out={out}")
 _PRETRAIN = (
@@ -117,8 +117,7 @@ MEASURE = Job(
     (
         "num_architectures=6",
         "repeats=1",
-        "network.channels=4",
-        "network.cells_per_stage=1",
+        "measure@measures=[synflow,naswot,parameters]",
         "table={out}/table.parquet",
     ),
 )
@@ -152,7 +151,7 @@ def write_own(path: Path, version: int) -> None:
 def write_robust(path: Path, version: int) -> None:
     """A robustness table of a few cells, of one of the versions."""
     draw, cells = random.Random(version), NASBench201().enumerate()[:60]
-    names = ["digits_test", *(f"digits_test_{attack}_eps{e}" for attack in ("fgsm", "pgd") for e in (8, 16))]
+    names = ["digits_test", "digits_test_fgsm_eps8", "digits_test_fgsm_eps16"]
     columns = {name: [100 * draw.random() for _ in cells] for name in names}
     write_table(path, pa.table({"architecture": list(cells), **columns}), {"dataset": "digits"})
 
