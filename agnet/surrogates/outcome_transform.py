@@ -42,7 +42,7 @@ class Warp:
                 torch.stack([knots[0] - 1, knots[0] + 1]), torch.tensor([-1.0, 1.0], dtype=torch.float64, device="cpu")
             )
         below = counts.cumsum(dim=0) - counts
-        scores = torch.special.ndtri((below + counts / 2) / len(values))
+        scores = torch.special.ndtri((below + counts.float() / 2) / len(values))
         quartiles = torch.quantile(values.double(), torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64, device="cpu"))
         spread = (quartiles[2] - quartiles[0]) / 1.349  # for a normal distribution, this is the standard deviation
         robust = (knots - quartiles[1]) / (spread if spread > 0 else values.double().std())
