@@ -131,7 +131,7 @@ class ReportConfig(Schema):
 
     table: FilePath
     tables: list[FilePath]
-    datasets: list[Text] | None
+    datasets: Annotated[list[Text], Field(min_length=1)] | None
     split: Text | None
     out: OutFolder
 

@@ -207,6 +207,13 @@ def _note_failures(path: Path, failures: Sequence[EndedRun]) -> None:
         path.unlink(missing_ok=True)
 
 
+_UNREAD = {
+    "run_dir": "runs of a comparison have folders below out; give out=DIR",
+    "seed": "a comparison has several seeds; give first_seed=N and seeds=COUNT",
+}
+"""Keys of single runs that a comparison does not read."""
+
+
 def run(cfg: DictConfig) -> None:
     """Compare, print the tables, and fail if a run has."""
     from search.schema import CompareConfig
@@ -221,6 +228,9 @@ def run(cfg: DictConfig) -> None:
     out, mark = Path(cfg.out), settings["mark"] or name
     if settings["into"] is not None:
         check_marks(Path(settings["into"]), mark)  # before hours are spent
+    for override in hydra_config.overrides.task:
+        if (key := override.partition("=")[0].lstrip("+")) in _UNREAD:
+            raise ConfigurationError(f"{override}: {_UNREAD[key]}")
     plan = make_plan(settings, list(hydra_config.overrides.task), default_problem=name, out=out)
     said = shlex.join(["python", "-m", "search.compare", *sys.argv[1:]])
     tables, failures = compare(

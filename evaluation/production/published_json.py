@@ -122,7 +122,7 @@ def measurements(rows: pa.Table, space: NASBench201, norms: Mapping[str, str]) -
     place = {cells[i]: i for i in space.representatives}
     encoded = rows["architecture"].combine_chunks().dictionary_encode()
     names: list[str] = encoded.dictionary.to_pylist()
-    if strange := next((name for name in names if name not in place), None):
+    if (strange := next((name for name in names if name not in place), None)) is not None:
         raise TableError(f"{strange!r} stands for no class of {space.name}; details have representatives only")
     numbers = np.array([place[name] for name in names], np.int64)[encoded.indices.to_numpy()]
     numbered = rows.append_column("id", pa.array(numbers))

@@ -48,6 +48,8 @@ class FinalRecipe:
     precision: str = "float32"
 
     def __post_init__(self) -> None:
+        if self.momentum >= 1:
+            raise ConfigurationError(f"recipe.momentum={self.momentum}: give a number from 0 and below 1")
         for name, choices in (("schedule", SCHEDULES), ("precision", PRECISIONS)):
             if getattr(self, name) not in choices:
                 raise ConfigurationError(f"recipe.{name}={getattr(self, name)}: give one of {', '.join(choices)}")

@@ -56,6 +56,8 @@ class Recipe:
     precision: str = "float32"
 
     def __post_init__(self) -> None:
+        if self.momentum >= 1:
+            raise ConfigurationError(f"recipe.momentum={self.momentum}: give a number from 0 and below 1")
         if self.anneal not in ("step", "epoch"):
             raise ConfigurationError(f"recipe.anneal={self.anneal}: give step or epoch")
         if self.precision not in ("float32", "bfloat16"):

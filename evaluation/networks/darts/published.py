@@ -1,10 +1,10 @@
 """Published pairs of DARTS cells, and a reader for every notation of them."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from agnet.errors import ConfigurationError
+from agnet.errors import ConfigurationError, UnreadableFile
+from agnet.runtime.reading import read_json, read_text
 from agnet.spaces.darts.genotype import from_genotype, from_pairs
 from agnet.spaces.darts.notation import parse, to_string
 
@@ -79,9 +79,8 @@ def read_architecture(text: str) -> str:
 def _content(path: Path) -> str:
     """The architecture in a file."""
     try:
-        text = path.read_text(encoding="utf-8")
-        found = json.loads(text)["best"]["architecture"] if path.suffix == ".json" else text
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        found = read_json(path)["best"]["architecture"] if path.suffix == ".json" else read_text(path)
+    except (UnreadableFile, KeyError, TypeError) as error:
         raise ConfigurationError(
             f"architecture={path}: {type(error).__name__}: {error}; give a search's result.json that has a best "
             "architecture, or a text file with one"
