@@ -48,5 +48,7 @@ def test_numbers_of_two_versions_are_told(tmp_path: Path, queried: int, objectiv
 
 def test_a_report_is_of_one_version(tmp_path: Path) -> None:
     (tmp_path / "index.html").write_text("<p>2</p>")
-    assert judge_version(tmp_path, [{"index.html": "<p>1</p>"}, {"index.html": "<p>2</p>"}]) is None
-    assert judge_version(tmp_path, [{"index.html": "<p>1</p>"}, {"index.html": "<p>3</p>"}]) is not None
+    (tmp_path / "summary.json").write_text('{"table": "here"}')
+    first, second, third = ({"index.html": f"<p>{number}</p>", "summary.json": {}} for number in (1, 2, 3))
+    assert judge_version(tmp_path, [first, second]) is None
+    assert judge_version(tmp_path, [first, third]) is not None
