@@ -4,6 +4,23 @@ The commands turn an :class:`AGNetError` into one line on stderr and exit status
 of this project and keeps its traceback.
 """
 
+import reprlib
+
+_QUOTED = 120
+_REPR = reprlib.Repr()
+_REPR.maxstring = _REPR.maxother = _QUOTED
+
+
+def quoted(value: object) -> str:
+    """A value as an error message shows it: its middle is left out where it is long.
+
+    Example:
+        >>> quoted("output(0)"), len(quoted("x" * 1_000_000))
+        ("'output(0)'", 120)
+    """
+    text = _REPR.repr(value)
+    return text if len(text) <= _QUOTED else f"{text[: _QUOTED // 2]}...{text[-_QUOTED // 2 :]}"
+
 
 class AGNetError(ValueError):
     """Base class of all errors that the user can fix by changing the input."""

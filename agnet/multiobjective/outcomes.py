@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 
@@ -48,24 +48,46 @@ class Outcomes:
         return (-self.slacks).clamp(min=0).sum(dim=1)
 
     def tamed(self) -> "Outcomes":
-        """The same, with every column of which single precision has no room divided by a power of two.
+        """The same, with every column for which single precision has no room multiplied by a power of two.
 
         Comparisons within a column are the same, and columns of ordinary values are the same to the bit.
         """
         return Outcomes(_tamed(self.values), _tamed(self.slacks))
+
+    def untamed(self, like: "Outcomes") -> "Outcomes":
+        """Rows on the scale of ``like.tamed()`` on the scale of ``like``, within the range of numbers."""
+        return Outcomes(_untamed(self.values, like.values), _untamed(self.slacks, like.slacks))
 
 
 LARGEST = 1e30
 """Largest magnitude that models in single precision are given; they square differences at most once."""
 
 
-def _tamed(columns: Float[Tensor, "n columns"]) -> Float[Tensor, "n columns"]:
-    if not columns.numel() or float(columns.abs().max()) <= LARGEST:
-        return columns
+def _exponents(columns: Float[Tensor, "n columns"]) -> Int[Tensor, " columns"] | None:
+    """Exponents of the columns that are too large or too small, 0 for the others; None if all are ordinary."""
+    if not columns.numel():
+        return None
     largest = columns.double().abs().amax(dim=0)
-    exponents = torch.where(largest > LARGEST, torch.frexp(largest).exponent, 0)
+    odd = (largest > LARGEST) | ((largest > 0) & (largest < 1 / LARGEST))
+    return torch.where(odd, torch.frexp(largest).exponent, 0) if bool(odd.any()) else None
+
+
+def _scaled(columns: Float[Tensor, "n columns"], exponents: Int[Tensor, " columns"]) -> Float[Tensor, "n columns"]:
     first = exponents // 2  # in two steps, since the inverse of the largest number is none
-    return columns * 2.0 ** -first.double() * 2.0 ** (first - exponents).double()
+    return columns * 2.0 ** first.double() * 2.0 ** (exponents - first).double()
+
+
+def _tamed(columns: Float[Tensor, "n columns"]) -> Float[Tensor, "n columns"]:
+    exponents = _exponents(columns)
+    return columns if exponents is None else _scaled(columns, -exponents)
+
+
+def _untamed(columns: Float[Tensor, "n columns"], like: Float[Tensor, "m columns"]) -> Float[Tensor, "n columns"]:
+    exponents = _exponents(like)
+    if exponents is None:
+        return columns
+    largest = torch.finfo(torch.float64).max
+    return _scaled(columns.double(), exponents).clamp(min=-largest, max=largest)
 
 
 class Archive(Collection[str]):

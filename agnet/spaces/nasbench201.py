@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from functools import cache
 
-from agnet.errors import InvalidArchitecture
+from agnet.errors import InvalidArchitecture, quoted
 from agnet.spaces import edge_cells
 from agnet.spaces.edge_cells import EdgeCells, edges_of
 
@@ -35,10 +35,10 @@ def parse(architecture: str) -> tuple[str, ...]:
         >>> parse("|none~0|+|none~0|skip_connect~1|+|nor_conv_3x3~0|none~1|none~2|")
         ('none', 'none', 'skip_connect', 'nor_conv_3x3', 'none', 'none')
     """
-    match = _PATTERN.fullmatch(architecture)
+    match = _PATTERN.fullmatch(architecture) if isinstance(architecture, str) else None
     if match is None or any(op not in OPERATIONS for op in match.groups()):
         raise InvalidArchitecture(
-            f"not a NAS-Bench-201 cell: {architecture!r}; expected "
+            f"not a NAS-Bench-201 cell: {quoted(architecture)}; expected "
             f"'|op~0|+|op~0|op~1|+|op~0|op~1|op~2|' with op one of {', '.join(OPERATIONS)}"
         )
     return match.groups()

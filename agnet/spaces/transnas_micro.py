@@ -6,7 +6,7 @@ Source: Duan et al., 2021, https://arxiv.org/abs/2105.11871.
 import re
 from collections.abc import Sequence
 
-from agnet.errors import InvalidArchitecture
+from agnet.errors import InvalidArchitecture, quoted
 from agnet.spaces.edge_cells import EdgeCells
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3")
@@ -30,10 +30,10 @@ class TransNASMicro(EdgeCells):
     @staticmethod
     def parse(architecture: str) -> tuple[str, ...]:
         """Operations of a string; see :class:`EdgeCells`."""
-        match = _PATTERN.fullmatch(architecture)
+        match = _PATTERN.fullmatch(architecture) if isinstance(architecture, str) else None
         if match is None:
             raise InvalidArchitecture(
-                f"not a cell of TransNAS-Bench-101: {architecture!r}; expected '64-41414-a_bc_def', digits 0 to 3"
+                f"not a cell of TransNAS-Bench-101: {quoted(architecture)}; expected '64-41414-a_bc_def', digits 0 to 3"
             )
         return tuple(OPERATIONS[int(digit)] for digit in "".join(match.groups()))
 

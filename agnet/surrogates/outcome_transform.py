@@ -17,6 +17,15 @@ TAIL = 0.2
 """Share of the distinct values whose slope extrapolates beyond the best and the worst."""
 
 
+FARTHEST = 1e100
+"""Number of spreads beyond which values count as equally far away, so that squares stay finite."""
+
+
+def _unit(low: Float[Tensor, "*columns"]) -> Float[Tensor, "*columns"]:
+    """One, or a number that is large enough to make a difference."""
+    return (low.abs() * 2.0**-40).clamp(min=1)
+
+
 @dataclass(frozen=True)
 class Warp:
     """An increasing, piecewise linear map from values to a transformed scale, and back.
@@ -38,14 +47,17 @@ class Warp:
         """
         knots, inverse, counts = torch.unique(values.double(), return_inverse=True, return_counts=True)
         if len(knots) == 1:
+            unit = _unit(knots[0])
             return cls(
-                torch.stack([knots[0] - 1, knots[0] + 1]), torch.tensor([-1.0, 1.0], dtype=torch.float64, device="cpu")
+                torch.stack([knots[0] - unit, knots[0] + unit]),
+                torch.tensor([-1.0, 1.0], dtype=torch.float64, device="cpu"),
             )
         below = counts.cumsum(dim=0) - counts
         scores = torch.special.ndtri((below + counts.float() / 2) / len(values))
         quartiles = torch.quantile(values.double(), torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64, device="cpu"))
         spread = (quartiles[2] - quartiles[0]) / 1.349  # for a normal distribution, this is the standard deviation
         robust = (knots - quartiles[1]) / (spread if spread > 0 else values.double().std())
+        robust = robust.clamp(min=-FARTHEST, max=FARTHEST)
         compressed = torch.where(robust < -1, -1 - torch.log(-robust.clamp(max=-1)), robust)
         transformed = _standardised(scores, inverse) + _standardised(compressed, inverse)
         return cls(knots, _standardised(transformed, inverse))
@@ -66,10 +78,15 @@ class OutcomeTransform:
 
     Args:
         outcomes: all observed outcomes.
+
+    Attributes:
+        outcomes: the outcomes, with columns of extreme numbers scaled; see
+            :meth:`~agnet.multiobjective.outcomes.Outcomes.tamed`.
     """
 
     def __init__(self, outcomes: Outcomes) -> None:
-        self.outcomes = outcomes
+        self._given = outcomes
+        self.outcomes = outcomes = outcomes.tamed()
         self.num_objectives = outcomes.values.shape[1]
         columns = [*outcomes.values.T, *outcomes.slacks.T]
         self.warps = [Warp.fitted(column) for column in columns]
@@ -102,7 +119,7 @@ class OutcomeTransform:
         """
         known = self.outcomes.values
         low, high = known.min(dim=0).values, known.max(dim=0).values
-        high = torch.where(high > low, high, low + 1)
+        high = torch.where(high > low, high, low + _unit(low))
         if bool(self.feasible.any()):
             kept = known[self.feasible]
             lowest, highest = kept.min(dim=0).values, kept.max(dim=0).values
@@ -114,10 +131,10 @@ class OutcomeTransform:
         """Transformed outputs, objectives and slacks, as outcomes in their own units."""
         columns = [warp.backward(column) for warp, column in zip(self.warps, transformed.T, strict=True)]
         rows = torch.stack(columns, dim=1)
-        return Outcomes(rows[:, : self.num_objectives], rows[:, self.num_objectives :])
+        return Outcomes(rows[:, : self.num_objectives], rows[:, self.num_objectives :]).untamed(self._given)
 
     def values(self, transformed: Float[Tensor, "*rows objectives"]) -> Float[Tensor, "*rows objectives"]:
-        """Transformed objectives as values in their own units."""
+        """Transformed objectives on the scale of :attr:`outcomes`."""
         return torch.stack([self.warps[i].backward(transformed[..., i]) for i in range(self.num_objectives)], dim=-1)
 
 

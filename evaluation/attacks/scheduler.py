@@ -323,7 +323,7 @@ def run_batches(
     todo = todo.cpu().clone()
     for k, eps in enumerate(attack.eps):
         images = todo[k].nonzero().squeeze(1)
-        for image in images.split(subject.capacity):
+        for image in images.split(subject.capacity) if len(images) else ():  # no images are one empty part
             rows = image.to(subject.images.device)
             inputs, labels = in_unit_interval(subject.images[rows]), subject.labels[rows]
             points = attack.perturb(subject.judge.shown, inputs, labels, eps=eps, seed=subject.seed)

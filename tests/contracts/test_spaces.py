@@ -1,5 +1,6 @@
 """What every space in ``conf/space`` must keep."""
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -163,3 +164,28 @@ def test_new_samples_are_new(space: AbstractSpace, drawn: list[str]) -> None:
     if space.size is not None and space.size < 20_000:
         everything = list(space.enumerate())
         assert sorted(space.sample_new(9, known=set(everything[5:]), rng=rng)) == sorted(everything[:5])
+
+
+HUGE = 1_000_000
+MONSTERS = {
+    "one word": "x" * HUGE,
+    "nested": "(" * HUGE,
+    "bars": "|" * HUGE,
+    "cells": "/" * HUGE,
+    "digits": f"output({'9' * HUGE})",
+    "sources": f"output({'0,' * (HUGE // 2)}0)",
+    "marked": f"linear(0,1)|output(*{'5' * HUGE})",
+    "nodes": "|".join(f"tanh({node})" for node in range(HUGE // 14)),
+    "edges": "|nor_conv_3x3~0|+" * (HUGE // 17),
+    "lines": "\n" * HUGE,
+}
+
+
+@pytest.mark.parametrize("kind", MONSTERS)
+def test_long_texts_are_refused_at_once_and_quoted_in_short(space: AbstractSpace, kind: str) -> None:
+    for text in (MONSTERS[kind], space.sample(1)[0] + MONSTERS[kind]):
+        begin = time.perf_counter()
+        with pytest.raises(InvalidArchitecture) as caught:
+            space.encode([text])
+        assert time.perf_counter() - begin < 5  # on a busy machine
+        assert len(str(caught.value)) < 800

@@ -174,9 +174,9 @@ class LatentSearch(AbstractGenerativeOptimizer):
         return Predictions(
             [found[i] for i in order.tolist()],
             mean.values[order],
-            (high.values - low.values)[order] / 2,
+            (high.values / 2 - low.values / 2)[order],
             mean.slacks[order],
-            (high.slacks - low.slacks)[order] / 2,
+            (high.slacks / 2 - low.slacks / 2)[order],
             likely[order],
         )
 

@@ -130,7 +130,7 @@ class WeightedRetraining(AbstractGenerativeOptimizer):
             return []
         outputs = learner.surrogate.predict(graphs.relaxed(self.space.num_types).flat()).double()
         predicted = _outcomes(outputs, known)
-        self._pool, self._predictions = pool, predicted.values
+        self._pool, self._predictions = pool, predicted.untamed(self.archive.outcomes).values
         picks = self.selection(predicted, min(n, len(pool)), known=known, rng=self.rng)
         return [pool[i] for i in picks.tolist()]
 

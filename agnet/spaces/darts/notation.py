@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from functools import cache
 
-from agnet.errors import InvalidArchitecture
+from agnet.errors import InvalidArchitecture, quoted
 
 OPERATIONS = (
     "max_pool_3x3",
@@ -52,8 +52,9 @@ def parse(architecture: str) -> dict[str, Cell]:
         return {name: _cell(text) for name, text in zip(CELLS, texts, strict=True)}
     except ValueError as error:
         raise InvalidArchitecture(
-            f"not a pair of DARTS cells: {architecture!r} ({error}); expected {'+'.join([_NODE] * STEPS)!r} twice, "
-            f"with '/' between, op one of {', '.join(OPERATIONS)}, sources of a node ascending"
+            f"not a pair of DARTS cells: {quoted(architecture)} ({error}); expected "
+            f"{'+'.join([_NODE] * STEPS)!r} twice, with '/' between, "
+            f"op one of {', '.join(OPERATIONS)}, sources of a node ascending"
         ) from None
 
 
@@ -67,7 +68,7 @@ def parse_cell(text: str) -> Cell:
         return _cell(text)
     except ValueError as error:
         raise InvalidArchitecture(
-            f"not a DARTS cell: {text!r} ({error}); expected {'+'.join([_NODE] * STEPS)!r}, op one of "
+            f"not a DARTS cell: {quoted(text)} ({error}); expected {'+'.join([_NODE] * STEPS)!r}, op one of "
             f"{', '.join(OPERATIONS)}, sources of a node ascending"
         ) from None
 
@@ -81,7 +82,7 @@ def _cell(text: str) -> Cell:
     for step, part in enumerate(parts):
         match = _PATTERN.fullmatch(part)
         if match is None or not {match[1], match[3]} <= set(OPERATIONS):
-            raise ValueError(f"node {step + 2} is {part!r}")
+            raise ValueError(f"node {step + 2} is {quoted(part)}")
         if (int(match[2]), int(match[4])) not in SOURCES[step]:
             raise ValueError(f"node {step + 2} reads {match[2]} and {match[4]}")
         nodes.append(((match[1], int(match[2])), (match[3], int(match[4]))))

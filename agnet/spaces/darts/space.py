@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from agnet.errors import ConfigurationError, InvalidArchitecture
+from agnet.errors import ConfigurationError, InvalidArchitecture, quoted
 from agnet.spaces.base import AbstractSpace
 from agnet.spaces.darts.layout import NODE_TYPES, Layout
 from agnet.spaces.darts.notation import CELLS, OPERATIONS, STEPS, parse, parse_cell, to_string
@@ -65,7 +65,9 @@ class DARTS(AbstractSpace):
         for cells, architecture in zip(pairs, architectures, strict=True):
             for name, cell in self._fixed_cells.items():
                 if cells[name] != cell:
-                    raise InvalidArchitecture(f"not with the {name} cell {self.fixed[name]!r}: {architecture!r}")
+                    raise InvalidArchitecture(
+                        f"not with the {name} cell {quoted(self.fixed[name])}: {quoted(architecture)}"
+                    )
         return self._layout.graphs(self._layout.choices([[cells[name] for name in self.searched] for cells in pairs]))
 
     def decode(self, graphs: Graphs) -> list[str | None]:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from functools import cache
 
-from agnet.errors import InvalidArchitecture
+from agnet.errors import InvalidArchitecture, quoted
 from agnet.spaces.nasbench101.canonical import MAX_VERTICES, OPERATIONS
 from agnet.spaces.nasbench101.cells import decode, graphs
 
@@ -95,12 +95,12 @@ def vertices_of(architecture: str) -> list[tuple[str, tuple[int, ...]]]:
     """Operation and sources of every vertex but the input."""
     texts = architecture.split("|") if isinstance(architecture, str) else []
     try:
+        if not 1 <= len(texts) < MAX_VERTICES:
+            raise ValueError(f"{len(texts) + 1} vertices")
         parts = [_part(text, vertex, vertex == len(texts)) for vertex, text in enumerate(texts, start=1)]
-        if not 1 <= len(parts) < MAX_VERTICES:
-            raise ValueError(f"{len(parts) + 1} vertices")
     except ValueError as error:
         raise InvalidArchitecture(
-            f"not a NAS-Bench-101 cell: {architecture!r} ({error}); expected 'op(0)|op(0,1)|output(1,2)': up to "
+            f"not a NAS-Bench-101 cell: {quoted(architecture)} ({error}); expected 'op(0)|op(0,1)|output(1,2)': up to "
             f"{MAX_VERTICES} vertices, op one of {', '.join(OPERATIONS)}, with the vertices each reads"
         ) from None
     return parts
@@ -110,8 +110,8 @@ def vertices_of(architecture: str) -> list[tuple[str, tuple[int, ...]]]:
 def _part(text: str, vertex: int, last: bool) -> tuple[str, tuple[int, ...]]:
     match = _PATTERN.fullmatch(text)
     if match is None or (match[1] != "output" if last else match[1] not in OPERATIONS):
-        raise ValueError(f"vertex {vertex} is {text!r}")
+        raise ValueError(f"vertex {vertex} is {quoted(text)}")
     sources = tuple(map(int, match[2].split(",")))
     if list(sources) != sorted(set(sources)) or sources[-1] >= vertex:
-        raise ValueError(f"vertex {vertex} reads {match[2]}")
+        raise ValueError(f"vertex {vertex} reads {quoted(match[2])}")
     return match[1], sources

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from agnet.errors import InvalidArchitecture
+from agnet.errors import InvalidArchitecture, quoted
 from agnet.spaces.base import AbstractSpace
 from agnet.spaces.graphs import Graphs
 from agnet.spaces.nasbench101.canonical import MAX_EDGES, MAX_VERTICES, OPERATIONS, all_cells, all_keys, strings
@@ -47,9 +47,9 @@ class NASBench101(AbstractSpace):
         for architecture, own in zip(architectures, decode(found), strict=True):
             if own != architecture:
                 raise InvalidArchitecture(
-                    f"not a NAS-Bench-101 cell: {architecture!r} has more than {MAX_EDGES} edges"
+                    f"not a NAS-Bench-101 cell: {quoted(architecture)} has more than {MAX_EDGES} edges"
                     if own is None
-                    else f"{architecture!r} is written {own!r} in this space (pruned, and renumbered)"
+                    else f"{quoted(architecture)} is written {own!r} in this space (pruned, and renumbered)"
                 )
         return found
 

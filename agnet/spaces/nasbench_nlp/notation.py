@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
 
-from agnet.errors import InvalidArchitecture
+from agnet.errors import InvalidArchitecture, quoted
 
 OPERATIONS = ("sigm", "tanh", "leaky_relu", "sum", "prod", "linear", "blend")
 """Operations in node-type order: operation ``k`` is node type ``k + 4``."""
@@ -19,7 +19,10 @@ INPUTS = 4
 STATES = 3
 """Largest number of hidden states of a cell."""
 
-_PATTERN = re.compile(r"([a-z_]+)\((\*?\d+(?:,\*?\d+)*)\)", flags=re.ASCII)
+_MOST = 10_000
+"""Nodes of a text, and characters of a node, above which it is not read."""
+
+_PATTERN = re.compile(r"([a-z_]+)\((\*?\d{1,6}(?:,\*?\d{1,6})*)\)", flags=re.ASCII)
 
 
 class Part(NamedTuple):
@@ -48,10 +51,12 @@ def parse(architecture: str) -> list[Part]:
     """
     texts = architecture.split("|") if isinstance(architecture, str) else []
     try:
+        if len(texts) > _MOST:
+            raise ValueError(f"{len(texts)} nodes, more than the {_MOST} of any cell")
         parts = [_part(text) for text in texts]
         for node, part in enumerate(parts, start=INPUTS):
             if (part.name == "output") != (node == INPUTS + len(parts) - 1) or part.sources[-1] >= node:
-                raise ValueError(f"node {node} is {texts[node - INPUTS]!r}")
+                raise ValueError(f"node {node} is {quoted(texts[node - INPUTS])}")
     except ValueError as error:
         raise invalid(architecture, str(error)) from None
     return parts
@@ -60,9 +65,9 @@ def parse(architecture: str) -> list[Part]:
 def invalid(architecture: object, reason: str) -> InvalidArchitecture:
     """The error for a text that is not a cell."""
     return InvalidArchitecture(
-        f"not a NAS-Bench-NLP cell: {architecture!r} ({reason}); expected 'linear(0,1)|tanh(4)|output(*5)': operations "
-        f"from node {INPUTS} on, each one of {', '.join(OPERATIONS)} with the nodes it reads (0 is the input, 1 to "
-        f"{STATES} are hidden states), all of them read, and * before the output's h_new_0"
+        f"not a NAS-Bench-NLP cell: {quoted(architecture)} ({reason}); expected 'linear(0,1)|tanh(4)|output(*5)': "
+        f"operations from node {INPUTS} on, each one of {', '.join(OPERATIONS)} with the nodes it reads (0 is the "
+        f"input, 1 to {STATES} are hidden states), all of them read, and * before the output's h_new_0"
     )
 
 
@@ -83,14 +88,14 @@ def text(name: str, sources: tuple[int, ...], marked: int | None = None) -> str:
 
 @cache
 def _part(written: str) -> Part:
-    match = _PATTERN.fullmatch(written)
+    match = _PATTERN.fullmatch(written) if len(written) <= _MOST else None
     if match is None or match[1] not in (*OPERATIONS, "output"):
-        raise ValueError(f"a node is {written!r}")
+        raise ValueError(f"a node is {quoted(written)}")
     sources = tuple(int(node) for node in match[2].replace("*", "").split(","))
     marks = [i for i, node in enumerate(match[2].split(",")) if node.startswith("*")]
     if list(sources) != sorted(set(sources)) or len(marks) != (match[1] == "output"):
-        raise ValueError(f"a node is {written!r}")
+        raise ValueError(f"a node is {quoted(written)}")
     part = Part(match[1], sources, *marks)
     if _text(part) != written:
-        raise ValueError(f"a node is {written!r}")
+        raise ValueError(f"a node is {quoted(written)}")
     return part

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from agnet.errors import quoted
 from agnet.spaces.nasbench_nlp.notation import OPERATIONS, STATES, Part, invalid, parse, text
 
 Recipe = Mapping[str, Mapping[str, Any]]
@@ -34,7 +35,7 @@ def from_recipe(recipe: Recipe) -> str:
     try:
         parts = [text(_NAMES[recipe[name]["op"]], _ascending(recipe[name]["input"], number)) for name in order]
     except KeyError as error:
-        raise invalid(recipe, f"it reads {error}, which it does not compute") from None
+        raise invalid(recipe, f"it reads {quoted(error.args[0])}, which it does not compute") from None
     return "|".join([*parts, text("output", tuple(number[name] for name in states), states.index("h_new_0"))])
 
 
@@ -78,14 +79,14 @@ def _check(recipe: Recipe) -> None:
             or str(node.get("op")) not in _NAMES
             or not isinstance(node.get("input"), list)
         ):
-            raise invalid(recipe, f"node {name!r} is {node!r}")
+            raise invalid(recipe, f"node {quoted(name)} is {quoted(node)}")
         if not isinstance(name, str) or not all(isinstance(source, str) for source in node["input"]):
-            raise invalid(recipe, f"node {name!r} reads {node['input']}")
+            raise invalid(recipe, f"node {quoted(name)} reads {quoted(node['input'])}")
         if not node["input"] or len({*map(str, node["input"])}) < len(node["input"]):
-            raise invalid(recipe, f"node {name!r} reads {node['input']}")
+            raise invalid(recipe, f"node {quoted(name)} reads {quoted(node['input'])}")
     states = sorted(state for name in recipe if (state := _state(name, "h_new_")) is not None)
     if not states or states != list(range(len(states))):
-        raise invalid(recipe, f"it computes the hidden states {states}")
+        raise invalid(recipe, f"it computes the hidden states {quoted(states)}")
 
 
 def _state(name: str, prefix: str) -> int | None:
@@ -113,7 +114,7 @@ def _order(recipe: Recipe) -> list[str]:
     while waiting:
         ready = next((name for name in waiting if before[name].issubset(order)), None)
         if ready is None:
-            raise invalid(recipe, f"{', '.join(waiting)} read one another in a circle")
+            raise invalid(recipe, f"{quoted(waiting)} read one another in a circle")
         order.append(ready)
         waiting.remove(ready)
     return order

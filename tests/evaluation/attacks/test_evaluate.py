@@ -17,6 +17,7 @@ from evaluation.attacks.auto_attack import AutoAttack, Ensemble
 from evaluation.attacks.auto_projected_gradient_descent import APGD
 from evaluation.attacks.base import BatchAttack
 from evaluation.attacks.evaluate import default_batch_size
+from evaluation.attacks.fast_adaptive_boundary import FABT
 from evaluation.attacks.fast_gradient_sign import FGSM
 from evaluation.attacks.projected_gradient_descent import PGD
 from evaluation.attacks.square_attack import Square
@@ -104,6 +105,23 @@ def test_settings_and_files(tmp_path: Path) -> None:
     found.save(tmp_path)
     with np.load(tmp_path / "images.npz", allow_pickle=False) as arrays:
         assert np.array_equal(arrays["autoattack_eps2/robust"], found["autoattack_eps2"].robust.numpy())
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_an_attack_of_batches_is_given_no_empty_one(compiled: bool) -> None:
+    network = CellNetwork("|none~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|", NetworkShape(in_channels=1))
+    model = network.eval() if compiled else lambda x: network.eval()(x)
+    images = torch.rand(3, 1, 8, 8)
+    labels = (network.eval()(images).argmax(dim=1) + 1) % 10
+    sizes: list[int] = []
+
+    def attack(model: object, inputs: Tensor, labels: Tensor, **settings: object) -> Tensor:
+        sizes.append(len(inputs))
+        return inputs
+
+    found = evaluate(model, images, labels, [BatchAttack(attack, "mine"), FABT([1 / 255], targets=2, steps=2)])
+    assert sizes == []
+    assert {*found.accuracies.values()} == {0.0}
 
 
 def test_autoattack_is_the_worst_of_its_members() -> None:
