@@ -45,7 +45,7 @@ Space = Annotated[Section, Builds("agnet.spaces.base.AbstractSpace", "space")]
 Corruptions = Annotated[list[Text], Field(min_length=1, description="a list of names, e.g. [fog,snow]")]
 Drawing = Annotated[
     str,
-    Field(pattern=r"\.(png|pdf|svg)$", description="a file that ends in .png, .pdf or .svg"),
+    Field(pattern=r"[^/]\.(png|pdf|svg)$", description="a file that ends in .png, .pdf or .svg"),
     AfterValidator(writable_file),
 ]
 Counts = Annotated[dict[str, Any], Field(description="attacks, each with a number of images, e.g. {square: 100}")]
@@ -131,7 +131,11 @@ class ReportConfig(Schema):
 
     table: FilePath
     tables: list[FilePath]
+<<<<<<< HEAD
     datasets: Annotated[list[Text], Field(min_length=1)] | None
+=======
+    datasets: Annotated[list[Text] | None, Field(min_length=1)]
+>>>>>>> h-d2
     split: Text | None
     out: OutFolder
 

@@ -12,13 +12,13 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from tqdm import tqdm
 
 from agnet.errors import ConfigurationError
 from agnet.runtime.command import entry_point
 from agnet.runtime.executors import AbstractExecutor
-from agnet.runtime.files import locked, write_text
+from agnet.runtime.files import locked, names_in, write_text
 from agnet.runtime.paths import git_revision
+from agnet.runtime.progress import Progress
 from search.comparison.overview import overview_table
 from search.comparison.plan import Plan, PlannedRun, make_plan, slug
 from search.comparison.records import Problem, RunRecord, read_records
@@ -74,7 +74,7 @@ def compare(
     with locked(out):
         todo = [cell for cell in plan.cells if force or _finished(cell, inputs) is None]
         begin = time.perf_counter()
-        ended = _work(todo, executor, out, force=force, progress=progress)
+        ended = _work(todo, executor, out, planned=len(plan.cells), force=force, progress=progress)
         elapsed = time.perf_counter() - begin
         failures = [run for run in ended if run.error is not None]
         records = read_records(plan.cells, problems, partial(_finished, inputs=inputs))
@@ -102,17 +102,17 @@ def compare(
 
 
 def _work(
-    todo: Sequence[PlannedRun], executor: AbstractExecutor, out: Path, *, force: bool, progress: bool
+    todo: Sequence[PlannedRun], executor: AbstractExecutor, out: Path, *, planned: int, force: bool, progress: bool
 ) -> list[EndedRun]:
     cells = [PlannedRun(c.problem, c.optimizer, c.seed, {**c.config, "force": force}, c.folder) for c in todo]
     ended = []
-    with tqdm(total=len(cells), desc="compare", unit="run", disable=None if progress else True) as bar:
+    with Progress("compare", planned, "run", initial=planned - len(cells), shown=progress) as bar:
         for run in executor.run(run_cell, cells, out=out) if cells else ():
             ended.append(run)
             if run.error is not None:
-                bar.write(f"failed: {run.task}: {failure(run)}", file=sys.stderr)
+                bar.write(f"failed: {run.task}: {failure(run)}")
             bar.update()
-            bar.set_postfix_str(str(run.task), refresh=False)
+            bar.note(str(run.task))
     return ended
 
 
@@ -246,7 +246,7 @@ def run(cfg: DictConfig) -> None:
         heading=f"{name}\n\n`{said}`, revision {git_revision()}",
     )
     print(tables)
-    print(f"files in {out}: {', '.join(sorted(p.name for p in out.iterdir()))}")
+    print(f"files in {out}: {', '.join(names_in(out))}")
     if failures:
         raise ConfigurationError(
             f"{len(failures)} of {len(plan.cells)} runs failed, see {out / FAILURES}; the same command tries them again"

@@ -19,6 +19,7 @@ from threadpoolctl import threadpool_limits
 from agnet.errors import AGNetError, ConfigurationError
 from agnet.optimizers.base import AbstractOptimizer
 from agnet.runtime.command import entry_point
+from agnet.runtime.files import names_in
 from agnet.runtime.paths import ROOT
 from agnet.spaces.base import AbstractSpace
 from agnet.tables.goal import Goal
@@ -178,7 +179,7 @@ def run(cfg: DictConfig) -> None:
             raise
         raise AGNetError(f"{run_directory}: {error}") from error  # which of the jobs it is
     print(summary(result))
-    print(f"  files in {run_directory}: {', '.join(sorted(p.name for p in run_directory.iterdir()))}")
+    print(f"  files in {run_directory}: {', '.join(names_in(run_directory))}")
 
 
 _LONGEST = 120

@@ -27,6 +27,8 @@ def _file(path: str) -> str:
 
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
+Bounded = Annotated[int, Field(ge=1, le=1_000_000)]
+"""Number of what is held in memory at once."""
 Seconds = Annotated[Finite, Field(ge=0, description="a number of seconds from 0")]
 Bounds = Annotated[
     dict[str, Annotated[list[Finite], Field(min_length=1)]],
@@ -47,9 +49,9 @@ class SearchConfig(Schema):
     objective: Annotated[Section, Builds("agnet.tables.objective.AbstractObjective", "objective and report")]
     logger: Annotated[Section, Builds("search.loggers.AbstractLogger", "logger")]
     seed: Seed
-    budget: Count
-    initial: Count
-    batch: Count
+    budget: Bounded
+    initial: Bounded
+    batch: Bounded
     under: Bounds | None
     run_dir: OutFolder | None
     force: bool
@@ -67,11 +69,11 @@ class CompareConfig(SearchConfig):
     optimizers: Any
     problems: Any
     only: Annotated[list[Text] | None, Field(min_length=1, description="null or a list of labels of problems")]
-    seeds: Count
+    seeds: Annotated[int, Field(ge=1, le=10_000)]
     first_seed: Seed
     at: Queries | None
     baseline: Text | None
-    show: list[Text] | None
+    show: Annotated[list[Text] | None, Field(min_length=1)]
     brief: bool
     into: Document | None
     mark: Text | None
@@ -91,7 +93,7 @@ class PretrainConfig(Schema):
     pairing: Annotated[Section, Builds("agnet.generator.pairing.AbstractPairing", "pairing")]
     generator: _Generator
     schedule: Annotated[Section, Builds("agnet.generator.pretrain.Schedule", "schedule")]
-    draws: Count
+    draws: Bounded
     seed: Seed
     threads: Threads
     progress: bool
@@ -103,7 +105,7 @@ class ProposeConfig(Schema):
 
     run_dir: FilePath
     want: Wishes | None
-    n: Count
+    n: Bounded
     out: CSVPath | None
     seed: Seed
     trust: list[Text]

@@ -306,4 +306,6 @@ def _use_current_names() -> None:
 
 
 def _say(message: str) -> None:
-    sys.stderr.write(f"{message}\n")
+    with suppress(OSError, ValueError):  # nobody reads it; the exit status tells
+        sys.stderr.write(f"{message}\n")
+        sys.stderr.flush()

@@ -70,6 +70,18 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode("utf-8", "backslashreplace"))
 
 
+def names_in(folder: Path) -> list[str]:
+    """Names of what a folder holds, in order.
+
+    Raises:
+        StorageError: if the folder is gone, or cannot be read.
+    """
+    try:
+        return sorted(path.name for path in folder.iterdir())
+    except OSError as error:
+        raise StorageError(f"{folder} was just written and cannot be read ({error.strerror}); run this again") from None
+
+
 def append_text(path: Path, text: str) -> None:
     """Append to a file and wait until it is on disk; a kill may leave a part of ``text``.
 

@@ -25,6 +25,8 @@ from agnet.errors import AGNetError, ConfigurationError
 from agnet.runtime.command import no_key
 
 _LARGEST = 2**53  # whole numbers up to here are exact wherever they go
+_MOST = 10**6
+"""The largest whole number that a part of this project takes, but for seeds, and for images, which are counted."""
 _LONGEST = 120
 _NO_TEXT = re.compile("[\0\ud800-\udfff]")  # bytes of another encoding are read as such halves of characters
 _UNIT = "_255"
@@ -219,6 +221,8 @@ def _check_argument(arguments: _Arguments, key: str, value: Any, here: str, *, w
             raise ConfigurationError(f"{here}={shown(value)} should be {expected or kinds}{example}")
     elif arguments.ours and isinstance(value, int | float) and value < 0:
         raise ConfigurationError(f"{here}={shown(value)} should be {arguments.expected(name) or 'a number'} from 0")
+    elif arguments.ours and type(value) is int and value > _MOST and not re.search("seed|^num_", name):
+        raise ConfigurationError(f"{here}={shown(value)} is too large; give at most {_MOST}")
 
 
 def _check_built(section: Mapping[str, Any], bases: tuple[type, ...], what: str, place: str) -> None:
@@ -288,7 +292,8 @@ def words(schema: Mapping[str, Any]) -> str:
         return f"one of {', '.join(map(str, schema.get('enum', [schema.get('const')])))}"
     if schema.get("type") == "array":
         item = words(schema.get("items", {}))
-        return f"a list, each item {item}" if item else ""
+        some = " that is not empty" if schema.get("minItems") else ""
+        return f"a list{some}, each item {item}" if item else ""
     name = _NAMES.get(schema.get("format", schema.get("type")), "")
     limits = (f" {word} {schema[key]}" for word, key in (("from", "minimum"), ("to", "maximum")) if key in schema)
     return name + "".join(limits)

@@ -10,11 +10,11 @@ from functools import cache, lru_cache, partial
 from pathlib import Path
 
 import torch
-from tqdm import tqdm
 
 from agnet.errors import ConfigurationError, TaskError
 from agnet.runtime.executors import WORKER, AbstractExecutor, Ended, shared_out
 from agnet.runtime.files import locked, write_text
+from agnet.runtime.progress import Progress
 from agnet.spaces.nasbench201 import parse, to_string
 from evaluation.networks.nasbench201 import NetworkShape, count_macs, edges_to_output
 from evaluation.production.protocol import Protocol
@@ -245,16 +245,17 @@ class _Bar:
         }
         self.begin = self.written = time.monotonic()
         self.open = set(self.costs)
-        self.bar = tqdm(
-            total=len(units), initial=len(units) - len(self.costs), unit="cell", disable=None if progress else True
+        self.bar = Progress(
+            "train and attack", len(units), "cell", initial=len(units) - len(self.costs), shown=progress
         )
 
     def __enter__(self) -> "_Bar":
         self._write()
+        self.bar.__enter__()
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self.bar.close()
+        self.bar.__exit__(*exception)
         self._write()
 
     def update(self, group: Group) -> None:
@@ -285,7 +286,7 @@ class _Bar:
             "seconds_left": None if remaining is None else round(remaining),
         }
         if remaining is not None:
-            self.bar.set_postfix_str(f"{remaining / 60:.0f} minutes left by cost")
+            self.bar.note(f"{remaining / 60:.0f} minutes left by cost")
         write_text(self.store.folder / STATUS, json.dumps(status) + "\n")
 
 

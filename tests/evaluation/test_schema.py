@@ -46,6 +46,9 @@ GIVEN = {
 @pytest.mark.parametrize(
     ("schema", "override", "said"),
     [
+        (RunConfig, "recipe.epochs=1000000000", "recipe.epochs=1000000000 is too large; give at most 1000000"),
+        (ReportConfig, "datasets=[]", "datasets=[] should be null or a list that is not empty, each item text"),
+        (DrawConfig, "out=.png", "out=.png should be a file that ends in .png, .pdf or .svg"),
         (AttackConfig, "seed=x", "seed=x should be a whole number from 0 to 2147483647"),
         (AttackConfig, "seed=-1", "seed=-1 should be a whole number from 0 to 2147483647"),
         (AttackConfig, "attack=[]", "attack is missing; give at least one attack, e.g. attack=[fgsm,pgd]"),

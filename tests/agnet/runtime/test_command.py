@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -49,6 +50,15 @@ def test_success_returns(capfd: pytest.CaptureFixture[str]) -> None:
     command(pass_configuration, seen.append)()
     assert seen == [{"seed": 1}]
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_refusal_that_nobody_can_read_keeps_its_status(monkeypatch: pytest.MonkeyPatch) -> None:
+    with open("/dev/full", "w", buffering=1) as full:
+        monkeypatch.setattr(sys, "stderr", full)
+        assert run(raiser(AGNetError("budget=0"))) == BAD_INPUT
+        monkeypatch.undo()
+        with suppress(OSError):
+            full.close()
 
 
 def test_overrides_with_earlier_names_are_translated(

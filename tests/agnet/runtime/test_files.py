@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from agnet.errors import StorageError
-from agnet.runtime.files import replacing, write_text
+from agnet.runtime.files import names_in, replacing, write_text
 from agnet.runtime.paths import ROOT
 
 
@@ -16,6 +16,14 @@ def test_text_is_written_whole_with_its_folders(tmp_path: Path) -> None:
     write_text(path, "größer\n")
     assert path.read_bytes() == "größer\n".encode()
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_folder_that_was_removed_meanwhile_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "b").touch()
+    (tmp_path / "a").touch()
+    assert names_in(tmp_path) == ["a", "b"]
+    with pytest.raises(StorageError, match=r"gone was just written and cannot be read \(No such file"):
+        names_in(tmp_path / "gone")
 
 
 def test_a_second_write_replaces_the_first(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@ import torch
 from sklearn.datasets import load_digits
 from torch import Tensor
 
+from agnet.errors import ConfigurationError
 from evaluation.data.bundled import digits
 from evaluation.data.images import Images, ImageSplits
 
@@ -35,6 +36,19 @@ def test_the_splits_partition_the_data(num_valid: int, num_test: int) -> None:
     flat, target = load_digits(return_X_y=True)
     expected = torch.cat([torch.from_numpy(flat).float(), torch.from_numpy(target)[:, None].float()], dim=1)
     assert in_order(together) == in_order(expected)
+
+
+@pytest.mark.parametrize(
+    ("counts", "said"),
+    [
+        ({"num_valid": 0}, r"dataset\.num_valid=0; give 10\.\.1777 of the 1797 digits"),
+        ({"num_test": 9}, r"dataset\.num_test=9; give 10\.\.1777"),
+        ({"num_valid": 1000, "num_test": 788}, "num_valid=1000, num_test=788 leave too few .* at most 1787 together"),
+    ],
+)
+def test_every_split_has_every_digit(counts: dict[str, int], said: str) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        digits(**counts)
 
 
 def test_no_image_of_one_split_is_in_another(splits: ImageSplits) -> None:

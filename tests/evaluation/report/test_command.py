@@ -153,7 +153,7 @@ def test_only_files_inside_the_folder_are_ever_removed(tmp_path: Path, summary: 
         (["table=nowhere.parquet"], "no table at nowhere.parquet"),
         (["table={file}"], "is not a readable Parquet file"),
         (["table={table}", "datasets=[b]"], "datasets=[b] is not in"),
-        (["table={table}", "datasets=b"], "datasets=b should be null or a list, each item text, e.g. [b]"),
+        (["table={table}", "datasets=b"], "datasets=b should be null or a list that is not empty, each item text, e.g"),
         (["table={table}", "split=valid"], "split=valid is not in"),
         (["table={table}", "out={file}"], "is no folder"),
         (["table={other}"], "no column is an accuracy"),
