@@ -131,11 +131,7 @@ class ReportConfig(Schema):
 
     table: FilePath
     tables: list[FilePath]
-<<<<<<< HEAD
-    datasets: Annotated[list[Text], Field(min_length=1)] | None
-=======
     datasets: Annotated[list[Text] | None, Field(min_length=1)]
->>>>>>> h-d2
     split: Text | None
     out: OutFolder
 
