@@ -39,5 +39,5 @@ def quantity(column: str, value: float) -> str:
         >>> quantity("digits_cpu_latency_ms", 0.51234), quantity("parameters", 73306.0)
         ('digits_cpu_latency_ms 0.5123 ms', 'parameters 73306')
     """
-    number = f"{value:.0f}" if value == int(value) and abs(value) >= 1000 else f"{value:.4g}"
+    number = f"{value:.0f}" if value == int(value) and 1000 <= abs(value) < 1e15 else f"{value:.4g}"
     return " ".join(part for part in (column, number, unit(column)) if part)

@@ -61,7 +61,8 @@ class GroundTruth:
     def volume(self, values: Float[Tensor, "n objectives"]) -> float:
         """Hypervolume of values, in units of the box between the table's worst and best corner."""
         low, high = self._box
-        scaled = (values - low) / (high - low).clamp(min=torch.finfo(torch.float64).tiny)
+        # halves, since the difference of two numbers may be none
+        scaled = (values / 2 - low / 2) / (high / 2 - low / 2).clamp(min=torch.finfo(torch.float64).tiny)
         return hypervolume(scaled, torch.zeros_like(low))
 
     @property

@@ -12,9 +12,12 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from agnet.runtime.files import write_bytes
 from search.columns import label, quantity
-from search.history import History
+from search.history import History, Query
 
 _QUERIED, _BEST, _FRONT, _MISSED = "#9aa5b1", "#1f5fa8", "#c4501b", "#b9a7a0"
+
+FARTHEST = 1e100
+"""Numbers beyond are drawn here, since axes need room for differences."""
 
 
 def plot_history(path: Path, history: History, *, heading: str) -> None:
@@ -55,7 +58,7 @@ def plot_history(path: Path, history: History, *, heading: str) -> None:
 def _draw_course(axis: Axes, history: History, column: str) -> None:
     """Draw one column against the number of queries, cropped to leave out bad values."""
     numbers = range(1, len(history) + 1)
-    values = np.array([query.values[column] for query in history.queries])
+    values = np.array([_shown(query, column) for query in history.queries])
     incumbent = _incumbent(history, values)
     low, high = _window(history, column)
     outside = int(((values < low) | (values > high)).sum())
@@ -69,7 +72,7 @@ def _draw_course(axis: Axes, history: History, column: str) -> None:
     axis.step(numbers, incumbent, where="post", color=_BEST, label="incumbent")
     for limit in history.goal.limits:
         if limit.column == column:
-            axis.axhline(limit.bound, color=_MISSED, lw=0.8, ls=":")
+            axis.axhline(float(np.clip(limit.bound, -FARTHEST, FARTHEST)), color=_MISSED, lw=0.8, ls=":")
     axis.set_title(_direction(history, column), fontsize=9, loc="left")
     axis.set_xlabel("queries")
     axis.set_ylabel(label(column))
@@ -81,17 +84,19 @@ def _draw_course(axis: Axes, history: History, column: str) -> None:
 
 def _window(history: History, column: str) -> tuple[float, float]:
     """Range of a column without its worst tenth, but with every incumbent and the whole front."""
-    values = np.array([query.values[column] for query in history.queries])
+    values = np.array([_shown(query, column) for query in history.queries])
     low, high = np.quantile(values, [0.1, 0.9])
     if column in history.goal.maximize:
         high = values.max()
     elif column in history.goal.minimize:
         low = values.min()
-    front = [query.values[column] for query in history.front]
-    bounds = [limit.bound for limit in history.goal.limits if limit.column == column]
+    front = [_shown(query, column) for query in history.front]
+    bounds = [
+        float(np.clip(limit.bound, -FARTHEST, FARTHEST)) for limit in history.goal.limits if limit.column == column
+    ]
     incumbent = _incumbent(history, values)
     shown = np.concatenate([incumbent[np.isfinite(incumbent)], front, bounds, [low, high]])
-    margin = 0.06 * np.ptp(shown) or 1.0
+    margin = 0.06 * np.ptp(shown) or max(1.0, 1e-9 * float(np.abs(shown).max()))
     return shown.min() - margin, shown.max() + margin
 
 
@@ -115,13 +120,13 @@ def _direction(history: History, column: str) -> str:
 def _draw_front(axis: Axes, history: History) -> None:
     """Draw the first two objectives against each other."""
     x, y = history.goal.names[:2]
-    front = sorted((query.values[x], query.values[y]) for query in history.front)
+    front = sorted((_shown(query, x), _shown(query, y)) for query in history.front)
     for feasible, style in (
         (True, {"s": 9, "lw": 0, "color": _QUERIED}),
         (False, {"s": 12, "lw": 0.7, "marker": "x", "color": _MISSED}),
     ):
         points = [
-            (q.values[x], q.values[y])
+            (_shown(q, x), _shown(q, y))
             for q, kept in zip(history.queries, history.feasible, strict=True)
             if kept == feasible
         ]
@@ -131,10 +136,12 @@ def _draw_front(axis: Axes, history: History) -> None:
     style = "none" if len(history.goal.names) > 2 else "-"
     steps = "steps-pre" if x in history.goal.maximize else "steps-post"
     if history.best is not None:
-        name, best = f"Pareto front ({len(front)})", history.best.values
+        name, best = f"Pareto front ({len(front)})", history.best
         xs, ys = zip(*front, strict=True)
         axis.plot(xs, ys, ls=style, drawstyle=steps, marker="o", ms=4, lw=1, color=_FRONT, label=name)
-        axis.plot(best[x], best[y], ls="none", marker="*", ms=12, color=_BEST, label="incumbent", zorder=3)
+        axis.plot(
+            _shown(best, x), _shown(best, y), ls="none", marker="*", ms=12, color=_BEST, label="incumbent", zorder=3
+        )
     axis.set_title(
         "the first two objectives" if len(history.goal.names) > 2 else "both objectives", fontsize=9, loc="left"
     )
@@ -149,3 +156,8 @@ def _draw_front(axis: Axes, history: History) -> None:
 def _legend(axis: Axes) -> None:
     """Draw the legend below the panel, where it covers no points."""
     axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3, fontsize=8, frameon=False)
+
+
+def _shown(query: Query, column: str) -> float:
+    """A query's value where it is drawn."""
+    return min(max(query.values[column], -FARTHEST), FARTHEST)

@@ -116,7 +116,8 @@ def hypervolume_rank(outcomes: Outcomes) -> Int[Tensor, " n"]:
 
     def badness(values: Float[Tensor, "feasible objectives"]) -> Float[Tensor, " feasible"]:
         low, high = values.min(dim=0).values, values.max(dim=0).values
-        scaled = (values - low) / (high - low).clamp(min=torch.finfo(torch.float64).tiny)
+        # halves, since the difference of two numbers may be none
+        scaled = (values / 2 - low / 2) / (high / 2 - low / 2).clamp(min=torch.finfo(torch.float64).tiny)
         reference = torch.full_like(low, -MARGIN)
         fronts, lost = front_index(values), torch.zeros(len(values), dtype=torch.float64, device="cpu")
         for front in range(int(fronts.max()) + 1):

@@ -122,6 +122,30 @@ def rounds(optimizer: AbstractOptimizer, num: int, outcomes: Callable[[Sequence[
     return asked
 
 
+LARGEST = 1.7e308
+
+
+def vast(architectures: Sequence[str]) -> Outcomes:
+    """Two objectives and a limit whose differences are no numbers."""
+    share = ((two_values(architectures) - 4) / 8).clamp(-1, 1)
+    return Outcomes(share * LARGEST, share[:, :1] * -LARGEST)
+
+
+def constant(architectures: Sequence[str]) -> Outcomes:
+    """A large constant, and the smallest number there is with zero."""
+    values = two_values(architectures)
+    return Outcomes.unlimited(torch.stack([values[:, 0] * 0 + LARGEST, (values[:, 1] > 2) * 5e-324], dim=1))
+
+
+@pytest.mark.parametrize("outcomes", [vast, constant])
+def test_values_of_any_size_are_learned_from(make: Make, outcomes: Callable[[Sequence[str]], Outcomes]) -> None:
+    optimizer = make()
+    assert len({*rounds(optimizer, 2, outcomes), *optimizer.ask(2)}) == 18
+    predicted = optimizer.predictions()
+    assert predicted is None or bool(predicted.isfinite().all())
+    assert all(np.isfinite(value) for value in optimizer.diagnostics().values())
+
+
 @pytest.mark.parametrize("outcomes", [SINGLE, PAIR, limited, hopeless], ids=["one", "two", "limited", "hopeless"])
 def test_proposals_are_valid_distinct_and_new(
     make: Make, space: AbstractSpace, outcomes: Callable[[Sequence[str]], Outcomes]

@@ -33,7 +33,12 @@ def test_every_number_of_objectives(tmp_path: Path, num_objectives: int) -> None
     assert list(tmp_path.iterdir()) == [path]  # no temporary file
 
 
-@pytest.mark.parametrize("values", [np.full((1, 1), 50.0), np.full((5, 2), 50.0)])
+VAST = np.array([[-1.7e308, 1.7e308], [1.7e308, -1.7e308], [0.0, 1e300]])
+
+
+@pytest.mark.parametrize(
+    "values", [np.full((1, 1), 50.0), np.full((5, 2), 50.0), np.full((5, 2), 1.7e308), np.full((3, 2), -5e-324), VAST]
+)
 def test_histories_without_a_range(tmp_path: Path, values: np.ndarray) -> None:
     assert draw(tmp_path / "incumbent.png", values)[..., :3].std() > 0.01
 

@@ -158,3 +158,9 @@ def test_the_hypervolume_order_ignores_linear_rescaling() -> None:
     values = drawn(40, 2, seed=7)
     scaled = values * torch.tensor([1000.0, 0.01]) + torch.tensor([-5.0, 90.0])
     assert hypervolume_rank(Outcomes.unlimited(values)).equal(hypervolume_rank(Outcomes.unlimited(scaled)))
+
+
+def test_the_range_of_values_may_be_larger_than_any_number() -> None:
+    values = torch.tensor([[1.7, -1.7], [0.0, 0.0], [-1.7, 1.7], [-1.7, -1.7]], dtype=torch.float64)
+    ordinary, vast = (hypervolume_rank(Outcomes.unlimited(v)).tolist() for v in (values, values * 1e308))
+    assert vast == ordinary
