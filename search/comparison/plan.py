@@ -73,6 +73,11 @@ def make_plan(settings: Mapping[str, Any], overrides: Sequence[str], *, default_
     """
     optimizers, problems = _variants(settings["optimizers"], "optimizers"), _problems(settings, default_problem)
     seeds = range(settings["first_seed"], settings["first_seed"] + settings["seeds"])
+    if seeds[-1] >= 2**31:
+        raise ConfigurationError(
+            f"first_seed={settings['first_seed']}, seeds={settings['seeds']}: the last seed is {seeds[-1]}; give a "
+            "smaller first_seed"
+        )
     shared = [
         o
         for o in overrides

@@ -262,6 +262,7 @@ def test_another_configuration_is_refused(call: Any, refused: Any) -> None:
         (["seeds=0"], ["seeds=0", "from 1"]),
         (["seeds=many"], ["seeds=many", "a whole number"]),
         (["first_seed=-1"], ["first_seed=-1", "from 0"]),
+        (["first_seed=2147483647", "seeds=3"], ["first_seed=2147483647, seeds=3", "give a smaller first_seed"]),
         (["at=5"], ["at=5", "numbers of queries, e.g. [96,192]"]),
         (["brief=5"], ["brief=5", "true or false"]),
         (["show=parameters"], ["show=parameters", "[parameters]"]),
