@@ -1,0 +1,14 @@
+from .columns import Column as Column
+from .columns import parse_column as parse_column
+from .goal import Goal as Goal
+from .goal import Limit as Limit
+from .objective import AbstractObjective as AbstractObjective
+from .objective import Objective as Objective
+from .objective import Report as Report
+from .objective import read_objective as read_objective
+from .robustness import RobustnessTable as RobustnessTable
+from .table import Table as Table
+from .table import column_names as column_names
+from .table import read_metadata as read_metadata
+from .table import read_table as read_table
+from .table import write_table as write_table
