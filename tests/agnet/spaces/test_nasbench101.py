@@ -126,8 +126,8 @@ def test_graphs_end_at_the_first_output(space: NASBench101) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("conv3x3(0)|output(1,0)", "vertex 2 reads 1,0"),
-        ("conv3x3(1)|output(1)", "vertex 1 reads 1"),
+        ("conv3x3(0)|output(1,0)", "vertex 2 reads '1,0'"),
+        ("conv3x3(1)|output(1)", "vertex 1 reads '1'"),
         ("conv3x3(0)|conv1x1(1)", "vertex 2 is 'conv1x1(1)'"),
         ("conv3x3(0)|output(0)", "is written 'output(0)' in this space"),
         ("conv3x3(0)|conv1x1(0)|output(1,2)", "is written 'conv1x1(0)|conv3x3(0)|output(1,2)' in this space"),
