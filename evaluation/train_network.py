@@ -20,16 +20,16 @@ from safetensors.torch import load, save
 
 from agnet.errors import CheckpointMismatch, ConfigurationError, UnreadableFile
 from agnet.runtime.command import entry_point
-from agnet.runtime.digests import of_bytes, of_file
+from agnet.runtime.digests import of_bytes, of_file, of_json, without_times
 from agnet.runtime.files import locked, write_bytes, write_text
 from agnet.runtime.paths import git_revision
-from agnet.runtime.reading import damaged, read_bytes
+from agnet.runtime.reading import damaged, parse_json, read_bytes, read_text
 from agnet.runtime.sealed import read_sealed_json, write_sealed_json
 from agnet.spaces.darts.genotype import to_genotype
 from evaluation.networks.darts.network import DARTSNetwork, DARTSShape, count_macs, count_parameters
 from evaluation.networks.darts.published import read_architecture
 from evaluation.training.distributed import Process, process_group
-from evaluation.training.final_network import HISTORY, Trainer, check_identity, history_text
+from evaluation.training.final_network import HISTORY, Trainer, check_identity
 from evaluation.training.final_recipe import FinalRecipe
 from evaluation.training.streams import AbstractStream
 
@@ -126,7 +126,7 @@ def _train(cfg: DictConfig, architecture: str, out: Path, process: Process) -> N
     result = {
         **settings,
         "weights_sha256": of_bytes(weights),
-        "history_sha256": of_bytes(history_text(history).encode()),
+        "history_sha256": of_json(without_times(history)),
         "genotype": to_genotype(architecture),
         "parameters": count_parameters(architecture, shape),
         "macs": count_macs(architecture, shape, stream.image_size),
@@ -154,9 +154,10 @@ def _is_finished(out: Path, settings: Mapping[str, Any]) -> bool:
     except UnreadableFile:
         return False
     check_identity(out, {key: found.get(key) for key in settings}, settings)
-    files = {WEIGHTS: "weights_sha256", HISTORY: "history_sha256"}
     with suppress(UnreadableFile):
-        return all(of_file(out / name) == found.get(key) for name, key in files.items())
+        rows = [parse_json(line, out / HISTORY) for line in read_text(out / HISTORY).splitlines()]
+        same = of_json(without_times(rows)) == found.get("history_sha256")
+        return same and of_file(out / WEIGHTS) == found.get("weights_sha256")
     return False
 
 

@@ -15,7 +15,6 @@ import os
 import re
 import signal
 import sys
-from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -299,9 +298,6 @@ def _use_current_names() -> None:
     for old, new in zip(given, current, strict=True):
         if old != new:
             _say(f"note: {old} is called {new} now")
-    for key, times in Counter(o.partition("=")[0] for o in current if re.match(r"[\w.@/]+=", o)).items():
-        if times > 1:
-            _say(f"note: {key} is given {times} times; the last one counts")
     sys.argv[1:] = current
 
 

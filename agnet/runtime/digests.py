@@ -43,6 +43,18 @@ def of_json(value: Any) -> str:
     return of_bytes(json.dumps(value, sort_keys=True, default=str).encode())
 
 
+def without_times(value: Any) -> Any:
+    """A plain value without the keys that end in ``seconds``, at any depth: equal runs differ in these alone.
+
+    Example:
+        >>> without_times({"best": 1, "wall_seconds": 2.5, "rounds": [{"seconds": 1.0, "queries": 16}]})
+        {'best': 1, 'rounds': [{'queries': 16}]}
+    """
+    if isinstance(value, Mapping):
+        return {key: without_times(item) for key, item in value.items() if not str(key).endswith("seconds")}
+    return [without_times(item) for item in value] if isinstance(value, list) else value
+
+
 def of_arrays(*arrays: Any) -> str:
     """SHA-256 of numpy arrays or torch tensors: shapes, types and values, in order."""
     sha = hashlib.sha256()

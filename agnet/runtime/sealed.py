@@ -4,7 +4,8 @@ A sealed binary file is one line of text, then the content::
 
     agnet <SHA-256 of the rest> {"kind": "search state", "identity": {...}}
 
-A sealed JSON file has the key ``sha256``, the hash of all other keys. Neither guards against a forger, who can seal
+A sealed JSON file has the key ``sha256``, the hash of all other keys but times, which end in ``seconds``: so files of
+equal runs stay comparable. Neither guards against a forger, who can seal
 anew; both show that a file is whole and belongs here.
 """
 
@@ -14,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from agnet.runtime.digests import of_bytes, of_json
+from agnet.runtime.digests import of_bytes, of_json, without_times
 from agnet.runtime.files import write_bytes, write_text
 from agnet.runtime.reading import damaged, parse_json, read_bytes, read_json
 
@@ -89,7 +90,7 @@ def write_sealed_json(path: Path, content: Mapping[str, Any], *, indent: int | N
         StorageError: if the operating system refuses.
     """
     plain = json.loads(json.dumps(content, allow_nan=False))
-    write_text(path, json.dumps({**plain, SEAL: of_json(plain)}, indent=indent, allow_nan=False) + "\n")
+    write_text(path, json.dumps({**plain, SEAL: of_json(without_times(plain))}, indent=indent, allow_nan=False) + "\n")
 
 
 def read_sealed_json(path: Path, *, required: bool = True) -> dict[str, Any]:
@@ -106,6 +107,6 @@ def read_sealed_json(path: Path, *, required: bool = True) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise damaged(path, "it holds no object")
     digest = content.pop(SEAL, None)
-    if (digest is None and required) or (digest is not None and digest != of_json(content)):
+    if (digest is None and required) or (digest is not None and digest != of_json(without_times(content))):
         raise damaged(path, "its content does not match its hash")
     return content

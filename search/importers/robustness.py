@@ -12,7 +12,7 @@ import pyarrow as pa
 from tqdm import tqdm
 
 from agnet.errors import TableError, UnreadableFile
-from agnet.runtime.digests import of_json
+from agnet.runtime.digests import of_json, without_times
 from agnet.runtime.reading import read_json
 from agnet.runtime.sealed import SEAL
 from agnet.spaces.nasbench201 import NASBench201
@@ -110,7 +110,7 @@ def _checked_meta(path: Path) -> tuple[Any, dict[str, str]]:
     if not isinstance(about, dict) or not isinstance(about.get("files"), dict):
         return meta, {}
     seal = meta.pop(SEAL, None)
-    if seal != of_json(meta):
+    if seal != of_json(without_times(meta)):
         raise TableError(f"{path} was changed after it was exported; {_REMEDY}")
     return meta, about["files"]
 

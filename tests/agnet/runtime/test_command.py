@@ -155,12 +155,6 @@ def test_flags_that_there_are_not(monkeypatch: pytest.MonkeyPatch, capfd: pytest
     assert argparse.ArgumentParser.error is before
 
 
-def test_a_key_that_is_given_twice(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(sys, "argv", ["run.py", "seed=1", "out=a", "seed=2"])
-    command(pass_configuration, lambda _: None)()
-    assert capfd.readouterr().err == "note: seed is given 2 times; the last one counts\n"
-
-
 def test_a_sweep_over_nothing(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys, "argv", ["run.py", "-m", "seed=range(0)"])
     assert run(lambda _: None, lambda _: lambda: None) == BAD_INPUT

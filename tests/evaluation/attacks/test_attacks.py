@@ -505,9 +505,9 @@ def test_units_of_255_have_no_float_dust(value: float) -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: PGD([1 / 255], steps=-1), "attack pgd: steps=-1.*positive"),
-        (lambda: PGD([1 / 255], relative_step=0), "attack pgd: .*relative_step=0.*positive"),
-        (lambda: PGD([1 / 255], relative_step=float("nan")), "attack pgd: .*relative_step=nan.*positive"),
+        (lambda: PGD([1 / 255], steps=-1), "attack pgd: steps=-1; give a whole number of at least 1"),
+        (lambda: PGD([1 / 255], relative_step=0), "attack pgd: .*relative_step=0; give a number above 0"),
+        (lambda: PGD([1 / 255], relative_step=float("nan")), "attack pgd: .*relative_step=nan; give a number above 0"),
         (lambda: PGD([1 / 255], norm="l1"), "attack pgd_l1: norm=l1; give linf or l2"),
         (lambda: APGD([1 / 255], "hinge"), "attack hinge: loss=hinge; give one of ce, dlr, targeted_dlr"),
         (lambda: APGD([1 / 255], steps=0), "attack apgd_ce: steps=0.*at least 1"),
@@ -515,7 +515,7 @@ def test_units_of_255_have_no_float_dust(value: float) -> None:
         (lambda: APGD([1 / 255], "targeted_dlr", targets=0), "attack apgd_t: .*targets=0.*at least 1"),
         (lambda: APGD([1 / 255], unfooled="last"), "attack apgd_ce: unfooled=last; give clean or best"),
         (lambda: Square([1 / 255], queries=0), "attack square: queries=0"),
-        (lambda: Square([1 / 255], initial_share=0), "attack square: .*initial_share=0.*within"),
+        (lambda: Square([1 / 255], initial_share=0), "attack square: .*initial_share=0; give a number above 0"),
         (lambda: Square([1 / 255], initial_share=1.5), "attack square: .*initial_share=1.5.*within"),
         (lambda: Square([1 / 255], windows="both"), "attack square: windows=both; give per_sample or shared"),
         (lambda: Square([1 / 255], unfooled="last"), "attack square: unfooled=last; give clean or best"),
