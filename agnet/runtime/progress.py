@@ -1,4 +1,4 @@
-"""Progress of long work: a bar on a terminal, and elsewhere, in a job's log, a line about once a minute."""
+"""Progress of long work: a bar on a terminal; elsewhere, in a job's log, a line after ten seconds, then every minute."""
 
 import sys
 import time
@@ -7,7 +7,7 @@ from threading import Event, Thread
 
 from tqdm import tqdm
 
-SECONDS = 60.0
+FIRST_SECONDS, SECONDS = 10.0, 60.0
 
 
 class Progress:
@@ -31,7 +31,6 @@ class Progress:
 
     def __enter__(self) -> "Progress":
         if self._lines:
-            _say(f"{self.what}: {self.done} of {self.total} {self.unit}s done")
             self._thread.start()
         return self
 
@@ -58,8 +57,9 @@ class Progress:
 
     def _tell(self) -> None:
         begin = time.monotonic()
-        while not self._ended.wait(SECONDS):
-            minutes = (time.monotonic() - begin) / 60
+        wait = FIRST_SECONDS
+        while not self._ended.wait(wait):
+            wait, minutes = SECONDS, (time.monotonic() - begin) / 60
             note = f", {self.postfix}" if self.postfix else ""
             _say(f"{self.what}: {self.done} of {self.total} {self.unit}s done after {minutes:.0f} min{note}")
 
