@@ -1,4 +1,4 @@
-"""Progress of long work: a bar on a terminal; elsewhere, in a job's log, a line after ten seconds, then every minute."""
+"""Progress of long work: a bar on a terminal; in a log, a line after ten seconds, then one a minute."""
 
 import sys
 import time

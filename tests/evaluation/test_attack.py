@@ -147,7 +147,7 @@ def test_an_attack_that_is_done_is_not_done_again(
         ("device=tpu", "device=tpu should be one of cpu, cuda"),
         ("seed=-1", "seed=-1 should be a whole number from 0 to 2147483647"),
         ("batch_size=x", "batch_size=x should be a whole number from 1 or null"),
-        ("num_images=2.5", "num_images=2.5 should be a whole number or null"),
+        ("num_images=2.5", "num_images=2.5 should be a whole number from 1 or null"),
         ("model=5", "model=5 should be text"),
         ("attack=[]", "give at least one attack"),
         ("attack.pgd.steps=0", "steps=0"),

@@ -13,7 +13,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from agnet.errors import ConfigurationError, RunDirectoryError, StorageError, UnreadableFile
+from agnet.errors import ConfigurationError, RunDirectoryError, UnreadableFile
 from agnet.runtime.files import locked
 from agnet.runtime.paths import CONF_DIR
 from agnet.tables.table import read_metadata, read_table, write_table
@@ -202,7 +202,7 @@ def test_a_place_that_cannot_be_written_is_named_before_anything_is_measured(
 ) -> None:
     monkeypatch.setattr(Untrained, "__call__", lambda *_: pytest.fail("it measures"))
     (tmp_path / "file").touch()
-    with pytest.raises(StorageError, match=r"cannot write .*/file/x\.parquet \("):
+    with pytest.raises(ConfigurationError, match=r"table=.*/file/x\.parquet: this is no folder"):
         measured(tmp_path / "file" / "x.parquet", "num_architectures=1")
 
 
