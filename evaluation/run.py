@@ -111,7 +111,7 @@ def run(cfg: DictConfig) -> None:
 
 
 def _check_table(path: str | None, protocol: Protocol) -> None:
-    """See that the table where this one is to be written, if there is one, was made under the same protocol.
+    """Refuse to write over a table that was made under another protocol.
 
     Raises:
         RunDirectoryError: if another table would be lost.

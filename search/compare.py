@@ -12,6 +12,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+from tqdm import tqdm
 
 from agnet.errors import ConfigurationError
 from agnet.runtime.command import entry_point
@@ -106,7 +107,7 @@ def _work(
 ) -> list[EndedRun]:
     cells = [PlannedRun(c.problem, c.optimizer, c.seed, {**c.config, "force": force}, c.folder) for c in todo]
     ended = []
-    with Progress("compare", planned, "run", initial=planned - len(cells), shown=progress) as bar:
+    with Progress(tqdm, "compare", planned, "run", initial=planned - len(cells), shown=progress) as bar:
         for run in executor.run(run_cell, cells, out=out) if cells else ():
             ended.append(run)
             if run.error is not None:

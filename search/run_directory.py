@@ -13,11 +13,12 @@ from agnet.errors import RunDirectoryError, UnreadableFile
 from agnet.runtime.digests import differences, of_file, of_json
 from agnet.runtime.files import locked, write_text
 from agnet.runtime.paths import CONF_DIR
-from agnet.runtime.reading import damaged, read_yaml
+from agnet.runtime.reading import damaged
 from agnet.runtime.renamed import current
 from agnet.runtime.sealed import read_sealed_json, write_sealed_json
 from search.loop import HISTORY_FILE, STATE_FILE, check_identity
 from search.result import read_result
+from search.saved_config import read_yaml
 from search.state import load_state
 
 CONFIG_FILE, PLOT_FILE, RESULT_FILE, SEAL_FILE = "config.yaml", "incumbent.png", "result.json", "seal.json"

@@ -2,10 +2,10 @@
 
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from threading import Event, Thread
-
-from tqdm import tqdm
+from typing import Any
 
 FIRST_SECONDS, SECONDS = 10.0, 60.0
 
@@ -14,6 +14,7 @@ class Progress:
     """Counts what is done; a context.
 
     Args:
+        bar: the class of progress bars, ``tqdm.tqdm``.
         what: the work in a word, which begins every line.
         total: number of units.
         unit: a unit in a word.
@@ -21,10 +22,12 @@ class Progress:
         shown: whether to show anything.
     """
 
-    def __init__(self, what: str, total: int, unit: str, *, initial: int = 0, shown: bool = True) -> None:
+    def __init__(
+        self, bar: Callable[..., Any], what: str, total: int, unit: str, *, initial: int = 0, shown: bool = True
+    ) -> None:
         self.what, self.unit, self.total, self.done, self.postfix = what, unit, total, initial, ""
         disable = None if shown else True  # None: off when not a terminal
-        self.bar = tqdm(desc=what, total=total, initial=initial, unit=unit, disable=disable)
+        self.bar = bar(desc=what, total=total, initial=initial, unit=unit, disable=disable)
         self._lines = shown and self.bar.disable
         self._ended = Event()
         self._thread = Thread(target=self._tell, daemon=True)

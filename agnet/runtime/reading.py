@@ -14,10 +14,6 @@ from agnet.errors import UnreadableFile
 MOST_BYTES = 256 * 2**20
 """Largest text or JSON file that is read, decompressed; ours are a thousandth of it."""
 
-_MOST_YAML_BYTES = 2**20
-_MOST_NESTING = 100
-_MOST_EVENTS = 100_000
-
 
 def read_bytes(path: Path, *, most: int = MOST_BYTES) -> bytes:
     """A file's content.
@@ -94,34 +90,6 @@ def parse_json(data: bytes | str, path: Path) -> Any:
         return json.loads(data)
     except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError
         raise damaged(path, f"no JSON: {_brief(error)}") from error
-
-
-def read_yaml(path: Path) -> Any:
-    """The plain value in a YAML file that a command wrote: no aliases, no tags, no interpolations.
-
-    Raises:
-        UnreadableFile: if it cannot be read, or holds what such a file never holds.
-    """
-    import yaml
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-
-    text = read_text(path, most=_MOST_YAML_BYTES)
-    try:
-        depth = 0
-        for count, event in enumerate(yaml.parse(text, Loader=yaml.CSafeLoader)):
-            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-            if isinstance(event, yaml.AliasEvent) or depth > _MOST_NESTING or count > _MOST_EVENTS:
-                raise damaged(path, "it has aliases, or is larger or nested deeper than a configuration")
-            if getattr(event, "tag", None) is not None:
-                raise damaged(path, f"it has the tag {event.tag}")
-            if isinstance(event, yaml.ScalarEvent) and "${" in event.value:
-                raise damaged(path, f"it holds the interpolation {event.value!r}, which a finished one has not")
-        return OmegaConf.to_container(OmegaConf.create(text)) if text.strip() else {}
-    except (yaml.YAMLError, OmegaConfBaseException, ValueError, RecursionError) as error:
-        if isinstance(error, UnreadableFile):
-            raise
-        raise damaged(path, f"no YAML: {_brief(error)}") from error
 
 
 def unreadable(path: Path, error: Exception) -> UnreadableFile:

@@ -193,7 +193,7 @@ def _check_argument(arguments: _Arguments, key: str, value: Any, here: str, *, w
     """Check a value against the annotation of its argument.
 
     Args:
-        arguments: of the class or function.
+        arguments: all arguments of the class or function.
         key: name of the argument.
         value: its value.
         here: key of the value in the whole configuration.

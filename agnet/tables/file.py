@@ -169,7 +169,7 @@ def open_table(path: Path | str | TableFile, *, strict: bool = False) -> TableFi
 
     Args:
         path: the file; one that is open stays as it is.
-        strict: see :class:`TableFile`.
+        strict: whether a table that was changed elsewhere is refused; see :class:`TableFile`.
 
     Raises:
         TableError: if it is missing or unreadable.

@@ -50,7 +50,7 @@ def radii(name: str, eps: Any) -> list[float]:
 
     Args:
         name: the attack's name, for the message.
-        eps: what was given.
+        eps: the radii given.
 
     Raises:
         ConfigurationError: if these are no numbers.

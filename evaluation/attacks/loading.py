@@ -93,7 +93,7 @@ def model_digest(where: str, model: Model, images: Tensor, *, batch_size: int) -
     """What a model is identified by: a file by its bytes, any other by weights, structure, source and clean logits.
 
     Args:
-        where: as for :func:`load_model`.
+        where: file or import path, as for :func:`load_model`.
         model: the loaded model.
         images: the images, to be asked for logits.
         batch_size: images at a time.

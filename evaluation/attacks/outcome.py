@@ -121,7 +121,7 @@ class Evaluation:
         num_classes: logits of the network.
         settings: mode, seed, precision and the attacks' settings.
         adversarial: reported images of the attacks whose images were kept, by column.
-        checks: what may make the accuracies no sign of robustness: ``zero_gradients``, the share of
+        checks: doubts whether the accuracies are a sign of robustness: ``zero_gradients``, the share of
             ``zero_gradients_of`` images on which the gradient is zero (if an attack follows gradients and the network
             is not constant), and ``randomised``, whether the model gave other logits when asked again.
     """

@@ -268,7 +268,7 @@ def _write(file: Path, shape: tuple[int, ...], parts: Iterable[np.ndarray]) -> s
 
 
 def _claim(out: Path, protocol: Mapping[str, object]) -> dict[str, str]:
-    """See that ``corruptions.json``, if there is one, says the same; the hashes of the files it knows.
+    """Refuse a folder whose ``corruptions.json`` says something else; gives the hashes of the files it knows.
 
     Raises:
         UnreadableFile: if it is damaged.

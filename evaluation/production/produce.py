@@ -10,6 +10,7 @@ from functools import cache, lru_cache, partial
 from pathlib import Path
 
 import torch
+from tqdm import tqdm
 
 from agnet.errors import ConfigurationError, TaskError
 from agnet.runtime.executors import WORKER, AbstractExecutor, Ended, shared_out
@@ -246,7 +247,7 @@ class _Bar:
         self.begin = self.written = time.monotonic()
         self.open = set(self.costs)
         self.bar = Progress(
-            "train and attack", len(units), "cell", initial=len(units) - len(self.costs), shown=progress
+            tqdm, "train and attack", len(units), "cell", initial=len(units) - len(self.costs), shown=progress
         )
 
     def __enter__(self) -> "_Bar":

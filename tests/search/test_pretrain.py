@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 
-from agnet.errors import AGNetError, CheckpointMismatch, StorageError
+from agnet.errors import AGNetError, CheckpointMismatch, ConfigurationError
 from agnet.generator.checkpoints import load_generator
 from agnet.runtime.paths import CONF_DIR
 from agnet.spaces.nasbench201 import NASBench201
@@ -78,7 +78,7 @@ def test_bad_settings_are_named_and_leave_nothing(override: str, tmp_path: Path)
 def test_a_folder_that_cannot_be_used_costs_no_pretraining(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(command, "pretrain", lambda *args, **kwargs: pytest.fail("minutes for nothing"))
     (tmp_path / "file").touch()
-    with pytest.raises(StorageError, match="a file is where a folder should be"):
+    with pytest.raises(ConfigurationError, match="this is no folder; choose another path"):
         pretrain(tmp_path / "file")
     (tmp_path / "MANIFEST.json").write_text("{")
     with pytest.raises(CheckpointMismatch, match="no JSON"):
