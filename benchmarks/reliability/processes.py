@@ -2,6 +2,7 @@
 
 import atexit
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -144,7 +145,8 @@ class Running:
         """Lines on stderr that are neither notes, nor progress, nor the line after Ctrl-C."""
         lines = self.stderr.read_text(errors="replace").replace("\r", "\n").splitlines()
         known = ("note: ", "warning: ", MESSAGE)
-        return [line for line in lines if line.strip() and not line.startswith(known) and "%|" not in line]
+        progress = re.compile(r"%\||\d+ of \d+ \w+ done after ")
+        return [line for line in lines if line.strip() and not line.startswith(known) and not progress.search(line)]
 
 
 def preload() -> None:
