@@ -195,7 +195,7 @@ def judge_first(said: Said) -> Outcome | None:
     if outcome is None or outcome.kind != REFUSED:
         return outcome
     errors = [line for line in said.stderr.splitlines() if line.startswith("error: ")]
-    if len(errors) != 1 or "/" not in errors[0]:
+    if len(errors) != 1 or not ("/" in errors[0] or "cannot write the output" in errors[0]):
         return Outcome(TRACEBACK, f"no line that names a path: {' / '.join(errors)}")
     return outcome
 
