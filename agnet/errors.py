@@ -4,6 +4,7 @@ The commands turn an :class:`AGNetError` into one line on stderr and exit status
 of this project and keeps its traceback.
 """
 
+import re
 import reprlib
 
 _QUOTED = 120
@@ -20,6 +21,16 @@ def quoted(value: object) -> str:
     """
     text = _REPR.repr(value)
     return text if len(text) <= _QUOTED else f"{text[: _QUOTED // 2]}...{text[-_QUOTED // 2 :]}"
+
+
+_NO_MEMORY = re.compile(
+    "can't allocate memory|out of memory|Unable to allocate|bad_alloc|Storage size calculation overflowed"
+)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception, of whichever library, says that memory did not suffice."""
+    return isinstance(error, MemoryError) or bool(_NO_MEMORY.search(str(error)))
 
 
 class AGNetError(ValueError):

@@ -3,7 +3,6 @@
 import inspect
 import shlex
 import sys
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from pkgutil import resolve_name
@@ -17,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
 from agnet.errors import ConfigurationError, UnreadableFile
+from agnet.runtime.building import targets_of
 from agnet.runtime.command import entry_point
 from agnet.runtime.digests import of_arrays, of_file
 from agnet.runtime.files import locked
@@ -24,7 +24,6 @@ from agnet.runtime.paths import git_revision
 from agnet.spaces.base import AbstractSpace
 from agnet.tables.table import KEY, write_table
 from evaluation.data.images import ImageSplits
-from evaluation.places import check_place
 from evaluation.training_free.row_log import RowLog
 from evaluation.training_free.untrained import Untrained
 
@@ -58,20 +57,8 @@ def _settings(cfg: DictConfig, splits: ImageSplits) -> dict[str, Any]:
         **{str(key): value for key, value in config.items() if key not in _NOT_OF_A_ROW},
         "images": of_arrays(train.stored, train.labels),
         "normalization": [splits.mean, splits.std, splits.num_classes],
-        "code": {target: digest for target in _targets(config) if (digest := _source_digest(target))},
+        "code": {target: digest for target in targets_of(config) if (digest := _source_digest(target))},
     }
-
-
-def _targets(config: Any) -> Iterator[str]:
-    """The classes and functions that a configuration names."""
-    if isinstance(config, dict):
-        for key, value in config.items():
-            if key == "_target_":
-                yield str(value)
-            yield from _targets(value)
-    elif isinstance(config, list):
-        for value in config:
-            yield from _targets(value)
 
 
 def _source_digest(target: str) -> str:
@@ -95,7 +82,6 @@ def run(cfg: DictConfig) -> None:
     measures = {str(name): instantiate(measure, _convert_="all") for name, measure in cfg.measures.items()}
     untrained = Untrained(measures, splits, instantiate(cfg.network), seed=cfg.seed, repeats=cfg.repeats)
     architectures = drawn(space, cfg.num_architectures, seed=cfg.seed)
-    check_place(path)
     with locked(lock := path.with_name(f"{path.name}.lock")):
         log = RowLog(path.with_name(f"{path.name}.rows.jsonl"), _settings(cfg, splits))
         for architecture in tqdm(architectures, desc="measure", unit="cell", disable=None if cfg.progress else True):

@@ -20,7 +20,7 @@ from safetensors.torch import load, save
 
 from agnet.errors import CheckpointMismatch, ConfigurationError, UnreadableFile
 from agnet.runtime.command import entry_point
-from agnet.runtime.digests import of_bytes, of_file, of_json, without_times
+from agnet.runtime.digests import check_identity, of_bytes, of_file, of_json, without_times
 from agnet.runtime.files import locked, write_bytes, write_text
 from agnet.runtime.paths import git_revision
 from agnet.runtime.reading import damaged, parse_json, read_bytes, read_text
@@ -29,7 +29,7 @@ from agnet.spaces.darts.genotype import to_genotype
 from evaluation.networks.darts.network import DARTSNetwork, DARTSShape, count_macs, count_parameters
 from evaluation.networks.darts.published import read_architecture
 from evaluation.training.distributed import Process, process_group
-from evaluation.training.final_network import HISTORY, Trainer, check_identity
+from evaluation.training.final_network import HISTORY, OTHER_TRAINING, Trainer
 from evaluation.training.final_recipe import FinalRecipe
 from evaluation.training.streams import AbstractStream
 
@@ -153,7 +153,7 @@ def _is_finished(out: Path, settings: Mapping[str, Any]) -> bool:
         found = read_sealed_json(out / RESULT)
     except UnreadableFile:
         return False
-    check_identity(out, {key: found.get(key) for key in settings}, settings)
+    check_identity(out, {key: found.get(key) for key in settings}, settings, OTHER_TRAINING)
     with suppress(UnreadableFile):
         rows = [parse_json(line, out / HISTORY) for line in read_text(out / HISTORY).splitlines()]
         same = of_json(without_times(rows)) == found.get("history_sha256")

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from agnet.errors import ConfigurationError, InvalidArchitecture, RunDirectoryError, TaskError
 from agnet.optimizers.base import AbstractOptimizer
-from agnet.runtime.digests import differences
+from agnet.runtime.digests import check_identity
 from agnet.spaces.base import AbstractSpace
 from agnet.tables.goal import Goal
 from agnet.tables.objective import AbstractObjective
@@ -25,6 +25,9 @@ from search.history import History, Query, Round, append_queries, history_digest
 from search.state import load_state, save_state
 
 HISTORY_FILE, STATE_FILE = "history.jsonl", "state.pt"
+
+OTHER_RUN = "restore these, choose another run_dir, or start anew with force=true"
+"""What to do about a folder that was made with other settings or inputs."""
 
 
 def check_schedule(*, budget: int, initial: int, batch: int) -> None:
@@ -152,7 +155,8 @@ def _resume(
         keep_queries(path, 0)
         return
     found = load_state(state)
-    check_identity(state, found.identity, identity)
+    if found.identity is not None:
+        check_identity(state, found.identity, identity, OTHER_RUN)
     queries = keep_queries(path, found.rounds[-1].queries, found.history)
     if tuple(queries[0].values) != history.goal.columns:
         raise RunDirectoryError(
@@ -163,24 +167,6 @@ def _resume(
     restore(optimizer, found.optimizer, state)
     history.extend(queries)
     history.rounds.extend(found.rounds)
-
-
-def check_identity(path: Path, theirs: Mapping[str, Any] | None, ours: Mapping[str, Any]) -> None:
-    """Refuse a file of another search.
-
-    Args:
-        path: the file, for the message.
-        theirs: identity recorded in the file; None if it has none.
-        ours: identity of the search at hand.
-
-    Raises:
-        RunDirectoryError: naming what differs.
-    """
-    if theirs is not None and (differing := differences(theirs, ours)):
-        raise RunDirectoryError(
-            f"{path} was written with other settings or inputs: {differing}; restore these, choose another run_dir, or "
-            "start anew with force=true"
-        )
 
 
 def restore(optimizer: AbstractOptimizer, state: Mapping[str, Any], path: Path) -> None:

@@ -14,11 +14,12 @@ from agnet.errors import ConfigurationError, RunDirectoryError
 from agnet.optimizers.latent_search.optimizer import LatentSearch
 from agnet.runtime.building import check_targets
 from agnet.runtime.command import entry_point
+from agnet.runtime.digests import check_identity
 from agnet.runtime.files import write_text
 from agnet.tables.goal import Goal, parse_limits
 from search.columns import quantity
 from search.history import Query, read_queries
-from search.loop import HISTORY_FILE, STATE_FILE, check_identity, restore
+from search.loop import HISTORY_FILE, OTHER_RUN, STATE_FILE, restore
 from search.run import build_objective, build_optimizer, inputs_of
 from search.run_directory import RunDirectory, comparison_keys, identity
 from search.state import load_state
@@ -63,7 +64,8 @@ def _finished(folder: Path, seed: int, trust: Sequence[str]) -> tuple[LatentSear
             "run optimizer=agnet first"
         )
     found = load_state(state)
-    check_identity(state, found.identity, identity(saved, inputs_of(objective, report, optimizer)))
+    if found.identity is not None:
+        check_identity(state, found.identity, identity(saved, inputs_of(objective, report, optimizer)), OTHER_RUN)
     restore(optimizer, {**found.optimizer, "random": torch.Generator().manual_seed(seed).get_state()}, state)
     queries = read_queries(folder / HISTORY_FILE, found.rounds[-1].queries, found.history)
     return optimizer, objective.goal, queries

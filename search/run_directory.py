@@ -10,13 +10,13 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from agnet.errors import RunDirectoryError, UnreadableFile
-from agnet.runtime.digests import differences, of_file, of_json
+from agnet.runtime.digests import check_identity, differences, of_file, of_json
 from agnet.runtime.files import locked, write_text
 from agnet.runtime.paths import CONF_DIR
 from agnet.runtime.reading import damaged
 from agnet.runtime.renamed import current
 from agnet.runtime.sealed import read_sealed_json, write_sealed_json
-from search.loop import HISTORY_FILE, STATE_FILE, check_identity
+from search.loop import HISTORY_FILE, OTHER_RUN, STATE_FILE
 from search.result import read_result
 from search.saved_config import read_yaml
 from search.state import load_state
@@ -151,14 +151,17 @@ class RunDirectory:
             if not self.seal.exists():
                 return self._unsealed()
             sealed = read_sealed_json(self.seal)
-            changed = [name for name, digest in sealed["files"].items() if of_file(self.path / name) != digest]
-            if changed:
-                raise damaged(self.path / changed[0], "it was changed after it was written")
+            files, made_with = sealed.get("files"), sealed.get("identity")
+            if not isinstance(files, dict) or not isinstance(made_with, dict):
+                raise damaged(self.seal, "it is no seal of a run")
+            for name, digest in self._digests().items():
+                if digest != files.get(name):
+                    raise damaged(self.path / name, "it was changed after it was written")
             result = read_result(self.result)
         except UnreadableFile as error:
             _note_once(f"note: {str(error).partition(';')[0]}; the result is made again\n")
             return None
-        check_identity(self.result, sealed["identity"], identity(config, inputs))
+        check_identity(self.result, made_with, identity(config, inputs), OTHER_RUN)
         return result
 
     def close(self, config: Mapping[str, Any], inputs: Mapping[str, Any]) -> None:
@@ -168,8 +171,11 @@ class RunDirectory:
             config: the resolved configuration.
             inputs: digests of whatever the search depends on.
         """
-        files = {path.name: of_file(path) for path in (self.result, self.path / HISTORY_FILE)}
-        write_sealed_json(self.seal, {"files": files, "identity": identity(config, inputs)})
+        write_sealed_json(self.seal, {"files": self._digests(), "identity": identity(config, inputs)})
+
+    def _digests(self) -> dict[str, str]:
+        """SHA-256 of the files that a seal covers."""
+        return {path.name: of_file(path) for path in (self.result, self.path / HISTORY_FILE)}
 
     def _unsealed(self) -> dict[str, Any] | None:
         """The result of an earlier revision; None if a kill came before the seal, or where the state is lost."""

@@ -11,7 +11,6 @@ from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load, save
-from torch import Tensor
 
 from agnet.errors import CheckpointMismatch, UnreadableFile
 from agnet.generator.joint import JointGenerator
@@ -26,8 +25,6 @@ from agnet.runtime.renamed import current_settings
 from agnet.spaces.base import AbstractSpace
 
 MANIFEST = "MANIFEST.json"
-
-_LARGEST = 100_000
 
 
 def read_manifest(folder: Path) -> dict[str, dict[str, Any]]:
@@ -62,25 +59,31 @@ def verify(path: Path) -> dict[str, Any]:
     Raises:
         CheckpointMismatch: if the file is missing, has no entry, or differs from it.
     """
+    return _verified(path)[0]
+
+
+def _verified(path: Path) -> tuple[dict[str, Any], bytes]:
+    """The manifest entry of a file, and the content that it is the entry of."""
     if not path.is_file():
         raise CheckpointMismatch(f"no file {path}; make it with python -m search.pretrain, or correct the path")
     entry = read_manifest(path.parent).get(path.name)
     if entry is None:
         raise CheckpointMismatch(f"{path.parent / MANIFEST} has no entry for {path.name}; make both with one command")
-    found = of_file(path)
+    content = read_bytes(path)
+    found = of_bytes(content)
     if found != entry.get("sha256"):
         raise CheckpointMismatch(
             f"{path} has SHA-256 {found[:12]}..., its manifest says {str(entry.get('sha256'))[:12]}...; restore the "
             f"file or make it again with: {entry.get('command')}"
         )
-    return entry
+    return entry, content
 
 
 def _settings(path: Path, entry: Mapping[str, Any]) -> dict[str, Any]:
-    """The model's settings in a manifest entry, which may come from anybody: small whole numbers."""
+    """The model's settings in a manifest entry, which may come from anybody: whole numbers."""
     settings = entry.get("model", {})
     settings = current_settings(settings) if isinstance(settings, dict) else {}
-    broken = [name for name, value in settings.items() if type(value) is not int or not 0 < value <= _LARGEST]
+    broken = [name for name, value in settings.items() if type(value) is not int]
     if broken or not settings:
         said = f"{broken[0]}={settings[broken[0]]!r}" if broken else f"model={entry.get('model')!r}"
         raise CheckpointMismatch(
@@ -88,14 +91,6 @@ def _settings(path: Path, entry: Mapping[str, Any]) -> dict[str, Any]:
             "file again"
         )
     return settings
-
-
-def _tensors(path: Path, entry: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Weights of the very bytes that the manifest has the hash of."""
-    data = read_bytes(path)
-    if of_bytes(data) != entry.get("sha256"):
-        raise CheckpointMismatch(f"{path} has changed while it was read; try again")
-    return load(data)
 
 
 def save_generator(path: Path, model: GraphGenerator, entry: Mapping[str, Any]) -> None:
@@ -131,7 +126,7 @@ def load_generator(
         CheckpointMismatch: if the file fails verification or was made for another space.
     """
     path = CHECKPOINT_DIR / generator_file(space, variant) if path is None else Path(path)
-    entry = verify(path)
+    entry, content = _verified(path)
     settings = _settings(path, entry)
     expected = {"num_types": space.num_types, "max_nodes": len(space.parts[0])}
     if {key: settings.get(key) for key in expected} != expected:
@@ -141,10 +136,8 @@ def load_generator(
     try:
         # no weights are drawn there: drawing moves the global random state
         model = GraphGenerator(**settings, device="meta")
-        model.load_state_dict(_tensors(path, entry), assign=True)
+        model.load_state_dict(load(content), assign=True)
     except (RuntimeError, TypeError, ValueError, SafetensorError) as error:
-        if isinstance(error, CheckpointMismatch):
-            raise
         first = next((line.strip() for line in str(error).splitlines()[1:]), str(error))  # torch lists every tensor
         raise CheckpointMismatch(
             f"{path} does not hold the generator its manifest describes, {settings}: {first} Restore both, or make "

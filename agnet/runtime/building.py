@@ -28,7 +28,7 @@ def check_targets(config: Any, *, source: Path, trusted: Sequence[str] = ()) -> 
     Raises:
         UntrustedTarget: naming the target and the remedy.
     """
-    for target in _targets(config):
+    for target in targets_of(config):
         name = target if isinstance(target, str) else ""
         package = name.partition(".")[0]
         if any(name.startswith(f"{known}.") for known in trusted):
@@ -52,13 +52,18 @@ def shipped_targets() -> frozenset[str]:
     return frozenset(name for text in texts for name in _NAMED.findall(text))
 
 
-def _targets(config: Any) -> Iterator[Any]:
+def targets_of(config: Any) -> Iterator[Any]:
+    """What the sections of a configuration name under ``_target_``.
+
+    Args:
+        config: plain dictionaries, lists and values.
+    """
     if isinstance(config, Mapping):
         for key, value in config.items():
             if key == "_target_":
                 yield value
             else:
-                yield from _targets(value)
+                yield from targets_of(value)
     elif isinstance(config, list | tuple):
         for value in config:
-            yield from _targets(value)
+            yield from targets_of(value)

@@ -20,7 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
-from agnet.errors import AGNetError
+from agnet.errors import AGNetError, is_out_of_memory
 from agnet.runtime.files import storage_error
 from agnet.runtime.interrupts import INTERRUPTED, MESSAGE, interruptible
 from agnet.runtime.paths import CONF_DIR
@@ -146,7 +146,7 @@ def _remedy(error: BaseException) -> str | None:
                 _silence_output()  # what could not be printed would be tried again at exit
             return str(storage_error(Path(error.filename or "the output"), error))
         return f"cannot use {error.filename} ({error.strerror or error}); choose another"
-    if isinstance(error, MemoryError) or _NO_MEMORY.search(str(error)):
+    if is_out_of_memory(error):
         return f"out of memory ({_brief(error)}); give smaller batches, or fewer workers, architectures or images"
     if type(error).__module__.split(".")[0] in _CONFIGURATION_LIBRARIES:
         return in_words(error)
@@ -182,11 +182,6 @@ def in_one_line(message: str) -> str:
     line = line if len(line) <= _LONGEST else f"{line[: _LONGEST // 2]} ... {line[-_LONGEST // 2 :]}"
     line = _ADVICE.sub(" it is no plain data", line).strip()
     return _CONTROLS.sub(lambda found: repr(found[0])[1:-1], line)
-
-
-_NO_MEMORY = re.compile(
-    "can't allocate memory|out of memory|Unable to allocate|bad_alloc|Storage size calculation overflowed"
-)
 
 
 def _brief(error: BaseException) -> str:

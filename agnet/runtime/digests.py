@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from agnet.errors import RunDirectoryError
 from agnet.runtime.reading import unreadable
 
 Identity = Mapping[str, Any]
@@ -92,6 +93,22 @@ def differences(theirs: Identity, ours: Identity) -> str:
         for key in dict.fromkeys([*before, *now])
         if key not in before or key not in now or before[key] != now[key]
     )
+
+
+def check_identity(place: Path, theirs: Identity, ours: Identity, remedy: str) -> None:
+    """Refuse a file or folder that was made with other settings or inputs.
+
+    Args:
+        place: the file or folder, for the message.
+        theirs: identity recorded there.
+        ours: identity asked for now.
+        remedy: advice to the user.
+
+    Raises:
+        RunDirectoryError: naming what differs.
+    """
+    if differing := differences(theirs, json.loads(json.dumps(ours))):  # a file has no tuples
+        raise RunDirectoryError(f"{place} was made with other settings or inputs: {differing}; {remedy}")
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -1,11 +1,9 @@
 """Commands and functions called in this process, and what they say."""
 
 import io
-import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from pathlib import Path
+from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 
 from agnet.errors import AGNetError
 from benchmarks.reliability.frame import REFUSED, TRACEBACK, Outcome, judge_said
@@ -18,17 +16,6 @@ class Ended(Exception):
     def outcome(self) -> Outcome:
         """How it ended."""
         return self.args[0]
-
-
-@contextmanager
-def inside(folder: Path) -> Iterator[None]:
-    """Work in a folder."""
-    before = os.getcwd()
-    os.chdir(folder)
-    try:
-        yield
-    finally:
-        os.chdir(before)
 
 
 def call(main: Callable[[], None], *arguments: str) -> str:

@@ -4,9 +4,7 @@ A case mounts a small file system for itself alone (Linux, root), and runs a com
 says which path it could not write, or has the reference's result. Then room is made, and the same command has it.
 """
 
-import csv
 import ctypes
-import json
 import os
 import random
 import re
@@ -19,9 +17,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from agnet.runtime.digests import of_bytes
+from benchmarks.reliability.contents import contents, judge_contents
 from benchmarks.reliability.frame import (
-    CHANGED,
     HUNG,
     LEFTOVER,
     REFUSED,
@@ -42,9 +39,6 @@ KINDS = ("full", "no inodes", "read-only", "file size")
 
 _NEW_NAMESPACE = 0x00020000  # CLONE_NEWNS
 _ROOM = "remount,rw,size=512m,nr_inodes=100000"
-_VOLATILE = ("status.json", "production.json", "seal.json", "MANIFEST.json", ".lock")
-"""Files of times and digests of them."""
-
 _COMMANDS: dict[str, tuple[str, tuple[str, ...]]] = {
     **{module: (module, arguments) for module, arguments in COMMANDS.items()},
     "search.run (saves every round)": (
@@ -120,68 +114,6 @@ def private_namespace() -> bool:
     return True
 
 
-def contents(folder: Path) -> dict[str, str]:
-    """All that the files in a folder tell, in pieces; some tell only that they are there."""
-    found: dict[str, str] = {}
-    for path in sorted(folder.rglob("*")):
-        name = str(path.relative_to(folder))
-        if path.is_file() and not name.endswith(_VOLATILE):
-            found[name] = "there"
-            found |= {f"{name} {place}": piece for place, piece in _pieces(path, folder)}
-    return found
-
-
-def _pieces(path: Path, folder: Path) -> list[tuple[str, str]]:
-    import numpy as np
-    import pyarrow.parquet as pq
-
-    match path.suffix:
-        case ".pdf" | ".html" | ".pt" | ".gz":
-            return []
-        case ".npz":
-            with np.load(path) as arrays:
-                return [(key, of_bytes(arrays[key].tobytes())) for key in arrays]
-        case ".parquet":
-            table = pq.read_table(path)
-            found = [(name, of_bytes(repr(table[name].to_pylist()).encode())) for name in table.column_names]
-        case ".safetensors" | ".npy" | ".png" | ".svg":
-            return [("content", of_bytes(path.read_bytes()))]
-        case ".csv":
-            with path.open(newline="") as file:
-                rows = list(csv.DictReader(file))
-            found = [(f"{number} {name}", str(cell)) for number, row in enumerate(rows) for name, cell in row.items()]
-        case ".json":
-            found = _values(json.loads(path.read_text()))
-        case ".jsonl":
-            lines = path.read_text().splitlines()
-            found = [piece for number, line in enumerate(lines) for piece in _values(json.loads(line), f"{number}")]
-        case _:
-            words = re.split(r"[\s|]+", path.read_text(errors="replace"))
-            found = [(str(place), word) for place, word in enumerate(words) if not re.search(r"\d\.\d", word)]
-    return [(name, piece.replace(str(folder), HERE)) for name, piece in found if not _TIMES.search(name)]
-
-
-_TIMES = re.compile("second|_ms|latency|date|revision|sha256")
-"""Keys and columns of what two equal runs have otherwise."""
-
-
-def _values(content: Any, place: str = "") -> list[tuple[str, str]]:
-    """The values in JSON with the keys that lead to them."""
-    if isinstance(content, dict):
-        return [piece for key, value in content.items() for piece in _values(value, f"{place} {key}")]
-    if isinstance(content, list):
-        return [piece for number, value in enumerate(content) for piece in _values(value, f"{place} {number}")]
-    return [(place, repr(content))]
-
-
-def difference(reference: Mapping[str, str], found: Mapping[str, str]) -> str | None:
-    """The first piece of a reference that a result lacks, or has otherwise; None if there is none."""
-    for name, piece in reference.items():
-        if found.get(name) != piece:
-            return f"{name}: {piece} in the reference, {found.get(name, 'missing')} here"
-    return None
-
-
 def leftovers(folder: Path) -> list[str]:
     """Files that a command should have removed."""
     return [str(path.relative_to(folder)) for path in folder.rglob("*.partial*")]
@@ -200,7 +132,7 @@ def judge_first(said: Said) -> Outcome | None:
     return outcome
 
 
-def _run(key: str, disk: Disk, shared: Path, references: Mapping[str, Mapping[str, str]], folder: Path) -> Outcome:
+def _run(key: str, disk: Disk, shared: Path, references: Mapping[str, Mapping[str, Any]], folder: Path) -> Outcome:
     if not private_namespace():
         return Outcome(SKIPPED, "no right to mount")
     here = folder / "disk"
@@ -220,8 +152,7 @@ def _run(key: str, disk: Disk, shared: Path, references: Mapping[str, Mapping[st
             return Outcome(TRACEBACK, f"with room, exit status {again.status}: {last}; before: {outcome.detail}")
         if left := leftovers(here):
             return Outcome(LEFTOVER, ", ".join(left))
-    differs = difference(references[key], contents(here))
-    return Outcome(CHANGED, differs) if differs else outcome or Outcome(SAME)
+    return judge_contents(references[key], contents(here)) or outcome or Outcome(SAME)
 
 
 def _call(key: str, here: Path, shared: Path, prepare: Callable[[], None]) -> Said:
@@ -230,20 +161,15 @@ def _call(key: str, here: Path, shared: Path, prepare: Callable[[], None]) -> Sa
     return call(module, given, here, seconds=SECONDS, prepare=prepare)
 
 
-def _reference(key: str, shared: Path) -> tuple[dict[str, str], int, int]:
-    """The pieces of a command's result that two runs have in common, and its bytes and files."""
-    found: list[dict[str, str]] = []
-    size = files = 0
-    for number in range(2):
-        here = shared / f"reference-{re.sub('[^a-z.]+', '-', key)}-{number}" / "disk"
-        here.mkdir(parents=True)
-        said = _call(key, here, shared, lambda: None)
-        if said.status != 0:
-            raise RuntimeError(f"{key}: exit status {said.status}: {said.stderr[-2000:]}")
-        found.append(contents(here))
-        size = sum(path.stat().st_size for path in here.rglob("*") if path.is_file())
-        files = sum(1 for _ in here.rglob("*"))
-    return {name: piece for name, piece in found[0].items() if found[1].get(name) == piece}, size, files
+def _reference(key: str, shared: Path) -> tuple[dict[str, Any], int, int]:
+    """What a command leaves on a sound disk, and its bytes and files."""
+    here = shared / f"reference-{re.sub('[^a-z.]+', '-', key)}" / "disk"
+    here.mkdir(parents=True)
+    said = _call(key, here, shared, lambda: None)
+    if said.status != 0:
+        raise RuntimeError(f"{key}: exit status {said.status}: {said.stderr[-2000:]}")
+    size = sum(path.stat().st_size for path in here.rglob("*") if path.is_file())
+    return contents(here), size, sum(1 for _ in here.rglob("*"))
 
 
 def disks(generator: random.Random, count: int, sizes: Mapping[str, tuple[int, int]]) -> list[tuple[str, Disk]]:

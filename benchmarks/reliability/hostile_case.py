@@ -4,14 +4,14 @@ import hashlib
 import io
 import resource
 from collections.abc import Callable
-from contextlib import redirect_stderr, redirect_stdout, suppress
+from contextlib import chdir, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from hydra.errors import InstantiationException
 
 from agnet.errors import AGNetError
-from benchmarks.reliability.calling import Ended, inside, judge_error
+from benchmarks.reliability.calling import Ended, judge_error
 from benchmarks.reliability.frame import (
     ACCEPTED,
     EXECUTED,
@@ -70,7 +70,7 @@ class Hostile:
         work = folder / "guarded" / "work"
         work.mkdir(parents=True)
         (folder / "guarded" / "precious.txt").write_text("precious", encoding="utf-8")
-        with inside(work):
+        with chdir(work):
             self.write()
             before = listing(folder, self.own)
             outcome = self._read()

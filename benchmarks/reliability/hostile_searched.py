@@ -5,6 +5,7 @@ import json
 import pickle
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from agnet.runtime.sealed import read_sealed, write_sealed
 from agnet.spaces.nasbench201 import NASBench201
 from agnet.tables.table import read_table
 from benchmarks.reliability import hostile
-from benchmarks.reliability.calling import call, inside
+from benchmarks.reliability.calling import call
 from benchmarks.reliability.hostile import CANARY
 from benchmarks.reliability.hostile_case import Hostile
 from benchmarks.reliability.searched import SMALL, TABLE, small_table
@@ -89,7 +90,7 @@ def _finished(shared: Path) -> Path:
     """A run folder that can be asked for cells, with its table beside it."""
     folder = shared / "searched"
     folder.mkdir()
-    with inside(folder):
+    with chdir(folder):
         small_table(0)
         call(run, *_SEARCH)
     return folder

@@ -179,12 +179,17 @@ def _finish(place: Place, todo: Sequence[Job], expected: dict[str, Any], refused
     return found or Outcome(REFUSED if refused else SAME)
 
 
-def _together(race: Race, shared: Shared, folder: Path) -> Outcome:
-    place = Place(folder, shared.folder)
+def _ended(race: Race, place: Place) -> tuple[list[Running], Outcome | None, bool]:
+    """The commands of a race when all have ended, and what :func:`judge_ends` says of them."""
     started = _start(race, place)
     for running in started:
         running.wait()
-    found, refused = judge_ends(started)
+    return started, *judge_ends(started)
+
+
+def _together(race: Race, shared: Shared, folder: Path) -> Outcome:
+    place = Place(folder, shared.folder)
+    started, found, refused = _ended(race, place)
     if found is None and (lost := _lost_entries(race, place, started)):
         found = lost
     return found or _finish(place, race.jobs, shared.of(*race.jobs).contents, refused)
@@ -201,10 +206,7 @@ def _lost_entries(race: Race, place: Place, started: Sequence[Running]) -> Outco
 
 def _rivals(race: Race, shared: Shared, folder: Path) -> Outcome:
     place = Place(folder, shared.folder)
-    started = _start(race, place)
-    for running in started:
-        running.wait()
-    found, refused = judge_ends(started)
+    _, found, refused = _ended(race, place)
     if found is not None:
         return found
     if not refused:

@@ -3,7 +3,7 @@
 import io
 import shutil
 from collections.abc import Callable, Sequence
-from contextlib import redirect_stderr
+from contextlib import chdir, redirect_stderr
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from hydra.errors import InstantiationException
 
 from agnet.errors import AGNetError
-from benchmarks.reliability.calling import Ended, inside, judge_error
+from benchmarks.reliability.calling import Ended, judge_error
 from benchmarks.reliability.damage import Damage
 from benchmarks.reliability.frame import CHANGED, SAME, Case, Outcome
 
@@ -88,14 +88,14 @@ class Reference:
         folders = [shared / f"{subject.name} {variant}" for variant in range(2)]
         for variant, folder in enumerate(folders if subject.replaceable else folders[:1]):
             folder.mkdir(parents=True)
-            with inside(folder):
+            with chdir(folder):
                 subject.build(variant)
         if missing := [file for file in subject.files if not (folders[0] / file).is_file()]:
             raise RuntimeError(f"{subject.name} lacks {', '.join(missing)}")
         seen = []
         for _ in range(2):
             copy = Path(shutil.copytree(folders[0], shared / "copy"))
-            with inside(copy):
+            with chdir(copy):
                 seen.append(subject.read())
             shutil.rmtree(copy)
         if said := subject.differ(*seen):
@@ -108,7 +108,7 @@ class Reference:
         def run(folder: Path) -> Outcome:
             copy = Path(shutil.copytree(self.folder, folder / "copy"))
             damage.apply(copy / file, self.other / file if self.subject.replaceable else None)
-            with inside(copy):
+            with chdir(copy):
                 return judge(self.subject, self.seen)
 
         return Case(f"{self.subject.name}: {file}: {damage}", run)

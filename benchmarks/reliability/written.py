@@ -23,6 +23,80 @@ def _attack(*arguments: str) -> tuple[str, tuple[str, ...]]:
     return "evaluation.attack", ("attack=[fgsm]", _OUT, *arguments)
 
 
+_WRONG: dict[str, tuple[str, ...]] = {
+    "search.compare": (
+        *("at=[0]", "into=nope.md", "executor=slurm", "show=[nope]", "brief=5", "baseline=nope"),
+        *("seeds=0", "seeds=-1", "seeds=x", "first_seed=-1", "optimizers=[]", "optimizers=[nope]", "only=[nope]"),
+        *("optimizers={a: [nope=1]}", "optimizers={a/b: [optimizer=random_search]}", "run_dir=x", "out="),
+        *("problems={a: [budget=x]}", "problems={../a: [budget=20]}", f"out={SHARED}/text.txt", "out=/proc/x"),
+    ),
+    "evaluation.run": (
+        *("attack_images=5", "attack_images={nope: 5}", "space=nasbench101", "table=/proc/x.parquet", "table="),
+        *("table=foo.txt", "data_root=5", "draw_seed=-1", "recipe.epochs=0", "attack=[]", "out=", "seeds=[]"),
+        *("sensitivity.num_images=99999", "corruption.names=[nope]", "device=cuda"),
+        *("num_architectures=0", "num_architectures=99999", "extend=/nope.parquet", "share=[0,3]", "name=a/b"),
+        *("executor=slurm", "corruption.frost=/nope", "corruption.path=/nope", "group_size=0", "recipe.flip=5"),
+        *("recipe.learning_rate=nan", "recipe.learning_rate=-1", "recipe.momentum=2", f"extend={SHARED}/text.txt"),
+    ),
+    "evaluation.corrupt": (
+        *("corruptions=[]", "corruptions=[nope]", "seed=x", "seed=-1", "out=", "num_images=99999", "frost=/nope"),
+        *("device=cuda", "dataset=cifar10", "out=/proc/x", f"out={SHARED}/text.txt", "corruptions=[fog,fog]"),
+    ),
+    "search.pretrain": (
+        *("schedule.betas=[5,5]", "schedule.steps=-1", "draws=0", "draws=x", "seed=-1", "out=", "pairing=nope"),
+        *("schedule.learning_rate=nan", "schedule.learning_rate=-1", "schedule.own=2", "generator.state=0"),
+        *("generator.layers=x", "out=/proc/x", f"out={SHARED}/text.txt", "threads=100000", "space=nope"),
+    ),
+    "search.propose": (
+        *("run_dir=/nope", "run_dir=", f"run_dir={SHARED}/folder", f"run_dir={SHARED}/text.txt", "n=0", "n=-1"),
+        *("want={nope: {max: 1}}", "want={cifar10micro_valid: {min: nan}}", "want={cifar10micro_valid: 5}"),
+        *("want={cifar10micro_valid: {most: 5}}", "out=x.txt", "out=/proc/x.csv", "trust=5", "seed=x", "n=2.5"),
+    ),
+    "search.import_table": (
+        *("path=/nope", "path=", f"path={SHARED}/folder", f"path={SHARED}/text.txt", "out=", "out=x.txt"),
+        *("out=/proc/x.parquet", "importer=nope", "importer=nats_bench", "importer=nasbench101"),
+        *("importer=hw_nas_bench", "importer=nasbench201", "importer=nasbench_nlp", "importer.confidence=5"),
+    ),
+    "evaluation.draw": (
+        *("architecture=nope", "architecture=", "architecture=/nope.json", "architecture=Genotype(", "out="),
+        *(
+            f"architecture={SHARED}/text.txt",
+            f"architecture={SHARED}/folder",
+            "out=x.txt",
+            "out=x",
+            "out=/proc/x.png",
+        ),
+        *("architecture='|nor_conv_3x3~0|'", "architecture='Genotype(normal=[],reduce=[])'", "out=x.exe"),
+        "out=/proc/x.png",
+    ),
+    "evaluation.export": (
+        *("details=/nope", "details=", f"details={SHARED}/text.txt", f"details={SHARED}/table.parquet", "out="),
+        *("split=x", "seed=x", "seed=5", "out=/proc/x", f"out={SHARED}/text.txt", "force=5", "seed=-1"),
+    ),
+    "evaluation.measure": (
+        *("measure@measures=[]", "measure@measures=[nope]", "num_architectures=0", "num_architectures=99999"),
+        *("repeats=0", "repeats=x", "seed=-1", "seed=x", "table=", "table=x.txt", "table=/proc/x.parquet"),
+        *("dataset=imagenet16", "space=nope", "network._target_=nope.Nope", "measures.ntk.num_images=0"),
+    ),
+    "evaluation.report": (
+        *("table=/nope", "table=", f"table={SHARED}/text.txt", "tables=[/nope]", "datasets=[nope]", "split=nope"),
+        *("datasets=[]", "out=", "out=/proc/x", f"out={SHARED}/text.txt", f"tables=[{SHARED}/text.txt]", "split=5"),
+    ),
+    "evaluation.train_network": (
+        *("architecture=nope", "seed=x", "seed=-1", "save_every=0", "save_every=-1", "evaluate_every=0", "out="),
+        *(
+            "recipe.epochs=0",
+            "recipe.batch_size=0",
+            "recipe.learning_rate=nan",
+            "network.channels=0",
+            "device=cuda",
+        ),
+        *("network.cells=0", "stream.cutout=-1", "stream=nope", "dataset=cifar100", "out=/proc/x", "recipe=nope"),
+        "device=cuda",
+    ),
+}
+"""A wrong override, one at a time, of each command at its smallest."""
+
 WRITTEN: tuple[tuple[str, tuple[str, ...]], ...] = (
     *(
         _attack(_MODEL, f"images={SHARED}/{name}")
@@ -82,110 +156,8 @@ WRITTEN: tuple[tuple[str, tuple[str, ...]], ...] = (
             *(("'budget=5",), ("budget=int(x)",), ("experiment=digits,bundled_limit",), ("optimizer=a,b",)),
         )
     ),
-    *(
-        _also("search.compare", argument)
-        for argument in (
-            *("at=[0]", "into=nope.md", "executor=slurm", "show=[nope]", "brief=5", "baseline=nope"),
-            *("seeds=0", "seeds=-1", "seeds=x", "first_seed=-1", "optimizers=[]", "optimizers=[nope]", "only=[nope]"),
-            *("optimizers={a: [nope=1]}", "optimizers={a/b: [optimizer=random_search]}", "run_dir=x", "out="),
-            *("problems={a: [budget=x]}", "problems={../a: [budget=20]}", f"out={SHARED}/text.txt", "out=/proc/x"),
-        )
-    ),
-    *(
-        _also("evaluation.run", argument)
-        for argument in (
-            *("attack_images=5", "attack_images={nope: 5}", "space=nasbench101", "table=/proc/x.parquet", "table="),
-            *("table=foo.txt", "data_root=5", "draw_seed=-1", "recipe.epochs=0", "attack=[]", "out=", "seeds=[]"),
-            *("sensitivity.num_images=99999", "corruption.names=[nope]", "device=cuda"),
-            *("num_architectures=0", "num_architectures=99999", "extend=/nope.parquet", "share=[0,3]", "name=a/b"),
-            *("executor=slurm", "corruption.frost=/nope", "corruption.path=/nope", "group_size=0", "recipe.flip=5"),
-            *("recipe.learning_rate=nan", "recipe.learning_rate=-1", "recipe.momentum=2", f"extend={SHARED}/text.txt"),
-        )
-    ),
+    *(_also(module, argument) for module, arguments in _WRONG.items() for argument in arguments),
     _also("evaluation.run", "corruption.names=[fog]", "corruption.num_images=99999"),
-    *(
-        _also("evaluation.corrupt", argument)
-        for argument in (
-            *("corruptions=[]", "corruptions=[nope]", "seed=x", "seed=-1", "out=", "num_images=99999", "frost=/nope"),
-            *("device=cuda", "dataset=cifar10", "out=/proc/x", f"out={SHARED}/text.txt", "corruptions=[fog,fog]"),
-        )
-    ),
-    *(
-        _also("search.pretrain", argument)
-        for argument in (
-            *("schedule.betas=[5,5]", "schedule.steps=-1", "draws=0", "draws=x", "seed=-1", "out=", "pairing=nope"),
-            *("schedule.learning_rate=nan", "schedule.learning_rate=-1", "schedule.own=2", "generator.state=0"),
-            *("generator.layers=x", "out=/proc/x", f"out={SHARED}/text.txt", "threads=100000", "space=nope"),
-        )
-    ),
-    *(
-        _also("search.propose", argument)
-        for argument in (
-            *("run_dir=/nope", "run_dir=", f"run_dir={SHARED}/folder", f"run_dir={SHARED}/text.txt", "n=0", "n=-1"),
-            *("want={nope: {max: 1}}", "want={cifar10micro_valid: {min: nan}}", "want={cifar10micro_valid: 5}"),
-            *("want={cifar10micro_valid: {most: 5}}", "out=x.txt", "out=/proc/x.csv", "trust=5", "seed=x", "n=2.5"),
-        )
-    ),
-    *(
-        _also("search.import_table", argument)
-        for argument in (
-            *("path=/nope", "path=", f"path={SHARED}/folder", f"path={SHARED}/text.txt", "out=", "out=x.txt"),
-            *("out=/proc/x.parquet", "importer=nope", "importer=nats_bench", "importer=nasbench101"),
-            *("importer=hw_nas_bench", "importer=nasbench201", "importer=nasbench_nlp", "importer.confidence=5"),
-        )
-    ),
-    *(
-        _also("evaluation.draw", argument)
-        for argument in (
-            *("architecture=nope", "architecture=", "architecture=/nope.json", "architecture=Genotype(", "out="),
-            *(
-                f"architecture={SHARED}/text.txt",
-                f"architecture={SHARED}/folder",
-                "out=x.txt",
-                "out=x",
-                "out=/proc/x.png",
-            ),
-            *("architecture='|nor_conv_3x3~0|'", "architecture='Genotype(normal=[],reduce=[])'", "out=x.exe"),
-            "out=/proc/x.png",
-        )
-    ),
-    *(
-        _also("evaluation.export", argument)
-        for argument in (
-            *("details=/nope", "details=", f"details={SHARED}/text.txt", f"details={SHARED}/table.parquet", "out="),
-            *("split=x", "seed=x", "seed=5", "out=/proc/x", f"out={SHARED}/text.txt", "force=5", "seed=-1"),
-        )
-    ),
-    *(
-        _also("evaluation.measure", argument)
-        for argument in (
-            *("measure@measures=[]", "measure@measures=[nope]", "num_architectures=0", "num_architectures=99999"),
-            *("repeats=0", "repeats=x", "seed=-1", "seed=x", "table=", "table=x.txt", "table=/proc/x.parquet"),
-            *("dataset=imagenet16", "space=nope", "network._target_=nope.Nope", "measures.ntk.num_images=0"),
-        )
-    ),
-    *(
-        _also("evaluation.report", argument)
-        for argument in (
-            *("table=/nope", "table=", f"table={SHARED}/text.txt", "tables=[/nope]", "datasets=[nope]", "split=nope"),
-            *("datasets=[]", "out=", "out=/proc/x", f"out={SHARED}/text.txt", f"tables=[{SHARED}/text.txt]", "split=5"),
-        )
-    ),
-    *(
-        _also("evaluation.train_network", argument)
-        for argument in (
-            *("architecture=nope", "seed=x", "seed=-1", "save_every=0", "save_every=-1", "evaluate_every=0", "out="),
-            *(
-                "recipe.epochs=0",
-                "recipe.batch_size=0",
-                "recipe.learning_rate=nan",
-                "network.channels=0",
-                "device=cuda",
-            ),
-            *("network.cells=0", "stream.cutout=-1", "stream=nope", "dataset=cifar100", "out=/proc/x", "recipe=nope"),
-            "device=cuda",
-        )
-    ),
 )
 """Commands with their arguments."""
 

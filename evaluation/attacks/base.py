@@ -8,7 +8,7 @@ one batch may be at different steps and radii; nothing an attack does for one sl
 import abc
 import math
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -64,33 +64,27 @@ def radii(name: str, eps: Any) -> list[float]:
 
 
 def whole(name: str, **settings: object) -> None:
-    """Refuse settings that are not whole numbers above 0.
-
-    Args:
-        name: the attack's name, for the message.
-        settings: values by name.
+    """Refuse settings of an attack, by name, that are not whole numbers above 0.
 
     Raises:
         ConfigurationError: with the first such setting.
     """
-    for key, value in settings.items():
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise ConfigurationError(f"attack {name}: {key}={value!r}; give a whole number of at least 1")
+    _refuse_unless(int, "a whole number of at least 1", name, settings)
 
 
 def number(name: str, **settings: object) -> None:
-    """Refuse settings that are not positive numbers.
-
-    Args:
-        name: the attack's name, for the message.
-        settings: values by name.
+    """Refuse settings of an attack, by name, that are not positive finite numbers.
 
     Raises:
         ConfigurationError: with the first such setting.
     """
+    _refuse_unless(int | float, "a number above 0", name, settings)
+
+
+def _refuse_unless(kind: Any, expected: str, name: str, settings: Mapping[str, Any]) -> None:
     for key, value in settings.items():
-        if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < math.inf:
-            raise ConfigurationError(f"attack {name}: {key}={value!r}; give a number above 0")
+        if not isinstance(value, kind) or isinstance(value, bool) or not 0 < value < math.inf:
+            raise ConfigurationError(f"attack {name}: {key}={value!r}; give {expected}")
 
 
 def warn_of_doubtful(eps: Iterable[int | float]) -> None:

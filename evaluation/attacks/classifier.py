@@ -1,16 +1,13 @@
 """A user's model as attacks ask it: its input is safe from it, and what it raises is told in one line."""
 
-import re
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from agnet.errors import AGNetError, InvalidInput
+from agnet.errors import AGNetError, InvalidInput, is_out_of_memory
 from evaluation.attacks.base import Model
 from evaluation.attacks.telling import told
-
-_NO_MEMORY = re.compile("can't allocate memory|out of memory")
 
 
 class Classifier(nn.Module):
@@ -45,7 +42,7 @@ class Classifier(nn.Module):
         try:
             logits = self.asked(handed)
         except (Exception, SystemExit) as error:
-            if isinstance(error, AGNetError | MemoryError) or _NO_MEMORY.search(str(error)):
+            if isinstance(error, AGNetError) or is_out_of_memory(error):
                 raise
             kind = f"{str(images.dtype).removeprefix('torch.')}{list(images.shape)} on {images.device}"
             last = images.ndim == 4 and images.shape[3] in (1, 3) and images.shape[1] not in (1, 3)

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from agnet.errors import AGNetError, ConfigurationError, RunDirectoryError
-from agnet.runtime.digests import differences
+from agnet.errors import AGNetError, ConfigurationError
+from agnet.runtime.digests import check_identity
 from agnet.runtime.files import write_text
 from agnet.runtime.reading import damaged
 from agnet.runtime.sealed import read_sealed, write_sealed
@@ -36,6 +36,9 @@ HISTORY = "history.jsonl"
 
 _KIND = "training checkpoint"
 _ANEW = "remove it to start again"
+
+OTHER_TRAINING = "choose another out, or remove the folder"
+"""What to do about a folder that holds another training."""
 
 _LOOK_EVERY = 50
 """Steps between looks at the loss, each of which waits for the device."""
@@ -148,7 +151,7 @@ class Trainer:
         if self._resumed or not path.exists():
             return
         content = read_checkpoint(path)
-        check_identity(self.out, content["identity"], self.identity)
+        check_identity(self.out, content["identity"], self.identity, OTHER_TRAINING)
         try:
             self.network.load_state_dict(content["network"])
             self.optimizer.load_state_dict(content["optimizer"])
@@ -313,21 +316,6 @@ class Trainer:
 def history_text(history: list[dict[str, float | int | None]]) -> str:
     """The content of the history's file: a line of JSON for every epoch."""
     return "".join(f"{json.dumps(row)}\n" for row in history)
-
-
-def check_identity(out: Path, theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> None:
-    """Refuse a folder that holds another training.
-
-    Args:
-        out: the folder.
-        theirs: everything that the training in it depends on.
-        ours: the same of the training asked for.
-
-    Raises:
-        RunDirectoryError: naming what differs.
-    """
-    if different := differences(theirs, json.loads(json.dumps(ours))):
-        raise RunDirectoryError(f"{out} holds another training ({different}); choose another out, or remove the folder")
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

@@ -3,12 +3,13 @@
 import json
 import random
 from collections.abc import Callable
+from contextlib import chdir
 from pathlib import Path
 
 import pytest
 
 from agnet.errors import UnreadableFile
-from benchmarks.reliability.calling import Ended, inside
+from benchmarks.reliability.calling import Ended
 from benchmarks.reliability.corruptions import CORRUPTIONS, drawn
 from benchmarks.reliability.damage import BINARY, TEXT, WHOLE, Damage, draw
 from benchmarks.reliability.frame import CHANGED, REFUSED, SAME, TRACEBACK, Outcome
@@ -114,5 +115,5 @@ def test_a_written_table_is_never_believed_when_damaged(tmp_path: Path) -> None:
         folder = tmp_path / str(i)
         folder.mkdir()
         assert case.run(folder).kind in (SAME, REFUSED), case.name
-    with inside(other.folder):
+    with chdir(other.folder):
         assert judge(whole.subject, whole.seen).kind == CHANGED, "nothing tells another whole table from the one"

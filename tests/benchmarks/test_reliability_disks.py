@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.reliability.disks import DISKS, KINDS, contents, difference, disks, judge_first, leftovers
+from benchmarks.reliability.contents import contents, judge_contents
+from benchmarks.reliability.disks import DISKS, KINDS, disks, judge_first, leftovers
 from benchmarks.reliability.frame import CRASHED, HUNG, REFUSED, TRACEBACK
 from benchmarks.reliability.tiny import COMMANDS, Said
 
@@ -52,9 +53,12 @@ def test_results_are_compared_wherever_they_lie(tmp_path: Path) -> None:
         (folder / "result.json").write_text(f'{{"path": "{folder}", "value": {value}}}')
         np.savez(folder / "arrays.npz", x=np.arange(3))
         found.append(contents(folder))
-    assert difference(found[0], found[1]) is None
-    assert "result.json" in (difference(found[0], found[2]) or "")
-    assert "missing" in (difference(found[0], {}) or "")
+    assert judge_contents(found[0], found[1]) is None
+    changed, missing = judge_contents(found[0], found[2]), judge_contents(found[0], {})
+    assert changed is not None
+    assert "result.json" in changed.detail
+    assert missing is not None
+    assert "missing" in missing.detail
 
 
 def test_leftovers_are_found(tmp_path: Path) -> None:

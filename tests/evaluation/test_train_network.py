@@ -150,7 +150,7 @@ def test_other_images_are_noticed_even_without_a_checkpoint(
             (out / name).unlink()
         assert here(monkeypatch, *DIGITS, "recipe.epochs=1", "dataset.split_seed=7", f"out={out}") == 2
         said = capsys.readouterr().err
-        assert f"error: {out} holds another training (" in said
+        assert f"error: {out} was made with other settings or inputs: " in said
         assert re.search(r"images\.images is [0-9a-f]{12}\.\.\. there and [0-9a-f]{12}\.\.\. here", said)
         assert (out / "config.yaml").read_bytes() == before["config.yaml"]
 
