@@ -103,7 +103,8 @@ def test_a_finished_training_is_not_repeated(finished: Trainer, splits: ImageSpl
 
 
 def test_checkpoints_of_others_are_refused(finished: Trainer) -> None:
-    with pytest.raises(RunDirectoryError, match="another training \\(images is 'ab' there and 'cd' here\\); choose"):
+    told = "other settings or inputs: images is 'ab' there and 'cd' here; choose another out"
+    with pytest.raises(RunDirectoryError, match=told):
         trainer(finished.stream, finished.out, identity={"seed": 1, "images": "cd"}).fit()
     assert read_checkpoint(finished.out / CHECKPOINT)["epoch"] == 3
 
