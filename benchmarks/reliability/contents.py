@@ -18,7 +18,7 @@ from benchmarks.reliability.frame import CHANGED, LEFTOVER, Outcome
 
 _TIMES = re.compile(
     r"(^|_)(seconds?|times?|started|finished|updated|eta|elapsed|date|made|sha256|digests?|command|revisions?"
-    r"|wall|latency_ms|files|per_hour|hours)($|_)"
+    r"|wall|latency_ms|files|bytes|per_hour|hours)($|_)"
 )
 _UNREAD = re.compile(r"(^|/)(state\.pt|checkpoint\.pt|status\.json)$|\.(png|pdf)$")
 """Files of which only the presence is compared: pictures and states, which hold times."""

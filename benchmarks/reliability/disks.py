@@ -37,6 +37,9 @@ SECONDS = 120.0
 
 KINDS = ("full", "no inodes", "read-only", "file size")
 
+TEMPORARY = "temporary"
+"""Folder of temporary files on a bad disk."""
+
 _NEW_NAMESPACE = 0x00020000  # CLONE_NEWNS
 _ROOM = "remount,rw,size=512m,nr_inodes=100000"
 _COMMANDS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -84,6 +87,8 @@ class Disk:
         """Mount it, in a private namespace of this process."""
         options = {"full": f"size={self.amount}", "no inodes": f"size=64m,nr_inodes={self.amount}"}
         _command("mount", "-t", "tmpfs", "-o", options.get(self.kind, "size=64m"), "tmpfs", str(folder))
+        if self.temporary:
+            (folder / TEMPORARY).mkdir()
         if self.kind == "read-only":
             if self.amount:
                 (folder / "out").mkdir()
@@ -92,7 +97,7 @@ class Disk:
     def prepare(self, folder: Path) -> None:
         """Called in the command's process."""
         if self.temporary:
-            os.environ["TMPDIR"] = str(folder)
+            os.environ["TMPDIR"] = str(folder / TEMPORARY)
             tempfile.tempdir = None
         if self.kind == "file size":
             resource.setrlimit(resource.RLIMIT_FSIZE, (self.amount, self.amount))
@@ -115,8 +120,17 @@ def private_namespace() -> bool:
 
 
 def leftovers(folder: Path) -> list[str]:
-    """Files that a command should have removed."""
-    return [str(path.relative_to(folder)) for path in folder.rglob("*.partial*")]
+    """Files that a command should have removed; a compiler's cache stays on purpose."""
+    found = [*folder.rglob("*.partial*"), *(folder / TEMPORARY).glob("*")]
+    return [str(path.relative_to(folder)) for path in found if not path.name.startswith("torchinductor_")]
+
+
+def _results(folder: Path, disk: Disk) -> dict[str, Any]:
+    """What a command has left there, without what was there before."""
+    found = {name: held for name, held in contents(folder).items() if not name.startswith(f"{TEMPORARY}/")}
+    if disk.kind == "read-only" and found.get("out/") == "empty folder":
+        del found["out/"]
+    return found
 
 
 def judge_first(said: Said) -> Outcome | None:
@@ -152,7 +166,7 @@ def _run(key: str, disk: Disk, shared: Path, references: Mapping[str, Mapping[st
             return Outcome(TRACEBACK, f"with room, exit status {again.status}: {last}; before: {outcome.detail}")
         if left := leftovers(here):
             return Outcome(LEFTOVER, ", ".join(left))
-    return judge_contents(references[key], contents(here)) or outcome or Outcome(SAME)
+    return judge_contents(references[key], _results(here, disk)) or outcome or Outcome(SAME)
 
 
 def _call(key: str, here: Path, shared: Path, prepare: Callable[[], None]) -> Said:

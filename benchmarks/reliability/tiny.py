@@ -9,6 +9,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from multiprocessing import util as multiprocessing_util
 from pathlib import Path
 
 import torch
@@ -158,6 +159,7 @@ def _work(module: str, arguments: Sequence[str], folder: Path, log: Path, prepar
         sys.argv = [module, *arguments]
         prepare()
         status = _status(module)
+        multiprocessing_util._exit_function()  # what an interpreter does at its end, scratch folders removed
         sys.stdout.flush()
     finally:
         os._exit(status)
