@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context, parent_process, resource_tracker
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from pickle import PicklingError
@@ -21,6 +21,7 @@ from threading import Thread
 from typing import Any, Generic, TypeVar
 
 from agnet.errors import ConfigurationError, TaskError
+from agnet.runtime.interrupts import held
 from agnet.runtime.representation import ShortRepr
 from agnet.runtime.temporary import scratch
 
@@ -161,7 +162,9 @@ class _Worker(Generic[Task, Value]):
         self.number = number
         self.connection, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs, function, number), daemon=True)
-        self.process.start()
+        resource_tracker.ensure_running()  # its start lets signals through again
+        with held():  # Ctrl-C is for the process that hands out the tasks
+            self.process.start()
         theirs.close()
 
     def give(self, task: Task) -> None:
@@ -187,7 +190,6 @@ class _Worker(Generic[Task, Value]):
 
 def _serve(connection: Connection, function: Callable[[Any], Any], number: int) -> None:
     """Serve as a worker process until the other end of the connection is closed, or the parent is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that hands out the tasks
     Thread(target=_end_with_parent, daemon=True).start()
     scratch()
     os.environ[WORKER] = str(number)

@@ -50,6 +50,19 @@ def interruptible() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
+@contextmanager
+def held() -> Iterator[None]:
+    """Within, Ctrl-C waits, and processes that are started within never get it.
+
+    A new interpreter answers it with a traceback until it has a handler of its own.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _end(number: int, frame: FrameType | None) -> None:
     os.write(2, f"{MESSAGE}\n".encode())
     os._exit(INTERRUPTED)

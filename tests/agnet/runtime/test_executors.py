@@ -1,6 +1,7 @@
 """Engines: what becomes of tasks that fail, and of processes that die."""
 
 import os
+import re
 import signal
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,18 @@ class Task:
 
     def __str__(self) -> str:
         return self.name
+
+
+def blocked(process: int | str) -> set[int]:
+    """Signals that a process does not take."""
+    status = Path(f"/proc/{process}/status").read_text()
+    (mask,) = re.findall(r"^SigBlk:\s*(\w+)$", status, flags=re.MULTILINE)
+    return {number for number in range(1, 65) if int(mask, 16) >> (number - 1) & 1}
+
+
+def tell_blocked(task: Task) -> tuple[set[int], set[int]]:
+    """Blocked signals of this worker, and of the server that has forked it."""
+    return blocked("self"), blocked(os.getppid())
 
 
 def tasks(folder: Path, *names: str) -> list[Task]:
@@ -123,6 +136,17 @@ def test_a_cluster_that_is_not_there(cluster: str, said: str, monkeypatch: pytes
 def test_no_more_workers_than_a_machine_can_bear(workers: int) -> None:
     with pytest.raises(ConfigurationError, match=rf"^executor\.workers={workers} must be a whole number from 1 to "):
         LocalExecutor(workers)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="tells signals as Linux does")
+def test_interrupts_are_for_the_parent_alone(tmp_path: Path) -> None:
+    """From a worker's first moment on: an interpreter that has no handler yet would write a traceback."""
+    (ended,) = LocalExecutor(1).run(tell_blocked, tasks(tmp_path, "a"), out=tmp_path)
+    assert ended.value is not None
+    worker, server = ended.value
+    assert signal.SIGINT in worker
+    assert signal.SIGINT in server
+    assert signal.SIGINT not in blocked("self")
 
 
 def test_jobs_of_a_scheduler_answer_for_every_task(tmp_path: Path) -> None:
