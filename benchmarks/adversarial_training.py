@@ -1,6 +1,6 @@
 """What does a step of adversarial training cost, against a plain loop and against the number of passes?
 
-``python -m benchmarks.adversarial_training`` trains random cells whose answers depend on the images (a) in a plain loop:
+``python -m benchmarks.adversarial_training`` trains random cells (a) in a plain loop of
 eager networks, one after another, the perturbation by ``autograd.grad`` in evaluation mode, and (b) as
 ``evaluation.fit`` does: separate fused networks, compiled for every perturbation, or one stack. Both take turns within
 each run. It prints seconds per step and network, the ratio, and the cost beside a standard step of the same way; an

@@ -89,9 +89,19 @@ class AbstractAdversary(abc.ABC):
         """
         return summed_cross_entropy(logits, labels)
 
-    def loss(self, network: Ask, images: Pixels, point: Pixels, labels: Labels) -> Float[Tensor, ""]:
-        """What training decreases, summed over images and networks: cross-entropy at the perturbed images."""
-        return summed_cross_entropy(network(point), labels)
+    def loss(
+        self, network: Ask, images: Pixels, point: Pixels, labels: Labels, *, label_smoothing: float = 0.0
+    ) -> Float[Tensor, ""]:
+        """What training decreases, summed over images and networks: cross-entropy at the perturbed images.
+
+        Args:
+            network: the networks in training mode; classification is judged by the first answer that is asked for.
+            images: pixels in [0, 1].
+            point: perturbed images.
+            labels: classes of the images.
+            label_smoothing: share of the target that all classes have equally.
+        """
+        return summed_cross_entropy(network(point), labels, label_smoothing=label_smoothing)
 
     def radius(self, epochs: float) -> float:
         """Radius in pixels when so many epochs will have passed after the step.
@@ -132,9 +142,9 @@ class AbstractAdversary(abc.ABC):
         return {"method": type(self).__name__, **dataclasses.asdict(self), "eps": in_units_of_255(self.eps)}
 
 
-def summed_cross_entropy(logits: Logits, labels: Labels) -> Float[Tensor, ""]:
+def summed_cross_entropy(logits: Logits, labels: Labels, *, label_smoothing: float = 0.0) -> Float[Tensor, ""]:
     """Cross-entropy, summed over images and networks."""
-    return F.cross_entropy(logits.flatten(0, -2), labels.flatten(), reduction="sum")
+    return F.cross_entropy(logits.flatten(0, -2), labels.flatten(), reduction="sum", label_smoothing=label_smoothing)
 
 
 def project(point: Pixels, images: Pixels, eps: float) -> Pixels:
@@ -174,3 +184,17 @@ def check_steps(steps: int) -> None:
     """
     if type(steps) is not int or steps < 1:
         raise ConfigurationError(f"adversarial.steps={steps}; give a whole number from 1")
+
+
+def check_epochs(adversary: AbstractAdversary, epochs: int) -> None:
+    """Refuse adversarial training that would not take place.
+
+    Raises:
+        ConfigurationError: if there are no epochs, or fewer than the radius rises over.
+    """
+    if not epochs:
+        raise ConfigurationError("recipe.epochs=0 with adversarial training: give epochs, or adversarial=none")
+    if adversary.warmup_epochs > epochs:
+        raise ConfigurationError(
+            f"adversarial.warmup_epochs={adversary.warmup_epochs} of recipe.epochs={epochs}: give at most that"
+        )

@@ -13,7 +13,7 @@ class FGSMRS(AbstractAdversary):
     """Training on the images that one long step from a random start has found: twice the cost of standard training.
 
     It may overfit catastrophically: from one epoch to the next, accuracy under PGD falls to 0 while that under FGSM
-    rises; see :mod:`evaluation.training.overfitting`.
+    rises; see :mod:`evaluation.training.robust_validation`.
     """
 
     relative_step: float = 1.25

@@ -15,7 +15,8 @@ from evaluation.networks.fused import FusedNetwork
 from evaluation.networks.nasbench201 import CellNetwork, NetworkShape
 from evaluation.networks.stacked import NetworkStack
 from evaluation.randomness import keys
-from evaluation.training.adversarial import AbstractAdversary, summed_cross_entropy
+from evaluation.training.adversarial import AbstractAdversary, check_epochs, summed_cross_entropy
+from evaluation.training.robust_validation import RobustValidation, Subject
 from evaluation.training.subject import shown, under_attack
 
 STACKED_VALUES = 1_024
@@ -128,20 +129,6 @@ def _one_cycle(done: int, steps: int) -> float:
     return low + (1 - low) * 0.5 * (1 + math.cos(math.pi * share))
 
 
-def check_epochs(adversary: AbstractAdversary, epochs: int) -> None:
-    """Refuse adversarial training that would not take place.
-
-    Raises:
-        ConfigurationError: if there are no epochs, or fewer than the radius rises over.
-    """
-    if not epochs:
-        raise ConfigurationError("recipe.epochs=0 with adversarial training: give epochs, or adversarial=none")
-    if adversary.warmup_epochs > epochs:
-        raise ConfigurationError(
-            f"adversarial.warmup_epochs={adversary.warmup_epochs} of recipe.epochs={epochs}: give at most that"
-        )
-
-
 def fit(
     architectures: Sequence[str],
     shape: NetworkShape,
@@ -150,6 +137,7 @@ def fit(
     *,
     seed: int,
     device: torch.device | str = "cpu",
+    valid: Images | None = None,
 ) -> list[CellNetwork]:
     """Train architectures from scratch, the fastest way for their size, and hand over plain networks.
 
@@ -160,23 +148,69 @@ def fit(
         shape: widths, depth and classes of every network.
         images: the training split, on any device.
         recipe: schedule and optimiser settings.
-        seed: seed of the initial weights, the image order and the augmentation.
+        seed: seed of the initial weights, the image order, the augmentation and the perturbations.
         device: device to train on.
+        valid: the validation split, for ``recipe.select=best_robust``.
 
     Returns:
         Networks in evaluation mode, on the device.
 
     Raises:
-        ConfigurationError: if :func:`train` refuses the recipe.
+        ConfigurationError: if :func:`train` refuses the recipe, or it needs validation images and there are none.
     """
+    return [
+        network
+        for network, _ in fit_and_validate(architectures, shape, images, recipe, seed=seed, device=device, valid=valid)
+    ]
+
+
+def fit_and_validate(
+    architectures: Sequence[str],
+    shape: NetworkShape,
+    images: Images,
+    recipe: Recipe,
+    *,
+    seed: int,
+    device: torch.device | str = "cpu",
+    valid: Images | None = None,
+) -> list[tuple[CellNetwork, dict[str, Any]]]:
+    """As :func:`fit`, and say what validation images told of adversarial training.
+
+    Returns:
+        Networks, each with a record of plain values; accuracies are in percent. With ``recipe.select=best_robust`` it
+        has the ``epoch`` that was chosen, from 1, and the accuracies ``valid_pgd`` after every epoch. Of one-step
+        training it has the accuracies ``pgd`` and ``fgsm``, and ``catastrophic_overfitting``, if there are validation
+        images.
+
+    Raises:
+        ConfigurationError: if :func:`train` refuses the recipe, or it needs validation images and there are none.
+    """
+    best = recipe.select == "best_robust"
+    if best and not valid:
+        raise ConfigurationError("recipe.select=best_robust needs validation images: give some, or recipe.select=last")
     images, device = images.to(device), torch.device(device)
     if device.type != "cpu" or shape.channels * images.size**2 <= STACKED_VALUES:
-        stack = NetworkStack(architectures, shape, seed=seed).to(device)
-        train(stack, images, recipe, seed=seed)
-        return [stack.network(member).eval() for member in range(len(stack))]
-    networks = [FusedNetwork(architecture, shape, seed=seed).to(device) for architecture in architectures]
-    train(networks, images, recipe, seed=seed)
-    return [fused.network.eval() for fused in networks]
+        networks = NetworkStack(architectures, shape, seed=seed).to(device)
+        subjects: list[Subject] = [networks]
+    else:
+        networks = [FusedNetwork(architecture, shape, seed=seed).to(device) for architecture in architectures]
+        subjects = [*networks]
+    adversary, validation = recipe.adversarial, None
+    if adversary is not None and valid:
+        validation = RobustValidation(subjects, valid.to(device), adversary, seed=seed)
+    train(networks, images, recipe, seed=seed, after_epoch=validation.keep_best if validation and best else None)
+    if validation and adversary and adversary.gradients == 1 and not best:
+        validation.look()
+    if isinstance(networks, NetworkStack):
+        last = [networks.network(member).eval() for member in range(len(networks))]
+    else:
+        last = [fused.network.eval() for fused in networks]
+    if validation is None:
+        return [(network, {}) for network in last]
+    return [
+        (found.network or network, found.record(recipe.select))
+        for network, found in zip(last, validation.found, strict=True)
+    ]
 
 
 def train(

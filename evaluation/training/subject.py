@@ -5,18 +5,16 @@ from contextlib import contextmanager
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 from evaluation.networks.compiled import CompiledNetwork
 from evaluation.networks.fused import FusedNetwork
 from evaluation.networks.stacked import NetworkStack
 from evaluation.training.adversarial import Ask, Labels, Pixels
 
-Subject = NetworkStack | FusedNetwork
-
 
 def shown(
-    subject: Subject, pixels: Float[Tensor, "batch channels height width"], labels: Int[Tensor, " batch"]
+    subject: nn.Module, pixels: Float[Tensor, "batch channels height width"], labels: Int[Tensor, " batch"]
 ) -> tuple[Pixels, Labels]:
     """Images and labels as a subject takes them: a stack one copy for each of its networks."""
     if not isinstance(subject, NetworkStack):
@@ -26,7 +24,7 @@ def shown(
 
 
 @contextmanager
-def under_attack(subject: Subject, batch_norm: str = "eval", precision: str = "float32") -> Iterator[Ask]:
+def under_attack(subject: nn.Module, batch_norm: str = "eval", precision: str = "float32") -> Iterator[Ask]:
     """A subject for an attack: parameters are constants, which saves their gradients.
 
     With running statistics a single network is compiled, see :mod:`evaluation.networks.compiled`; that costs little

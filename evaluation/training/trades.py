@@ -58,10 +58,13 @@ class TRADES(AbstractAdversary):
         assert clean is not None
         return divergence(logits, clean)
 
-    def loss(self, network: Ask, images: Pixels, point: Pixels, labels: Labels) -> Float[Tensor, ""]:
+    def loss(
+        self, network: Ask, images: Pixels, point: Pixels, labels: Labels, *, label_smoothing: float = 0.0
+    ) -> Float[Tensor, ""]:
         """Cross-entropy of the clean images, and ``beta`` times the divergence."""
         clean = network(images)
-        return summed_cross_entropy(clean, labels) + self.beta * divergence(network(point), clean)
+        natural = summed_cross_entropy(clean, labels, label_smoothing=label_smoothing)
+        return natural + self.beta * divergence(network(point), clean)
 
 
 def divergence(logits: Logits, clean: Logits) -> Float[Tensor, ""]:

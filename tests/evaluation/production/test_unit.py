@@ -121,7 +121,7 @@ def test_what_concerns_all_networks_is_raised(
     def failing(group: Sequence[str], *args: object, **kwargs: object) -> None:
         raise error
 
-    monkeypatch.setattr(module, "fit", failing)
+    monkeypatch.setattr(module, "fit_and_validate", failing)
     with pytest.raises(type(error)):
         list(UnitEvaluator(protocol)(cells[:2], cells[:2], 0))
 
