@@ -20,6 +20,7 @@ __all__ = [  # noqa: RUF022  each is defined where __init__.pyi says; grouped by
     "FGSM", "PGD", "APGD", "Square", "FABT", "AutoAttack",
     # networks and their training
     "CellNetwork", "NetworkShape", "DARTSNetwork", "DARTSShape", "Recipe", "fit", "FinalRecipe",
+    "AbstractAdversary", "PGDTraining", "FGSMRS", "NFGSM", "TRADES",
     # image sets
     "Images", "ImageSplits", "cifar10", "cifar100", "imagenet16", "digits", "image_folder", "image_npz",
 ]  # fmt: skip

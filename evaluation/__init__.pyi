@@ -28,11 +28,16 @@ from .networks.darts.network import staged_network as staged_network
 from .networks.nasbench201 import CellNetwork as CellNetwork
 from .networks.nasbench201 import NetworkShape as NetworkShape
 from .production.live import live_objective as live_objective
+from .training.adversarial import AbstractAdversary as AbstractAdversary
+from .training.fgsm_rs import FGSMRS as FGSMRS
 from .training.final_recipe import FinalRecipe as FinalRecipe
+from .training.n_fgsm import NFGSM as NFGSM
+from .training.pgd import PGDTraining as PGDTraining
 from .training.sgd import Recipe as Recipe
 from .training.sgd import fit as fit
 from .training.streams import ArrayStream as ArrayStream
 from .training.streams import FolderStream as FolderStream
+from .training.trades import TRADES as TRADES
 from .training_free.flops import num_macs as num_macs
 from .training_free.jacov import jacobian_score as jacobian_score
 from .training_free.linear_regions import num_regions as num_regions

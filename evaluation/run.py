@@ -22,10 +22,11 @@ from agnet.tables.table import read_metadata
 from evaluation.places import check_place
 from evaluation.production.configured import FromConfig, build_protocol
 from evaluation.production.extension import check_protocol, read_base
-from evaluation.production.merge import cpu_seconds, first_failure, merge, representatives, write_manifest
+from evaluation.production.merge import cpu_seconds, first_failure, merge, overfitted, representatives, write_manifest
 from evaluation.production.produce import produce
 from evaluation.production.protocol import Protocol
 from evaluation.production.store import Store
+from evaluation.training.robust_validation import warning
 
 
 def chosen_architectures(cfg: DictConfig, catalogue: Sequence[str]) -> list[str]:
@@ -83,12 +84,18 @@ def run(cfg: DictConfig) -> None:
     for path in found.damaged:
         print(f"damaged, moved to {path} and evaluated again", file=sys.stderr)
     failed = f"{first_failure(found)}; retry=true tries them again" if found.failures else ""
+    fooled = overfitted(found) if protocol.recipe.adversarial is not None else []
+    if fooled:
+        of = f"{len(fooled)} of {len(found.records)} networks, e.g. {fooled[0].unit}"
+        print(f"warning: {warning(of, fooled[0].training)}, or recipe.select=best_robust", file=sys.stderr)
     if share is not None:
         print(f"{out}: share {share[0]} of {share[1]} is done, {len(found.records)} units")
         if found.failures:
             raise AGNetError(failed)
         return
     facts = {"command": shlex.join(["python", "-m", "evaluation.run", *sys.argv[1:]]), "revision": git_revision()}
+    if protocol.recipe.adversarial is not None:
+        facts["catastrophic_overfitting"] = str(len(fooled))
     seconds = cpu_seconds(found)
     spent = sum(seconds.values())
     if base is not None:

@@ -41,6 +41,10 @@ Measures = Annotated[
     Builds("evaluation.training_free.measure.Measure", "measure", each=True),
 ]
 Images = Annotated[Section, _IMAGES]
+Adversary = Annotated[
+    Section | None,
+    Builds("evaluation.training.adversarial.AbstractAdversary", "method of adversarial training", optional=True),
+]
 Space = Annotated[Section, Builds("agnet.spaces.base.AbstractSpace", "space")]
 Corruptions = Annotated[list[Text], Field(min_length=1, description="a list of names, e.g. [fog,snow]")]
 Drawing = Annotated[
@@ -166,6 +170,7 @@ class ProtocolConfig(Schema):
 
     dataset: Images
     recipe: Annotated[_Recipe, Builds("evaluation.training.sgd.Recipe", "recipe for tables")]
+    adversarial: Adversary = None
     attack: Annotated[dict[str, Section] | None, _ATTACK] = None
     name: Text | None
     network: _Network
@@ -211,6 +216,7 @@ class TrainNetworkConfig(_OnDevice):
     stream: Annotated[Section, Builds("evaluation.training.streams.AbstractStream", "stream")]
     network: Annotated[Section, Builds("evaluation.networks.darts.network.DARTSShape", "network of DARTS cells")]
     recipe: Annotated[Section, Builds("evaluation.training.final_recipe.FinalRecipe", "recipe of a final network")]
+    adversarial: Adversary = None
     architecture: Text
     seed: Seed
     save_every: Count | None

@@ -26,11 +26,14 @@ from agnet.runtime.paths import git_revision
 from agnet.runtime.reading import damaged, parse_json, read_bytes, read_text
 from agnet.runtime.sealed import read_sealed_json, write_sealed_json
 from agnet.spaces.darts.genotype import to_genotype
+from evaluation.data.images import Images
 from evaluation.networks.darts.network import DARTSNetwork, DARTSShape, count_macs, count_parameters
 from evaluation.networks.darts.published import read_architecture
+from evaluation.training.configured import build_recipe
 from evaluation.training.distributed import Process, process_group
 from evaluation.training.final_network import HISTORY, OTHER_TRAINING, Trainer
 from evaluation.training.final_recipe import FinalRecipe
+from evaluation.training.robust_validation import OVERFITTING_IMAGES, compared, robust_accuracies, warning
 from evaluation.training.streams import AbstractStream
 
 RESULT = "result.json"
@@ -86,13 +89,13 @@ def _train(cfg: DictConfig, architecture: str, out: Path, process: Process) -> N
     classes = {"num_classes": stream.num_classes, "in_channels": stream.in_channels}
     shape: DARTSShape = instantiate(cfg.network, **classes)
     shape = DARTSShape(**{**asdict(shape), "mean": mean, "std": std})
-    recipe = instantiate(cfg.recipe)
+    recipe = build_recipe(cfg)
     if not isinstance(recipe, FinalRecipe):
         raise ConfigurationError(f"a {type(recipe).__name__} is for evaluation.run; give recipe=final_darts_cifar10")
     settings = {
         "architecture": architecture,
         "shape": asdict(shape),
-        "recipe": asdict(recipe),
+        "recipe": recipe.describe(),
         "seed": cfg.seed,
         "images": stream.describe(),
     }
@@ -121,6 +124,7 @@ def _train(cfg: DictConfig, architecture: str, out: Path, process: Process) -> N
     process.share_buffers(network)
     if not process.leads:
         return
+    told = _one_step(network, stream, recipe, seed=cfg.seed, device=process.device)
     weights = save({name: value.contiguous().cpu() for name, value in network.state_dict().items()})
     write_bytes(out / WEIGHTS, weights)
     result = {
@@ -133,6 +137,7 @@ def _train(cfg: DictConfig, architecture: str, out: Path, process: Process) -> N
         "num_train": stream.num_train,
         "num_test": stream.num_test,
         **{name: value for name, value in history[-1].items() if name.startswith(("train_", "test_"))},
+        **told,
         "seconds": round(sum(float(row["seconds"] or 0) for row in history), 1),
         "processes": process.world_size,
         "device": cfg.device,
@@ -140,7 +145,22 @@ def _train(cfg: DictConfig, architecture: str, out: Path, process: Process) -> N
         "revision": git_revision(),
     }
     write_sealed_json(out / RESULT, result)
+    if told.get("catastrophic_overfitting"):
+        print(f"warning: {warning(str(out), told)}", file=sys.stderr)
     print(f"{out}: test accuracy {result['test_accuracy']:.2f} %, {result['parameters'] / 1e6:.2f} M parameters")
+
+
+def _one_step(
+    network: DARTSNetwork, stream: AbstractStream, recipe: FinalRecipe, *, seed: int, device: torch.device
+) -> dict[str, float | bool]:
+    """What test images tell of one-step adversarial training; nothing is selected by them."""
+    adversary = recipe.adversarial
+    if adversary is None or adversary.gradients > 1:
+        return {}
+    rows = range(min(OVERFITTING_IMAGES, stream.num_test))
+    pixels, labels = next(iter(stream.test(rows, len(rows), device)))
+    found = robust_accuracies(network, Images(pixels, labels), adversary, seed=seed)
+    return compared(float(found["pgd"]), float(found["fgsm"]))
 
 
 def _is_finished(out: Path, settings: Mapping[str, Any]) -> bool:

@@ -41,11 +41,13 @@ class Builds:
         base: import path of the class.
         what: the class in words, such as ``space``.
         each: whether the key holds several such sections by name.
+        optional: whether an empty section stands for none.
     """
 
     base: str
     what: str
     each: bool = False
+    optional: bool = False
 
     def check(self, value: Any, place: str) -> None:
         """Refuse a section that builds something else.
@@ -53,7 +55,7 @@ class Builds:
         Raises:
             ConfigurationError: naming the key, and what stands there.
         """
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and (value or not self.optional):
             for key, section in value.items() if self.each else [("", value)]:
                 if isinstance(section, Mapping):
                     _check_built(section, (resolve_name(self.base),), self.what, f"{place}.{key}" if key else place)

@@ -8,6 +8,7 @@
 ``cifar10_test_confidence_right``       mean highest softmax of the correctly classified images (``_wrong``: of the
                                         others); likewise of every attack and corruption
 ``cifar10_jacobian_frobenius_trained``  a measure of the trained or of the ``initialised`` network
+``cifar10_at_test_pgd_eps8``            any of these, of networks that were trained adversarially
 ======================================  =============================================================================
 
 A table that evaluates a single set of images has no ``valid`` or ``test`` in its names, e.g. the published dataset.
@@ -21,19 +22,23 @@ QUANTITIES = ("accuracy", "confidence", "confidence_right", "confidence_wrong")
 STATES = ("initialised", "trained")
 CLEAN, ATTACK, CORRUPTION, MEASURE = "clean", "attack", "corruption", "measure"
 
+ADVERSARIALLY = "at"
+"""Follows the image set's name where networks were trained adversarially."""
+
 PUBLISHED_NAMES = {"cifar10": "cifar10", "cifar100": "cifar100", "ImageNet16-120": "imagenet16"}
 """The benchmarks' names of their image sets -> ours."""
 
+_DATASET = rf"(?P<dataset>[^_]+(?:_{ADVERSARIALLY})?)"
 _QUANTITY = r"(?:_(?P<quantity>confidence(?:_right|_wrong)?))?"
 _LEVEL = r"_(?P<unit>eps|s)(?P<level>\d+(?:\.\d+)?(?:e-?\d+)?)"
 _PATTERNS = [
     re.compile(pattern)
     for pattern in (
         rf"(?P<dataset>.+)_(?P<split>valid|test)_(?P<key>[a-z]\w*?){_LEVEL}{_QUANTITY}",
-        rf"(?P<dataset>[^_]+)_(?P<key>[a-z]\w*?){_LEVEL}{_QUANTITY}",
+        rf"{_DATASET}_(?P<key>[a-z]\w*?){_LEVEL}{_QUANTITY}",
         rf"(?P<dataset>.+)_(?P<split>valid|test){_QUANTITY}",
         rf"(?P<dataset>.+)_(?P<key>clean){_QUANTITY}",
-        r"(?P<dataset>[^_]+)_(?P<key>[a-z]\w*)_(?P<state>initialised|trained)",
+        rf"{_DATASET}_(?P<key>[a-z]\w*)_(?P<state>initialised|trained)",
     )
 ]
 
@@ -43,7 +48,7 @@ class Column:
     """The parts of a column's name.
 
     Attributes:
-        dataset: name of the image set.
+        dataset: name of the image set, with ``_at`` where networks were trained adversarially.
         split: ``valid``, ``test``, or empty in a table of a single set of images.
         kind: ``clean``, ``attack``, ``corruption`` or ``measure``.
         key: ``clean``, or the name of the attack, the corruption or the measure.

@@ -11,6 +11,7 @@ from agnet.errors import ConfigurationError
 from evaluation.attacks.configured import build_attacks
 from evaluation.corruptions import CORRUPTIONS, CorruptedImages, read_frost
 from evaluation.production.protocol import Corruptions, Protocol, Sensitivities
+from evaluation.training.configured import build_recipe
 from evaluation.training.sgd import Recipe
 
 
@@ -33,7 +34,7 @@ def build_protocol(cfg: DictConfig) -> Protocol:
 
 
 def _recipe(cfg: DictConfig) -> Recipe:
-    recipe = instantiate(cfg.recipe)
+    recipe = build_recipe(cfg)
     if not isinstance(recipe, Recipe):
         raise ConfigurationError(f"a {type(recipe).__name__} is for evaluation.train_network; give recipe=sgd")
     return recipe

@@ -179,6 +179,11 @@ def first_failure(found: Found) -> str:
     return f"{len(found.failures)} units failed, the first of them {unit}: {failure.error}"
 
 
+def overfitted(found: Found) -> list[UnitRecord]:
+    """Networks whose one-step adversarial training has failed; see :mod:`evaluation.training.robust_validation`."""
+    return [record for record in found.records.values() if record.training.get("catastrophic_overfitting")]
+
+
 def cpu_seconds(found: Found) -> dict[str, float]:
     """What the units have taken, whenever they were made, by part: training, evaluation."""
     costs = [record.cost for record in found.records.values()]

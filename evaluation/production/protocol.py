@@ -14,7 +14,7 @@ import numpy as np
 
 from agnet.errors import ConfigurationError
 from agnet.runtime.digests import of_arrays
-from agnet.tables.columns import ATTACK, CLEAN, CORRUPTION, MEASURE, SPLITS, STATES, Column
+from agnet.tables.columns import ADVERSARIALLY, ATTACK, CLEAN, CORRUPTION, MEASURE, SPLITS, STATES, Column
 from evaluation.attacks.base import AbstractAttack
 from evaluation.attacks.evaluate import check_modes
 from evaluation.corruptions import CORRUPTIONS, SEVERITIES, CorruptedImages, FrostPictures
@@ -142,8 +142,9 @@ class Protocol:
     def __post_init__(self) -> None:
         if self.group_size < 1:
             raise ConfigurationError(f"group_size={self.group_size}; give at least 1")
-        if not _NAME.fullmatch(self.prefix):
-            raise ConfigurationError(f"name={self.prefix}; columns begin with small letters and digits, e.g. cifar10")
+        name = self.images.name if self.name is None else self.name
+        if not _NAME.fullmatch(name):
+            raise ConfigurationError(f"name={name}; columns begin with small letters and digits, e.g. cifar10")
         check_modes(self.mode, self.precision)
         if not min(len(getattr(self.images, split)) for split in SPLITS):
             raise ConfigurationError("the data set has no validation or no test images; give num_valid, num_test >= 1")
@@ -182,8 +183,9 @@ class Protocol:
 
     @property
     def prefix(self) -> str:
-        """Beginning of the columns' names."""
-        return self.images.name if self.name is None else self.name
+        """Beginning of the columns' names; it says whether the networks are trained adversarially."""
+        name = self.images.name if self.name is None else self.name
+        return name if self.recipe.adversarial is None else f"{name}_{ADVERSARIALLY}"
 
     @property
     def latency(self) -> str:
@@ -226,7 +228,7 @@ class Protocol:
             "images": {part: len(getattr(images, part)) for part in ("train", *SPLITS)},
             "shape": dataclasses.asdict(self.shape),
             "image_size": self.image_size,
-            "recipe": dataclasses.asdict(self.recipe),
+            "recipe": self.recipe.describe(),
             "attacks": {attack.name: attack.describe() for attack in self.attacks},
             "attack_images": dict(self.attack_images),
             "corruptions": None if corruptions is None else corruptions.describe(),

@@ -142,7 +142,7 @@ class Store:
             "columns": result.columns,
             "timed": result.timed,
             "outcomes": result.outcomes,
-        }
+        } | ({"training": result.training} if result.training else {})
         _write(self.path(result.unit), {**content, "sha256": _hash(content), "cost": result.cost})
         self.failure_path(result.unit).unlink(missing_ok=True)
 
@@ -192,7 +192,15 @@ class Store:
         content = self._read(path, unit)
         try:
             hashed = {key: content[key] for key in ("protocol", "architecture", "seed", "columns", "timed", "outcomes")}
-            record = UnitRecord(unit, content["columns"], content["timed"], content["outcomes"], content["cost"])
+            hashed |= {"training": content["training"]} if "training" in content else {}
+            record = UnitRecord(
+                unit,
+                content["columns"],
+                content["timed"],
+                content["outcomes"],
+                content["cost"],
+                content.get("training", {}),
+            )
         except KeyError as error:
             raise _Damaged from error
         costs = record.cost.values() if isinstance(record.cost, dict) else [None]

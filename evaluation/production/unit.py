@@ -26,7 +26,7 @@ from evaluation.networks.nasbench201 import CellNetwork
 from evaluation.networks.stacked import initialize
 from evaluation.production.protocol import Protocol
 from evaluation.sensitivity.table_measures import sensitivity
-from evaluation.training.sgd import fit
+from evaluation.training.sgd import fit_and_validate
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,8 @@ class UnitRecord:
         outcomes: one entry per split, attack or corruption, and level: accuracy, confidences, cost, confusion matrix,
             and the bit of every image; plain values.
         cost: CPU seconds of training and of evaluation, by name.
+        training: what validation images told of adversarial training, see
+            :func:`evaluation.training.sgd.fit_and_validate`; empty if there was nothing to tell.
     """
 
     unit: Unit
@@ -64,6 +66,7 @@ class UnitRecord:
     timed: dict[str, float]
     outcomes: list[dict[str, Any]]
     cost: dict[str, Any] = field(default_factory=dict, compare=False)
+    training: dict[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"UnitRecord({self.unit}: {len(self.columns)} columns, {len(self.outcomes)} outcomes)"
@@ -106,24 +109,34 @@ class UnitEvaluator:
         """
         protocol, begin = self.protocol, time.process_time()
         try:
-            networks = fit(group, protocol.shape, protocol.images.train, protocol.recipe, seed=seed, device=self.device)
+            trained = fit_and_validate(
+                group,
+                protocol.shape,
+                protocol.images.train,
+                protocol.recipe,
+                seed=seed,
+                device=self.device,
+                valid=protocol.images.valid,
+            )
         except Exception as error:
             if _is_of_all(error):
                 raise
             yield from (_failure(Unit(architecture, seed), error) for architecture in chosen)
             return
         share = (time.process_time() - begin) / len(group)
-        for architecture, network in zip(group, networks, strict=True):
+        for architecture, (network, told) in zip(group, trained, strict=True):
             if architecture not in chosen:
                 continue
             unit, begin = Unit(architecture, seed), time.process_time()
             try:
+                check_finite_weights(network)
                 record = self._examine(unit, network)
             except Exception as error:
                 if _is_of_all(error):
                     raise
                 yield _failure(unit, error)
                 continue
+            record.training.update(told)
             record.cost.update(training_cpu_seconds=share, evaluation_cpu_seconds=time.process_time() - begin)
             yield record
 
@@ -243,6 +256,20 @@ class UnitEvaluator:
             )
             columns |= {Column(protocol.prefix, "", MEASURE, key, 0.0, state).name: v for key, v in found.items()}
         return columns
+
+
+def check_finite_weights(network: CellNetwork) -> None:
+    """Refuse a network whose training has diverged.
+
+    Raises:
+        InvalidInput: naming the remedy.
+    """
+    for name, values in network.state_dict().items():
+        if not bool(values.isfinite().all()):
+            raise InvalidInput(
+                f"the loss became NaN or infinite in training, and with it {name}: lower recipe.learning_rate, or "
+                "adversarial.eps_255 if it is trained adversarially"
+            )
 
 
 def _is_of_all(error: Exception) -> bool:

@@ -192,7 +192,8 @@ class Trainer:
         )
         for (pixels, labels), chosen in zip(bar, rows.to(device), strict=True):
             key = keys(self.seed, "drop_path", chosen, torch.full_like(chosen, epoch))
-            loss, logits = self._step(wrapped, pixels, labels, key)
+            point = self._perturbed(pixels, labels, chosen, key)
+            loss, logits = self._step(wrapped, pixels, point, labels, key)
             right = (logits.argmax(dim=1) == labels).sum()
             found = torch.stack(
                 [loss.double() * len(labels), torch.full_like(right, len(labels)).double(), right.double()]
@@ -229,18 +230,26 @@ class Trainer:
         self,
         wrapped: nn.Module,
         pixels: Float[Tensor, "batch channels height width"],
+        point: Float[Tensor, "batch channels height width"] | None,
         labels: Int[Tensor, " batch"],
         key: Int[Tensor, " batch"],
     ) -> tuple[Float[Tensor, ""], Float[Tensor, "batch classes"]]:
-        """One step down; the classifier's loss and its logits."""
+        """One step down, for the perturbed images if there are any; the classifier's loss and its logits."""
         recipe = self.recipe
-        precision = _DTYPES[recipe.precision]
         self.optimizer.zero_grad()
-        with torch.autocast(pixels.device.type, precision, enabled=precision != torch.float32):
-            found = wrapped(pixels, key)
-        logits = (found.logits if isinstance(found, Logits) else found).float()
-        loss = F.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
-        whole = loss
+        outputs: list[Tensor | Logits] = []
+
+        def ask(images: Tensor) -> Tensor:
+            # a wrapped network shares its buffers in every call, and may be called once before its gradients are taken
+            outputs.append(self._answer(wrapped if not outputs else self.network, images, key))
+            return _classified(outputs[-1])
+
+        if recipe.adversarial is None or point is None:
+            loss = F.cross_entropy(ask(pixels), labels, label_smoothing=recipe.label_smoothing)
+        else:
+            smoothing = recipe.label_smoothing
+            loss = recipe.adversarial.loss(ask, pixels, point, labels, label_smoothing=smoothing) / len(labels)
+        found, whole = outputs[0], loss
         if isinstance(found, Logits):
             auxiliary = F.cross_entropy(found.auxiliary.float(), labels, label_smoothing=recipe.label_smoothing)
             whole = loss + recipe.auxiliary_weight * auxiliary
@@ -250,7 +259,32 @@ class Trainer:
             nn.utils.clip_grad_norm_(self.network.parameters(), recipe.gradient_clip)
         self.scaler.step(self.optimizer)
         self.scaler.update()
-        return loss.detach(), logits.detach()
+        return loss.detach(), _classified(found).detach()
+
+    def _answer(self, network: nn.Module, images: Tensor, key: Int[Tensor, " batch"] | None = None) -> Tensor | Logits:
+        precision = _DTYPES[self.recipe.precision]
+        with torch.autocast(images.device.type, precision, enabled=precision != torch.float32):
+            return network(images, key)
+
+    def _perturbed(
+        self,
+        pixels: Float[Tensor, "batch channels height width"],
+        labels: Int[Tensor, " batch"],
+        chosen: Int[Tensor, " batch"],
+        key: Int[Tensor, " batch"],
+    ) -> Float[Tensor, "batch channels height width"] | None:
+        """Images that mislead the network as it is, in adversarial training."""
+        adversary, progress = self.recipe.adversarial, self.progress
+        if adversary is None:
+            return None
+        start = keys(self.seed, "adversarial", chosen, torch.full_like(chosen, progress.epoch))
+        radius = adversary.radius(progress.epoch + (progress.step + 1) / self.steps_per_epoch)
+        self.network.train(adversary.batch_norm == "train")
+        point = adversary.perturb(
+            lambda images: _classified(self._answer(self.network, images, key)), pixels, labels, start, eps=radius
+        )
+        self.network.train()
+        return point
 
     def evaluate(self) -> dict[str, float | None]:
         """On test images: mean cross-entropy; in percent, how often the likeliest class, or one of five, is right."""
@@ -311,6 +345,11 @@ class Trainer:
 
     def _write_history(self) -> None:
         write_text(self.out / HISTORY, history_text(self.progress.history))
+
+
+def _classified(found: Tensor | Logits) -> Float[Tensor, "batch classes"]:
+    """The classifier's logits."""
+    return (found.logits if isinstance(found, Logits) else found).float()
 
 
 def history_text(history: list[dict[str, float | int | None]]) -> str:

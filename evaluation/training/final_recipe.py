@@ -1,9 +1,12 @@
 """The training recipe of final networks."""
 
+import dataclasses
 import math
 from dataclasses import dataclass
+from typing import Any
 
 from agnet.errors import ConfigurationError
+from evaluation.training.adversarial import AbstractAdversary, check_epochs
 
 SCHEDULES = ("cosine", "exponential", "linear")
 PRECISIONS = ("float32", "bfloat16", "float16")
@@ -28,6 +31,7 @@ class FinalRecipe:
         label_smoothing: share of the target that all classes have equally.
         precision: number format of convolutions and products; all but float32 by autocast, ``float16`` with a scaled
             loss.
+        adversarial: method of adversarial training; None for standard training.
 
     Raises:
         ConfigurationError: if a value is outside its range.
@@ -46,6 +50,7 @@ class FinalRecipe:
     drop_path: float = 0.2
     label_smoothing: float = 0.0
     precision: str = "float32"
+    adversarial: AbstractAdversary | None = None
 
     def __post_init__(self) -> None:
         if self.momentum >= 1:
@@ -63,6 +68,14 @@ class FinalRecipe:
         for name in (*numbers, "warmup_epochs"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ConfigurationError(f"recipe.{name}={getattr(self, name)}: give a finite number from 0")
+        if self.adversarial is not None:
+            check_epochs(self.adversarial, self.epochs)
+
+    def describe(self) -> dict[str, Any]:
+        """Settings as plain values; ``adversarial`` is there in adversarial training only."""
+        values = dataclasses.asdict(dataclasses.replace(self, adversarial=None))
+        del values["adversarial"]
+        return values if self.adversarial is None else {**values, "adversarial": self.adversarial.describe()}
 
     def rate(self, epoch: int) -> float:
         """Learning rate of an epoch, counted from 0.

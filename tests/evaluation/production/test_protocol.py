@@ -6,10 +6,15 @@ import pickle
 from typing import Any
 
 import pytest
+from hydra import compose, initialize_config_dir
 
 from agnet.errors import ConfigurationError
+from agnet.runtime.paths import CONF_DIR
+from agnet.tables.columns import parse_column
 from evaluation.data.images import Images
+from evaluation.production.configured import build_protocol
 from evaluation.production.protocol import Corruptions, Protocol, Sensitivities
+from evaluation.training.fgsm_rs import FGSMRS
 
 
 def test_the_protocol_is_plain_values(protocol: Protocol) -> None:
@@ -24,6 +29,36 @@ def test_the_protocol_is_plain_values(protocol: Protocol) -> None:
     assert described["sensitivities"] == {"num_images": 8, "projections": None}
     assert protocol.digest == dataclasses.replace(protocol).digest
     assert protocol.digest == pickle.loads(pickle.dumps(protocol)).digest, "workers get a copy"
+
+
+def test_protocols_of_old_keep_their_digests() -> None:
+    """That of the bundled table of digits; settings that came later are told only where they differ."""
+    with initialize_config_dir(version_base="1.3", config_dir=str(CONF_DIR)):
+        protocol = build_protocol(compose("run", overrides=["experiment=digits_smoke", "out=there"]))
+    names = {"epochs", "batch_size", "learning_rate", "momentum", "weight_decay", "flip", "crop_padding", "anneal"}
+    assert set(protocol.describe()["recipe"]) == {*names, "precision"}
+    assert protocol.digest == "58b38d56c81e8689"
+
+
+def test_adversarial_training_is_told_and_in_the_columns(protocol: Protocol) -> None:
+    recipe = dataclasses.replace(
+        protocol.recipe, adversarial=FGSMRS(eps=4 / 255), select="best_robust", schedule="one_cycle"
+    )
+    other = dataclasses.replace(protocol, recipe=recipe)
+    told = json.loads(json.dumps(other.describe()))["recipe"]
+    assert told["adversarial"].items() >= {"method": "FGSMRS", "eps": 4, "relative_step": 1.25}.items()
+    assert (told["select"], told["schedule"]) == ("best_robust", "one_cycle")
+    assert "nesterov" not in told
+    assert other.digest != protocol.digest
+    assert other.prefix == "tiny_at"
+    for column, plain in zip(other.columns, protocol.columns, strict=True):
+        assert column == plain.replace("tiny_", "tiny_at_", 1)
+        if column != other.latency:
+            parsed = parse_column(column)
+            assert parsed is not None
+            assert parsed.dataset == "tiny_at"
+    with pytest.raises(ConfigurationError, match="name=tiny_at; columns begin with small letters and digits"):
+        dataclasses.replace(other, name="tiny_at")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """What is recorded of one network."""
 
 import dataclasses
+import gzip
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,11 +15,15 @@ from agnet.tables.columns import SPLITS, parse_column
 from evaluation import evaluate
 from evaluation.corruptions import CorruptedImages, corrupt, write_corrupted
 from evaluation.corruptions.pixels import to_levels
+from evaluation.data.images import Images
 from evaluation.networks.nasbench201 import CellNetwork
 from evaluation.production import unit as module
+from evaluation.production.merge import overfitted
 from evaluation.production.protocol import Corruptions, Protocol
+from evaluation.production.store import Store
 from evaluation.production.unit import Failure, UnitEvaluator, UnitRecord
 from evaluation.sensitivity.table_measures import sensitivity
+from evaluation.training.fgsm_rs import FGSMRS
 from evaluation.training.sgd import fit
 
 
@@ -121,7 +126,7 @@ def test_what_concerns_all_networks_is_raised(
     def failing(group: Sequence[str], *args: object, **kwargs: object) -> None:
         raise error
 
-    monkeypatch.setattr(module, "fit", failing)
+    monkeypatch.setattr(module, "fit_and_validate", failing)
     with pytest.raises(type(error)):
         list(UnitEvaluator(protocol)(cells[:2], cells[:2], 0))
 
@@ -141,3 +146,44 @@ def test_corrupted_images_of_another_set(protocol: Protocol, tmp_path: Path) -> 
     write_corrupted(tmp_path, to_levels(valid.pixels), valid.labels, seed=0, names=["fog"])
     with pytest.raises(ConfigurationError, match="not the 25 test images in their order"):
         dataclasses.replace(protocol, corruptions=Corruptions(("fog",), folder=CorruptedImages(tmp_path)))
+
+
+def test_what_validation_images_told_is_kept(
+    protocol: Protocol, cells: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the record and in the store's file, where it is guarded as the numbers are."""
+
+    def fooled(subject: object, images: Images, *args: object, **kwargs: object) -> dict[str, torch.Tensor]:
+        return {"pgd": torch.tensor([0.0, 40.0]), "fgsm": torch.tensor([90.0, 60.0])}
+
+    monkeypatch.setattr("evaluation.training.robust_validation.robust_accuracies", fooled)
+    recipe = dataclasses.replace(protocol.recipe, adversarial=FGSMRS())
+    other = dataclasses.replace(protocol, recipe=recipe, attack_images={}, corruptions=None, sensitivities=None)
+    first, second = UnitEvaluator(other)(cells[:2], cells[:2], 0)
+    assert isinstance(first, UnitRecord)
+    assert isinstance(second, UnitRecord)
+    assert first.training == {"pgd": 0.0, "fgsm": 90.0, "catastrophic_overfitting": True}
+    assert second.training == {"pgd": 40.0, "fgsm": 60.0, "catastrophic_overfitting": False}
+    assert all(name.startswith("tiny_at_") for name in first.columns)
+    store = Store(tmp_path, other)
+    store.write(first)
+    store.write(second)
+    found = store.find([first.unit, second.unit])
+    assert found.records[first.unit] == first
+    assert [record.unit for record in overfitted(found)] == [first.unit]
+    path = store.path(first.unit)
+    content = json.loads(gzip.decompress(path.read_bytes()))
+    content["training"]["catastrophic_overfitting"] = False
+    path.write_bytes(gzip.compress(json.dumps(content).encode()))
+    assert store.find([first.unit]).missing == [first.unit]
+
+
+@pytest.mark.parametrize("adversary", [None, FGSMRS()], ids=["standard", "adversarial"])
+def test_diverged_training_is_a_failure_that_says_so(
+    protocol: Protocol, cells: list[str], adversary: FGSMRS | None
+) -> None:
+    recipe = dataclasses.replace(protocol.recipe, learning_rate=1e30, adversarial=adversary)
+    [found] = UnitEvaluator(dataclasses.replace(protocol, recipe=recipe))(cells[1:2], cells[1:2], 0)
+    assert isinstance(found, Failure)
+    assert "the loss became NaN or infinite in training" in found.error
+    assert "lower recipe.learning_rate" in found.error

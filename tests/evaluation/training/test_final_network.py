@@ -1,5 +1,6 @@
 """Training final networks: loss falls, resume is exact, processes share the work."""
 
+import dataclasses
 import io
 import json
 import os
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from agnet.errors import AGNetError, ConfigurationError, RunDirectoryError, UnreadableFile
 from agnet.runtime.paths import ROOT
@@ -18,10 +20,14 @@ from agnet.runtime.sealed import write_sealed
 from evaluation.data.images import Images, ImageSplits
 from evaluation.networks.darts.network import DARTSNetwork, DARTSShape
 from evaluation.networks.darts.published import PUBLISHED
+from evaluation.randomness import keys, uniform
+from evaluation.training.adversarial import AbstractAdversary
 from evaluation.training.distributed import Process, process_group
 from evaluation.training.final_network import CHECKPOINT, HISTORY, Trainer, read_checkpoint
 from evaluation.training.final_recipe import FinalRecipe
+from evaluation.training.pgd import PGDTraining
 from evaluation.training.streams import AbstractStream, ArrayStream, FolderStream
+from evaluation.training.trades import TRADES
 
 CPU = torch.device("cpu")
 RECIPE = FinalRecipe(epochs=3, batch_size=12, learning_rate=0.05, drop_path=0.3)
@@ -92,6 +98,68 @@ def test_a_killed_training_goes_on_as_if_nothing_had_been(
     history = second.fit()
     assert untimed(history) == untimed(finished.progress.history)
     assert equal(second.network, finished.network)
+
+
+@pytest.mark.parametrize(
+    "adversary",
+    [PGDTraining(steps=2, warmup_epochs=2), TRADES(steps=1, batch_norm="train")],
+    ids=lambda a: type(a).__name__,
+)
+def test_adversarial_training_goes_on_as_well(
+    adversary: AbstractAdversary, splits: ImageSplits, tmp_path: Path
+) -> None:
+    """Bit for bit; a checkpoint holds whatever the perturbations have moved."""
+    stream, recipe = ArrayStream(splits, crop_padding=1), dataclasses.replace(RECIPE, epochs=2, adversarial=adversary)
+    whole = trainer(stream, tmp_path / "whole", recipe)
+    history = whole.fit()
+    first, done = trainer(stream, tmp_path / "killed", recipe, save_every=1), 0
+    step = first._step
+
+    def dying(*arguments):
+        nonlocal done
+        if done == 5:
+            raise Killed
+        done += 1
+        return step(*arguments)
+
+    first._step = dying
+    with pytest.raises(Killed):
+        first.fit()
+    second = trainer(stream, tmp_path / "killed", recipe)
+    assert untimed(second.fit()) == untimed(history)
+    assert equal(second.network, whole.network)
+    standard = trainer(stream, tmp_path / "standard", dataclasses.replace(RECIPE, epochs=2))
+    standard.fit()
+    assert not equal(standard.network, whole.network)
+
+
+def test_a_step_of_adversarial_training_written_out(splits: ImageSplits, tmp_path: Path) -> None:
+    """Perturbed in evaluation mode from the images' own keys, then a step of the whole loss on what came out."""
+    adversary = PGDTraining(eps=8 / 255, steps=2, relative_step=0.5)
+    recipe = dataclasses.replace(RECIPE, epochs=1, batch_size=48, label_smoothing=0.1, adversarial=adversary)
+    mine = trainer(ArrayStream(splits), tmp_path, recipe)
+    (rows,) = mine.rows(0)
+    mine.fit()
+    torch.manual_seed(0)
+    shape = DARTSShape(num_classes=3, channels=2, cells=3, mean=0.4, std=0.25)
+    network = DARTSNetwork(PUBLISHED["darts_v2"], shape).eval()
+    x, y = splits.train.pixels[rows], splits.train.labels[rows]
+    drawn = uniform(keys(1, "adversarial", rows, torch.zeros_like(rows)), (3, 8, 8)) * 2 - 1
+    point = (x + 8 / 255 * drawn).clamp(0, 1)
+    for _ in range(2):
+        point.requires_grad_()
+        (gradient,) = torch.autograd.grad(F.cross_entropy(network(point), y), point)
+        point = point.detach() + 4 / 255 * gradient.sign()
+        point = point.clamp(min=x - 8 / 255, max=x + 8 / 255).clamp(0, 1)
+    network.train()
+    optimizer = torch.optim.SGD(network.parameters(), recipe.learning_rate, 0.9, weight_decay=recipe.weight_decay)
+    found = network(point, keys(1, "drop_path", rows, torch.zeros_like(rows)))
+    loss = F.cross_entropy(found.logits, y, label_smoothing=0.1)
+    (loss + 0.4 * F.cross_entropy(found.auxiliary, y, label_smoothing=0.1)).backward()
+    nn.utils.clip_grad_norm_(network.parameters(), 5.0)
+    optimizer.step()
+    for name, value in mine.network.state_dict().items():
+        torch.testing.assert_close(value, network.state_dict()[name], rtol=1e-4, atol=1e-5, msg=name)
 
 
 def test_a_finished_training_is_not_repeated(finished: Trainer, splits: ImageSplits) -> None:
