@@ -8,6 +8,8 @@
 ``cifar10_test_confidence_right``       mean highest softmax of the correctly classified images (``_wrong``: of the
                                         others); likewise of every attack and corruption
 ``cifar10_jacobian_frobenius_trained``  a measure of the trained or of the ``initialised`` network
+``cifar10_at_pgd_eps8``                 the same of networks that were trained adversarially: all their columns have
+                                        ``_at`` after the image set, and it counts as a data set of its own
 ======================================  =============================================================================
 
 A table that evaluates a single set of images has no ``valid`` or ``test`` in its names, e.g. the published dataset.
@@ -21,19 +23,23 @@ QUANTITIES = ("accuracy", "confidence", "confidence_right", "confidence_wrong")
 STATES = ("initialised", "trained")
 CLEAN, ATTACK, CORRUPTION, MEASURE = "clean", "attack", "corruption", "measure"
 
+ADVERSARIAL = "_at"
+"""What follows the image set in the columns of networks that were trained adversarially."""
+
 PUBLISHED_NAMES = {"cifar10": "cifar10", "cifar100": "cifar100", "ImageNet16-120": "imagenet16"}
 """The benchmarks' names of their image sets -> ours."""
 
+_TRAINING = rf"(?:{ADVERSARIAL})?"
 _QUANTITY = r"(?:_(?P<quantity>confidence(?:_right|_wrong)?))?"
 _LEVEL = r"_(?P<unit>eps|s)(?P<level>\d+(?:\.\d+)?(?:e-?\d+)?)"
 _PATTERNS = [
     re.compile(pattern)
     for pattern in (
         rf"(?P<dataset>.+)_(?P<split>valid|test)_(?P<key>[a-z]\w*?){_LEVEL}{_QUANTITY}",
-        rf"(?P<dataset>[^_]+)_(?P<key>[a-z]\w*?){_LEVEL}{_QUANTITY}",
+        rf"(?P<dataset>[^_]+{_TRAINING})_(?P<key>[a-z]\w*?){_LEVEL}{_QUANTITY}",
         rf"(?P<dataset>.+)_(?P<split>valid|test){_QUANTITY}",
         rf"(?P<dataset>.+)_(?P<key>clean){_QUANTITY}",
-        r"(?P<dataset>[^_]+)_(?P<key>[a-z]\w*)_(?P<state>initialised|trained)",
+        rf"(?P<dataset>[^_]+{_TRAINING})_(?P<key>[a-z]\w*)_(?P<state>initialised|trained)",
     )
 ]
 
@@ -43,7 +49,7 @@ class Column:
     """The parts of a column's name.
 
     Attributes:
-        dataset: name of the image set.
+        dataset: name of the image set, with :data:`ADVERSARIAL` for networks that were trained adversarially.
         split: ``valid``, ``test``, or empty in a table of a single set of images.
         kind: ``clean``, ``attack``, ``corruption`` or ``measure``.
         key: ``clean``, or the name of the attack, the corruption or the measure.
