@@ -26,7 +26,7 @@ import pyarrow as pa
 from agnet.errors import TableError, UnreadableFile
 from agnet.runtime.reading import parse_json, read_json, read_text
 from agnet.spaces.nasbench201 import NASBench201
-from agnet.tables.columns import ADVERSARIAL, ATTACK, CLEAN, PUBLISHED_NAMES, Column
+from agnet.tables.columns import ADVERSARIAL, ATTACK, CLEAN, Column
 from agnet.tables.published_json import META
 from agnet.tables.table import KEY
 from search.importers.base import Importer, entry, number
@@ -35,7 +35,7 @@ from search.importers.robustness_meta import Ids, existing, read_ids
 FILE = "NAS-RobBench-201_all.json"
 """Name of the download's file of accuracies."""
 
-DATASETS = {**PUBLISHED_NAMES, "imagenet": "imagenet16"}
+DATASETS = {"cifar10": "cifar10", "cifar100": "cifar100", "imagenet": "imagenet16"}
 """The benchmark's names of its image sets -> ours."""
 
 METRICS = {
@@ -119,6 +119,18 @@ def _json(path: Path) -> Any:
 
 
 @functools.cache
+def _dataset(name: str) -> str | None:
+    """Our name of an image set, from one of its spellings; None for others.
+
+    Example:
+        >>> _dataset("imagenet"), _dataset("ImageNet16-120"), _dataset("CIFAR-10"), _dataset("svhn")
+        ('imagenet16', 'imagenet16', 'cifar10', None)
+    """
+    plain = re.sub(r"[^a-z0-9]", "", name.lower())
+    return DATASETS.get(re.sub(r"(?<=imagenet)16(?:120)?$", "", plain))
+
+
+@functools.cache
 def _metric(name: str) -> str | None:
     """The benchmark's name of a metric, from one of its spellings; None for what is not imported.
 
@@ -128,10 +140,10 @@ def _metric(name: str) -> str | None:
     """
     words = re.findall(r"[a-z]+|\d+(?:\.\d+)?", name.lower().removesuffix("/255"))
     level = next((float(word) for word in reversed(words) if word[0].isdigit()), None)
-    texts = {word for word in words if not word[0].isdigit()} - {"val", "valid", "test", "acc", "accuracy"}
+    texts = {word for word in words if not word[0].isdigit()} - {"val", "valid", "acc", "accuracy"}
     texts -= {"linf", "eps"} if level is not None else set()
     if texts <= {"clean", "natural"}:
-        return "val_acc" if level is None else None
+        return "val_acc" if words and level is None else None
     key = {"aa": "autoattack"}.get(text := texts.pop(), text)
     if texts or (key == "autoattack" and level not in (None, 8.0)):
         return None
@@ -142,7 +154,7 @@ def _metric(name: str) -> str | None:
 def _of_download(content: Mapping[str, Any], where: str) -> Iterator[tuple[str, str, str, Any]]:
     """Data set, id, metric and values as they are in the download."""
     for dataset, networks in content.items():
-        if dataset in DATASETS:
+        if _dataset(dataset) is not None:
             if not isinstance(networks, Mapping):
                 raise TableError(f"{where}: {dataset} holds a {type(networks).__name__}, not networks by id; {_REMEDY}")
             for name, metrics in networks.items():
@@ -163,18 +175,15 @@ def _of_page(content: Mapping[str, Any], where: str) -> Iterator[tuple[str, str,
             if not isinstance(row, list) or len(row) != len(places):
                 raise TableError(f"{where}: id {name} has {str(row)[:60]}, expected {len(places)} values; {_REMEDY}")
             for (dataset, metric), values in zip(places, row, strict=True):
-                if dataset in DATASETS:
-                    yield dataset, name, metric, values
+                yield dataset, name, metric, values
 
 
 def _page_ids(content: Mapping[str, Any], where: str) -> Ids:
     """Strings and isomorphs by the page's ids."""
-    expected = NASBench201().enumerate()
-    names = [name for name in content if name != _FROM_PAGE]
-    for name in names:
-        if not (name.isascii() and name.isdigit()) or int(name) >= len(expected):
-            raise TableError(f"{where}: {name!r} is no id of NAS-Bench-201, 0..{len(expected) - 1}; {_REMEDY}")
-    ordered = sorted(names, key=int)
+    expected = {str(i): architecture for i, architecture in enumerate(NASBench201().enumerate())}
+    if strange := [name for name in content if name not in expected and name != _FROM_PAGE]:
+        raise TableError(f"{where}: {strange[0][:40]!r} is no id of NAS-Bench-201, 0..{len(expected) - 1}; {_REMEDY}")
+    ordered = [name for name in expected if name in content]
     isomorphs = []
     for name in ordered:
         own = content[name]
@@ -182,7 +191,7 @@ def _page_ids(content: Mapping[str, Any], where: str) -> Ids:
         if not isinstance(content.get(isomorph), list):
             raise TableError(f"{where}: id {name} points to {isomorph!r}, which has no values; {_REMEDY}")
         isomorphs.append(int(isomorph))
-    return Ids([expected[int(name)] for name in ordered], {n: row for row, n in enumerate(ordered)}, isomorphs)
+    return Ids([expected[name] for name in ordered], {n: row for row, n in enumerate(ordered)}, isomorphs)
 
 
 def _collected(found: Iterable[tuple[str, str, str, Any]], ids: Ids, where: str) -> Runs:
@@ -190,14 +199,14 @@ def _collected(found: Iterable[tuple[str, str, str, Any]], ids: Ids, where: str)
     runs: Runs = {}
     evaluated = set(map(str, ids.isomorphs))
     for theirs, name, spelling, values in found:
-        metric = _metric(spelling)
-        if metric is None:
+        dataset, metric = _dataset(theirs), _metric(spelling)
+        if dataset is None or metric is None:
             continue
         if name not in ids.rows:
             raise TableError(f"{where}: {theirs}, id {name!r} is not in {META}; {_REMEDY}")
         if name not in evaluated:
             continue  # its representative's values stand for it
-        networks = runs.setdefault((DATASETS[theirs], metric), {})
+        networks = runs.setdefault((dataset, metric), {})
         if name in networks:
             raise TableError(f"{where}: {theirs}, id {name}: {metric} is there twice, once as {spelling}; {_REMEDY}")
         networks[name] = _by_seed(values, f"{where}: {theirs}, id {name}: {spelling}")

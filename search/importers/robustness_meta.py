@@ -45,7 +45,11 @@ def read_ids(content: Any, where: str, remedy: str) -> Ids:
     Raises:
         TableError: if it has no ids, an architecture that is not NAS-Bench-201's, or an isomorph that is no id.
     """
-    if not isinstance(content, dict) or not content or not all(k.isascii() and k.isdigit() for k in content):
+    if (
+        not isinstance(content, dict)
+        or not content
+        or not all(k.isascii() and k.isdigit() and len(k) < 9 for k in content)
+    ):
         raise TableError(f"{where}: ids is no dictionary of numbers; {remedy}")
     expected = NASBench201().enumerate()
     ordered = sorted(content, key=int)

@@ -236,6 +236,7 @@ def test_a_data_set_that_is_not_there(folder: Path) -> None:
         ),
         (lambda f: edited(f, lambda c: c["cifar10"]["0"]["val_acc"].update({"2": -1})), "2 is -1.0, not a fraction"),
         (lambda f: edited(f, lambda c: c["cifar10"]["0"]["val_acc"].update({"2": float("nan")})), "2 is nan, not a f"),
+        (lambda f: edited(f, lambda c: c["cifar10"]["0"]["val_acc"].update({"2": 10**400})), "2 is too large"),
         (
             lambda f: edited(f, lambda c: c["cifar10"]["0"].update(val_aa=0.5)),
             "autoattack is there twice, once as val_aa",
@@ -255,6 +256,8 @@ def test_other_contents_are_refused(folder: Path, edit: Callable[[Path], Any], m
         ({"": 5}, "the key '' holds 5, not a list of dataset#metric"),
         ({"": ["cifar10"]}, "not a list of dataset#metric"),
         ({"x": [1]}, "'x' is no id of NAS-Bench-201"),
+        ({"9" * 5000: "0"}, "is no id of NAS-Bench-201"),
+        ({"01": "0"}, "'01' is no id of NAS-Bench-201"),
         ({"15625": "0"}, "'15625' is no id of NAS-Bench-201"),
         ({"0": [1]}, r"id 0 has \[1\], expected 18 values"),
         ({"0": None}, "id 0 points to '0', which has no values"),
