@@ -10,6 +10,7 @@ from .baselines.regularized_evolution import RegularizedEvolution as Regularized
 from .history import History as History
 from .history import Query as Query
 from .importers.hw_nas_bench import HWNASBench as HWNASBench
+from .importers.nas_robbench import NASRobBench as NASRobBench
 from .importers.nasbench101 import NASBench101Records as NASBench101Records
 from .importers.nasbench201 import NASBench201File as NASBench201File
 from .importers.nasbench_nlp import NASBenchNLPRuns as NASBenchNLPRuns

@@ -81,8 +81,11 @@ def number(value: Any, where: str, remedy: str) -> float:
     """A value as float.
 
     Raises:
-        TableError: if the value is not a number.
+        TableError: if the value is not a number, or larger than any.
     """
     if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
         raise TableError(f"{where} is {str(value)[:40]!r}, not a number; {remedy}")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise TableError(f"{where} is too large for a number; {remedy}") from error

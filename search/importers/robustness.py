@@ -15,23 +15,14 @@ from agnet.errors import TableError, UnreadableFile
 from agnet.runtime.digests import of_json, without_times
 from agnet.runtime.reading import read_json
 from agnet.runtime.sealed import SEAL
-from agnet.spaces.nasbench201 import NASBench201
 from agnet.tables.columns import CLEAN, PUBLISHED_NAMES
-from agnet.tables.published_json import ATTACKS, CORRUPTIONS, ISOMORPH, META, STRING, TreeFile, attack_of
+from agnet.tables.published_json import ATTACKS, CORRUPTIONS, META, TreeFile, attack_of
 from agnet.tables.table import KEY
 from search.importers.base import Importer, entry
+from search.importers.robustness_meta import Ids, existing, read_ids
 
 _MOST_BYTES = 2**31  # the confusion matrices of one attack take some hundred megabytes
 _REMEDY = "give the folder of the robustness dataset that holds meta.json, or extract it again"
-
-
-@dataclass(frozen=True)
-class _Ids:
-    """Strings in the order of ids, the row of every id, and the representative's row for every row."""
-
-    architectures: list[str]
-    rows: dict[str, int]
-    isomorphs: list[int]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,11 +44,11 @@ class RobustnessDataset(Importer):
 
         Files may be compressed (``.json.gz``) or missing.
         """
-        meta_file = _existing(path / META)
+        meta_file = existing(path / META)
         if meta_file is None:
             raise TableError(f"{path} has no {META}; {_REMEDY}")
         meta, digests = _checked_meta(meta_file)
-        ids = _ids(entry(meta, "ids", str(meta_file), _REMEDY), str(meta_file))
+        ids = read_ids(entry(meta, "ids", str(meta_file), _REMEDY), str(meta_file), _REMEDY)
         epsilons = meta.get("epsilons")
         others = [k for k in epsilons if k not in ATTACKS and attack_of(k)] if isinstance(epsilons, dict) else []
         folders = [
@@ -70,10 +61,10 @@ class RobustnessDataset(Importer):
             for folder in folders
             for key in (CLEAN, *ATTACKS, *others, *CORRUPTIONS)
             for place in (TreeFile(folder, key, measure) for measure in measures)
-            if (file := _existing(path / place.path)) is not None
+            if (file := existing(path / place.path)) is not None
         ]
         for name in digests:
-            if _existing(path / name) is None and (self.confidence or name.endswith("_accuracy.json")):
+            if existing(path / name) is None and (self.confidence or name.endswith("_accuracy.json")):
                 raise TableError(f"{path} lacks {name}, which was exported with it; {_REMEDY}")
         if not jobs:
             known = ", ".join(PUBLISHED_NAMES)
@@ -98,11 +89,6 @@ class RobustnessDataset(Importer):
         return pa.table(columns)
 
 
-def _existing(path: Path) -> Path | None:
-    """Path of the file, plain or compressed; None if neither exists."""
-    return next((p for p in (path, path.with_name(f"{path.name}.gz")) if p.is_file()), None)
-
-
 def _checked_meta(path: Path) -> tuple[Any, dict[str, str]]:
     """The content of ``meta.json``, and the digests of the other files; none in a tree that was not exported here."""
     meta = _json(path)
@@ -122,24 +108,6 @@ def _json(path: Path) -> Any:
         raise TableError(f"{error}; {_REMEDY}") from error
 
 
-def _ids(content: Any, where: str) -> _Ids:
-    if not isinstance(content, dict) or not content or not all(k.isascii() and k.isdigit() for k in content):
-        raise TableError(f"{where}: ids is no dictionary of numbers; {_REMEDY}")
-    expected = NASBench201().enumerate()
-    ordered = sorted(content, key=int)
-    rows = {name: row for row, name in enumerate(ordered)}
-    architectures, isomorphs = [], []
-    for name in ordered:
-        architecture, isomorph = (entry(content[name], k, f"{where}: id {name}", _REMEDY) for k in (STRING, ISOMORPH))
-        if int(name) >= len(expected) or architecture != expected[int(name)]:
-            raise TableError(f"{where}: id {name} is {architecture!r}, not NAS-Bench-201's architecture; {_REMEDY}")
-        if str(isomorph) not in rows:
-            raise TableError(f"{where}: id {name} is isomorphic to {isomorph!r}, which is no id; {_REMEDY}")
-        architectures.append(architecture)
-        isomorphs.append(int(isomorph))
-    return _Ids(architectures, rows, isomorphs)
-
-
 def _radii(meta: Any, key: str, where: str) -> list[float]:
     """Radii of an attack in units of 1/255; none for other keys."""
     if attack_of(key) is None:
@@ -150,7 +118,7 @@ def _radii(meta: Any, key: str, where: str) -> list[float]:
     return [float(radius) for radius in radii]
 
 
-def _fractions(content: Any, ids: _Ids, width: int, where: str) -> np.ndarray:
+def _fractions(content: Any, ids: Ids, width: int, where: str) -> np.ndarray:
     """Fractions ``[ids, width]``: every id has its representative's values, NaN if the file has none."""
     if not isinstance(content, dict):
         raise TableError(f"{where} holds a {type(content).__name__}, not accuracies by id; {_REMEDY}")

@@ -152,6 +152,7 @@ def squeeze(path: Path) -> None:
         (lambda t: (t / "meta.json").write_text("[]"), "holds a list, not a dictionary with 'ids'"),
         (lambda t: (t / "meta.json").write_text("{}"), "has no 'ids', only nothing"),
         (lambda t: edit_meta(t, ids={}), "ids is no dictionary of numbers"),
+        (lambda t: edit_meta(t, ids={"9" * 5000: 1}), "ids is no dictionary of numbers"),
         (lambda t: edit_meta(t, ids={"a": 1}), "ids is no dictionary of numbers"),
         (lambda t: edit_meta(t, ids={"0": {"isomorph": "0"}}), "id 0 has no 'nb201-string', only isomorph"),
         (lambda t: edit_meta(t, ids={"0": identity(1)}), r"id 0 is '\|.*, not NAS-Bench-201's architecture"),
