@@ -23,7 +23,7 @@ def agreement(data: Measurements, pair: Pair, top: int) -> Section:
 
     Args:
         data: the data set of the first table that is reported on.
-        pair: both tables.
+        pair: this table and the other one, as :func:`~evaluation.report.pair.read_pair` reads them.
         top: number of best cells by every column to look up in the other table.
     """
     title = f"Against {pair.other.name}"

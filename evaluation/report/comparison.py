@@ -32,8 +32,8 @@ class Comparison:
         ids: the benchmark's ids of the cells that the first table evaluated for the common classes, ascending.
         here: columns of the first table over the common classes, and the bar.
         there: columns of the other table over the common classes.
-        here_by_string: as ``here``, over the strings that have a row in both.
-        there_by_string: as ``there``, over these strings.
+        here_by_string: columns of the first table over the strings that have a row in both, and the bar.
+        there_by_string: columns of the other table over the strings that have a row in both.
         best: rows of the best classes by every column of ``here``, from the best.
     """
 
@@ -122,7 +122,7 @@ def compare(data: Measurements, pair: Pair, top: int) -> Comparison:
 
     Args:
         data: the data set of the first table that is reported on.
-        pair: both tables.
+        pair: this table and the other one, as :func:`~evaluation.report.pair.read_pair` reads them.
         top: number of best cells to keep of every column.
     """
     names = pair.columns_of(data.dataset)

@@ -45,8 +45,8 @@ class Pair:
     """A table and another one to compare it with.
 
     Attributes:
-        table: the table that is reported on.
-        other: the other one.
+        table: the table that is reported on, with those joined to it.
+        other: the table named by ``against``.
         datasets: names of the data sets of ``table`` that are reported on.
     """
 
@@ -92,7 +92,7 @@ def read_pair(
     """Read two tables of NAS-Bench-201 cells to compare them.
 
     Args:
-        found: what is reported on.
+        found: measurements of the data sets of the first table that are reported on.
         paths: its table and those that are joined.
         against: the other table.
         columns: names of columns of ``paths``; None for clean accuracy and that under every attack, as reported on.
