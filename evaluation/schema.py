@@ -137,6 +137,10 @@ class ReportConfig(Schema):
     tables: list[FilePath]
     datasets: Annotated[list[Text] | None, Field(min_length=1)]
     split: Text | None
+    against: FilePath | None
+    columns: Annotated[list[Text] | None, Field(min_length=1)]
+    against_columns: Annotated[list[Text] | None, Field(min_length=1)]
+    top: Count
     out: OutFolder
 
 

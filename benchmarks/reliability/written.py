@@ -81,6 +81,7 @@ _WRONG: dict[str, tuple[str, ...]] = {
     "evaluation.report": (
         *("table=/nope", "table=", f"table={SHARED}/text.txt", "tables=[/nope]", "datasets=[nope]", "split=nope"),
         *("datasets=[]", "out=", "out=/proc/x", f"out={SHARED}/text.txt", f"tables=[{SHARED}/text.txt]", "split=5"),
+        *("against=/nope", f"against={SHARED}/text.txt", f"against={SHARED}/table.parquet", "columns=[nope]", "top=0"),
     ),
     "evaluation.train_network": (
         *("architecture=nope", "seed=x", "seed=-1", "save_every=0", "save_every=-1", "evaluate_every=0", "out="),

@@ -1,6 +1,7 @@
 """Costs of networks: columns of the table, or counts from the cell's string."""
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 from jaxtyping import Float
@@ -36,12 +37,18 @@ def count_costs(architectures: Sequence[str]) -> dict[str, Float[np.ndarray, " c
         True
     """
     numbers = np.array([[parse(a).count(op) for op in ("nor_conv_3x3", "nor_conv_1x1")] for a in architectures])
+    return {name: none + numbers @ np.array(added) for name, (none, *added) in _counts().items()}
+
+
+@cache
+def _counts() -> dict[str, tuple[float, float, float]]:
+    """Costs of the network without convolutions, and what a 3x3 and a 1x1 convolution in the cell add."""
     shape = NetworkShape()
-    counted = {}
+    found = {}
     for name, count in (
         ("parameters", lambda cell: count_parameters(cell, shape)),
         ("macs", lambda cell: count_macs(cell, shape, _IMAGE_SIZE)),
     ):
         none, three, one = (count(to_string([op, *["none"] * 5])) for op in ("none", "nor_conv_3x3", "nor_conv_1x1"))
-        counted[name] = none + numbers @ np.array([three - none, one - none], dtype=np.float64)
-    return counted
+        found[name] = (float(none), float(three - none), float(one - none))
+    return found

@@ -14,8 +14,9 @@ import pytest
 
 from agnet.runtime.paths import CHECKPOINT_DIR
 from agnet.spaces.nasbench201 import OPERATIONS, parse
+from agnet.tables.table import read_metadata
 from evaluation.corruptions import CORRUPTIONS
-from evaluation.report import main, report
+from evaluation.report import command, main, report
 from evaluation.report.measurements import SPACE
 from evaluation.report.outputs import Outputs
 from evaluation.report.page import packed
@@ -61,6 +62,7 @@ def test_the_summary_names_every_file(bundled: Path) -> None:
     assert set(summary["files"]) | {"summary.json"} == files
     assert {f for f in files if f.endswith(".png")} == {f"{f[:-4]}.png" for f in files if f.endswith(".pdf")}
     assert summary["made"]["dataset"] == "digits"
+    assert "against" not in summary
     assert summary["datasets"]["digits"]["classes"] == 6466
     assert (bundled / "summary.md").read_text().startswith("# Robustness of NAS-Bench-201 cells")
 
@@ -121,6 +123,31 @@ def test_a_second_run_makes_the_same_files(
     assert {p: p.read_bytes() for p in out.rglob("*") if p.is_file()} == first
 
 
+def test_another_table_is_a_section_of_the_report(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, save: Save) -> None:
+    monkeypatch.setattr(command, "ANALYSES", ())  # the others take their time and are tested above
+    ids = sorted(set(SPACE.isomorphs))[:32]
+    rising = np.linspace(10, 90, 32).tolist()
+    mine = save("mine", ids, a_test=rising, a_test_pgd_eps1=rising[::-1])
+    theirs = save("theirs", [*ids[8:], 15_000], b_clean=[*rising[8:], 0.0])
+    out = tmp_path / "out"
+    assert here(monkeypatch, f"table={mine}", f"against={theirs}", "top=2", f"out={out}") == 0
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["against"] == {"table": str(theirs), "made": read_metadata(theirs)}
+    section = summary["datasets"]["a"]["against"]
+    assert section["common classes"] == 24
+    assert section["tau with b_clean"]["a_test"] == pytest.approx(1)
+    assert section["tau with b_clean"]["a_test_pgd_eps1"] == pytest.approx(-1)
+    best = [row for row in table(out / "a" / "against_best.csv") if row["by"] == "a_test_pgd_eps1"]
+    assert [(row["id"], row["rank_of_classes"]) for row in best] == [(str(ids[8]), "24"), (str(ids[9]), "23")]
+    assert {row["id"] for row in table(out / "a" / "against_cells.csv")} == set(map(str, ids[8:]))
+    page = (out / "index.html").read_text()
+    assert page.index('id="a-against-against_kendall"') < page.index('id="a-against-against_scatter"')
+    assert "share 24 classes of isomorphic cells and 24 strings" in page
+    assert here(monkeypatch, f"table={mine}", f"out={out}") == 0
+    assert not list(out.rglob("against*"))
+    assert "against" not in json.loads((out / "summary.json").read_text())
+
+
 def test_what_an_earlier_report_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
     out = tmp_path / "out"
     earlier = Outputs(out)
@@ -157,6 +184,10 @@ def test_only_files_inside_the_folder_are_ever_removed(tmp_path: Path, summary: 
         (["table={table}", "split=valid"], "split=valid is not in"),
         (["table={table}", "out={file}"], "is no folder"),
         (["table={other}"], "no column is an accuracy"),
+        (["table={table}", "against={table}"], "is the file of table; name another table of the same cells"),
+        (["table={table}", "against={other}"], "has no clean accuracy and none under an attack; name columns"),
+        (["table={table}", "columns=[a_test]"], "columns=[a_test] without a second table; give against=PATH too"),
+        (["table={table}", "top=0"], "top=0 should be a whole number from 1"),
         (["table={table}", "tables=x"], "tables=x should be a list, each item a path, e.g. [x]"),
         ([], "table has no default"),
     ],
