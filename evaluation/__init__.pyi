@@ -38,7 +38,10 @@ from .training.sgd import fit as fit
 from .training.streams import ArrayStream as ArrayStream
 from .training.streams import FolderStream as FolderStream
 from .training.trades import TRADES as TRADES
+from .training_free.croze import consistency as consistency
+from .training_free.fisher import fisher_information as fisher_information
 from .training_free.flops import num_macs as num_macs
+from .training_free.grad_norm import gradient_norm as gradient_norm
 from .training_free.jacov import jacobian_score as jacobian_score
 from .training_free.linear_regions import num_regions as num_regions
 from .training_free.measure import Measure as Measure
@@ -46,4 +49,7 @@ from .training_free.naswot import log_determinant as log_determinant
 from .training_free.ntk import condition_number as condition_number
 from .training_free.objective import training_free_objective as training_free_objective
 from .training_free.parameters import num_parameters as num_parameters
+from .training_free.robust_ntk import robust_condition_number as robust_condition_number
+from .training_free.snip import connection_sensitivity as connection_sensitivity
 from .training_free.synflow import synaptic_flow as synaptic_flow
+from .training_free.zen import zen_score as zen_score

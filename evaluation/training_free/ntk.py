@@ -33,7 +33,11 @@ def condition_number(
     Returns:
         The condition number, at most :data:`SINGULAR`, which stands for singular kernels and such that are not numbers.
     """
-    gram = kernel(copy.deepcopy(network).train(), images)
+    return condition(kernel(copy.deepcopy(network).train(), images))
+
+
+def condition(gram: Float[Tensor, "batch batch"]) -> float:
+    """Condition number of a kernel, at most :data:`SINGULAR`."""
     if not bool(gram.isfinite().all()):
         return SINGULAR
     eigenvalues = torch.linalg.eigvalsh(gram)

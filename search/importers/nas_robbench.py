@@ -26,7 +26,7 @@ import pyarrow as pa
 from agnet.errors import TableError, UnreadableFile
 from agnet.runtime.reading import parse_json, read_json, read_text
 from agnet.spaces.nasbench201 import NASBench201
-from agnet.tables.columns import ADVERSARIAL, ATTACK, CLEAN, Column
+from agnet.tables.columns import ADVERSARIALLY, ATTACK, CLEAN, Column
 from agnet.tables.published_json import META
 from agnet.tables.table import KEY
 from search.importers.base import Importer, entry, number
@@ -267,5 +267,5 @@ def _table(runs: Runs, ids: Ids, where: str) -> pa.Table:
                         raise TableError(f"{at} is {value}, not {kind} as the file's others; {_REMEDY}")
                 if values:
                     means[ids.rows[name]] = unit * sum(values.values()) / len(values)
-            columns[Column(f"{dataset}{ADVERSARIAL}", *part).name] = pa.array(means[rows], from_pandas=True)
+            columns[Column(f"{dataset}_{ADVERSARIALLY}", *part).name] = pa.array(means[rows], from_pandas=True)
     return pa.table(columns)

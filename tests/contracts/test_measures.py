@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from agnet.runtime.paths import CONF_DIR
 from evaluation.data.bundled import digits
 from evaluation.networks.nasbench201 import CellNetwork
 from evaluation.training_free.measure import Measure
+from evaluation.training_free.objective import training_free_objective
 from evaluation.training_free.untrained import Untrained
 
 FILES = sorted((CONF_DIR / "measure").glob("*.yaml"))
@@ -46,6 +48,16 @@ def test_seeds_decide_and_nothing_else(entry: tuple[str, Measure]) -> None:
     torch.manual_seed(5)
     assert value(0) == first
     assert (value(1) == first) != measure.random
+
+
+def test_a_search_can_follow_it(entry: tuple[str, Measure]) -> None:
+    name, measure = entry
+    measures: Any = OmegaConf.to_container(OmegaConf.load(CONF_DIR / "measure" / f"{name}.yaml"))
+    network = {"_target_": "evaluation.CellNetwork", "_partial_": True}
+    goal: Any = {measure.direction: [name]}
+    objective, _ = training_free_objective(measures, {"_target_": "evaluation.digits"}, network, repeats=1, **goal)
+    dead, large = objective([DEAD, LARGE]).flatten().tolist()
+    assert large > dead if measure.direction == "maximize" else large < dead
 
 
 def test_it_says_what_it_is(entry: tuple[str, Measure]) -> None:

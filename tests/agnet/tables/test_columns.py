@@ -2,7 +2,7 @@ import itertools
 
 import pytest
 
-from agnet.tables.columns import ADVERSARIAL, QUANTITIES, SPLITS, STATES, Column, parse_column
+from agnet.tables.columns import ADVERSARIALLY, QUANTITIES, SPLITS, STATES, Column, parse_column
 
 KEYS = [
     ("clean", "clean", 0.0),
@@ -15,8 +15,8 @@ COLUMNS = [
         Column("my_images" if split else "cifar10", split, *key, quantity)
         for split, key, quantity in itertools.product(("", *SPLITS), KEYS, QUANTITIES)
     ),
-    *(Column(f"cifar10{ADVERSARIAL}", split, *key) for split in ("", *SPLITS) for key in KEYS),
-    Column(f"digits{ADVERSARIAL}", "", "measure", "hessian_input_top1", 0.0, "trained"),
+    *(Column(f"cifar10_{ADVERSARIALLY}", split, *key) for split in ("", *SPLITS) for key in KEYS),
+    Column(f"digits_{ADVERSARIALLY}", "", "measure", "hessian_input_top1", 0.0, "trained"),
     *(Column("digits", "", "measure", "hessian_input_top1", 0.0, state) for state in STATES),
 ]
 
