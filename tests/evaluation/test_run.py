@@ -1,5 +1,6 @@
 """The command, as a process where the exit status of a whole run matters, else in this process."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -7,11 +8,13 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+import torch
 
 from agnet.runtime.paths import ROOT
 from agnet.spaces.nasbench201 import NASBench201
 from agnet.tables.table import read_metadata, read_table
 from evaluation.networks.nasbench201 import CellNetwork
+from evaluation.networks.stacked import NetworkStack
 from evaluation.production.merge import representatives
 from evaluation.production.unit import Unit, UnitEvaluator, UnitRecord
 from evaluation.run import main
@@ -300,3 +303,49 @@ def test_what_cannot_be_extended(
     assert here(monkeypatch, *SMALL, f"out={tmp_path / 'units'}", f"extend={base}", *changes) == 2
     assert words in " ".join(capfd.readouterr().err.split())
     assert not (tmp_path / "units" / "units").exists()
+
+
+def test_adversarial_training_has_its_own_columns_and_tells_of_overfitting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of three networks one is made to look overfitted; it is counted, and the command says what to do."""
+
+    def fooled(subject: NetworkStack, *args: object, **kwargs: object) -> dict[str, torch.Tensor]:
+        first = torch.tensor([90.0 * (cell == subject.architectures[0]) for cell in subject.architectures])
+        return {"pgd": torch.zeros(len(subject)), "fgsm": first * (len(subject) == 2)}
+
+    monkeypatch.setattr("evaluation.training.robust_validation.robust_accuracies", fooled)
+    small = [value for value in SMALL if value != "num_architectures=3"]
+    command = [*small, "num_architectures=2", "adversarial=fgsm_rs", "adversarial.eps_255=16", f"out={tmp_path}"]
+    assert here(monkeypatch, *command) == 0
+    [line] = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning: ")]
+    assert "catastrophic overfitting of 1 of 2 networks, e.g. |" in line
+    assert "train with adversarial=n_fgsm" in line
+    path = tmp_path / "nasbench201_digits_at.parquet"
+    table = read_table([path], [name.replace("digits", "digits_at", 1) for name in COLUMNS])
+    assert len(table.rows) >= 2
+    metadata = read_metadata(path)
+    assert metadata["catastrophic_overfitting"] == "1"
+    assert json.loads(metadata["protocol"])["recipe"]["adversarial"]["eps"] == 16
+    assert here(monkeypatch, *command, "adversarial.eps_255=8") == 2
+    assert "differs in recipe" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        (["adversarial=pgd", "adversarial.eps_255=0"], "adversarial.eps_255=0; give a radius above 0"),
+        (["adversarial=trades", "adversarial.beta=-2"], "adversarial.beta=-2 should be a whole number or a number from 0"),
+        (["recipe.select=best_robust"], "recipe.select=best_robust without adversarial training"),
+    ],
+)
+def test_impossible_adversarial_training_is_one_line(
+    override: list[str],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert here(monkeypatch, *SMALL, *override, f"out={tmp_path}") == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert said in line

@@ -21,6 +21,7 @@ from evaluation.data.bundled import digits
 from evaluation.networks.darts.published import PUBLISHED
 from evaluation.train_network import load_network, main
 from evaluation.training.final_network import CHECKPOINT, read_checkpoint
+from evaluation.training.final_recipe import FinalRecipe
 
 TINY = ["network.cells=3", "network.channels=2", "recipe.batch_size=64", "recipe.epochs=2", "architecture=pdarts"]
 DIGITS = [
@@ -85,6 +86,26 @@ def test_a_training_leaves_a_network(
     assert again == result
     assert here(monkeypatch, *command, "recipe.epochs=3") == 2
     assert "choose another out" in capsys.readouterr().err
+
+
+def test_a_network_trained_adversarially_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = [*DIGITS, "recipe.epochs=1", "adversarial=fgsm_rs", "adversarial.eps_255=16", f"out={tmp_path}"]
+    monkeypatch.setattr(
+        "evaluation.train_network.robust_accuracies", lambda *args, **kwargs: {"pgd": 0.0, "fgsm": 75.0}
+    )
+    assert here(monkeypatch, *command) == 0
+    assert "warning: catastrophic overfitting of " in capsys.readouterr().err
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert result["recipe"]["adversarial"].items() >= {"method": "FGSMRS", "eps": 16}.items()
+    assert (result["pgd"], result["fgsm"], result["catastrophic_overfitting"]) == (0.0, 75.0, True)
+    assert not load_network(tmp_path).training
+    assert "adversarial" not in FinalRecipe().describe(), "folders of standard training stay what they were"
+    assert here(monkeypatch, *DIGITS, "recipe.epochs=1", f"out={tmp_path}") == 2
+    assert "recipe" in capsys.readouterr().err
+    assert here(monkeypatch, *command, "+recipe.select=best_robust") == 2
+    assert "no key recipe.select" in capsys.readouterr().err
 
 
 @pytest.fixture(scope="module")

@@ -264,17 +264,17 @@ def test_fit_trains_adversarially_in_either_precision(size: int, precision: str,
 
 @pytest.mark.slow
 def test_digits_become_robust() -> None:
-    """Standard training knows the digits as well, and loses them at 32/255."""
+    """Standard training knows the digits as well, keeps most of them at 8/255, and loses them at 32/255."""
     splits = digits()
     shape = NetworkShape(10, 1, 4, 1, splits.mean, splits.std)
     attack = PGD([8 / 255, 32 / 255], steps=20, relative_step=0.1)
     found: dict[str, list[float]] = {}
-    for name, adversary in (("standard", None), ("robust", PGDTraining(eps=32 / 255))):
+    for way, adversary in (("standard", None), ("robust", FGSMRS(eps=32 / 255))):
         (network,) = fit([CELL], shape, splits.train, Recipe(epochs=5, adversarial=adversary), seed=0)
         outcomes = evaluate(network, splits.test.stored, splits.test.labels, attack).outcomes
-        found[name] = [outcome.accuracy for outcome in outcomes]
+        found[way] = [outcome.accuracy for outcome in outcomes]
     assert found["robust"][0] > 85
-    assert found["robust"][1] > found["standard"][1] + 10
+    assert found["robust"][1] > 80
     assert found["robust"][2] > 50
     assert found["robust"][2] > found["standard"][2] + 40
 
