@@ -35,13 +35,18 @@ def chosen_architectures(cfg: DictConfig, catalogue: Sequence[str]) -> list[str]
     Raises:
         ConfigurationError: if there are not so many.
     """
-    count, seed = cfg.num_architectures, cfg.draw_seed
+    count = cfg.num_architectures
     if count is not None and not 1 <= count <= len(catalogue):
         raise ConfigurationError(f"num_architectures={count}; give 1..{len(catalogue)} classes, or null for all")
-    order = list(range(len(catalogue)))
+    return ordered(catalogue, cfg.draw_seed)[:count]
+
+
+def ordered(architectures: Sequence[str], seed: int | None) -> list[str]:
+    """Architectures in an order drawn with a seed, or as they are."""
+    order = list(architectures)
     if seed is not None:
         random.Random(seed).shuffle(order)
-    return [catalogue[i] for i in order[:count]]
+    return order
 
 
 def run(cfg: DictConfig) -> None:
@@ -72,7 +77,7 @@ def run(cfg: DictConfig) -> None:
             out,
             executor=instantiate(cfg.executor, _convert_="all"),
             seeds=seeds,
-            catalogue=catalogue,
+            catalogue=ordered(catalogue, protocol.group_seed),
             source=FromConfig(json.dumps(plain)),
             device=cfg.device,
             share=share,

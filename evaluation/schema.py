@@ -182,6 +182,7 @@ class ProtocolConfig(Schema):
     corruption: _Corruption
     sensitivity: _Sensitivity
     group_size: Count
+    group_seed: Seed | None = None
     mode: Text
     precision: Text
 

@@ -27,6 +27,7 @@ def build_protocol(cfg: DictConfig) -> Protocol:
         corruptions=_corruptions(cfg.corruption),
         sensitivities=Sensitivities(**cfg.sensitivity) if cfg.sensitivity.num_images else None,
         group_size=cfg.group_size,
+        group_seed=cfg.group_seed,
         mode=cfg.mode,
         precision=cfg.precision,
         name=cfg.name,

@@ -118,6 +118,8 @@ class Protocol:
         sensitivities: training-free measures, if any.
         group_size: architectures trained together, always the same ones; it is part of the protocol because rounding,
             which training amplifies, may depend on it.
+        group_seed: groups follow each other in the space's order, or in that of a draw with this seed. Then a random
+            part of the table, drawn with the same seed, consists of whole groups and costs no more than its share.
         mode: ``"published"`` or ``"worst_case"``, see :func:`evaluation.evaluate`.
         precision: number format of the attacks' search; outcomes are judged in float32 in any case.
         name: begins the table's columns; None for the name of the image set.
@@ -135,6 +137,7 @@ class Protocol:
     corruptions: Corruptions | None = None
     sensitivities: Sensitivities | None = None
     group_size: int = 1
+    group_seed: int | None = None
     mode: str = "published"
     precision: str = "float32"
     name: str | None = None
@@ -142,6 +145,8 @@ class Protocol:
     def __post_init__(self) -> None:
         if self.group_size < 1:
             raise ConfigurationError(f"group_size={self.group_size}; give at least 1")
+        if self.group_seed is not None and self.group_size == 1:
+            raise ConfigurationError(f"group_seed={self.group_seed} without groups; give group_size above 1, or null")
         name = self.images.name if self.name is None else self.name
         if not _NAME.fullmatch(name):
             raise ConfigurationError(f"name={name}; columns begin with small letters and digits, e.g. cifar10")
@@ -236,6 +241,7 @@ class Protocol:
             "mode": self.mode,
             "precision": self.precision,
             "group_size": self.group_size,
+            **({} if self.group_seed is None else {"group_seed": self.group_seed}),
         }
 
     @cached_property

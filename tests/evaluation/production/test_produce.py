@@ -17,6 +17,7 @@ from evaluation.production.produce import device_of_worker, grouped, live_macs, 
 from evaluation.production.protocol import Protocol
 from evaluation.production.store import Found, Store
 from evaluation.production.unit import Failure, Unit, UnitEvaluator, UnitRecord
+from evaluation.run import ordered
 
 SEEDS = (0, 3)
 CHAIN = "|nor_conv_3x3~0|+|none~0|nor_conv_1x1~1|+|none~0|none~1|skip_connect~2|"
@@ -255,6 +256,26 @@ def test_groups_are_those_of_the_catalogue() -> None:
 def test_groups_need_a_catalogue(catalogue: list[str] | None) -> None:
     with pytest.raises(ConfigurationError, match=r"group_size=3: .*give group_size=1"):
         grouped([Unit("x", 0)], catalogue, 3)
+
+
+def test_a_draw_in_the_groups_order_is_of_whole_groups() -> None:
+    catalogue = [f"cell {i}" for i in range(100)]
+    drawn = ordered(catalogue, 5)[:32]
+    groups = grouped([Unit(cell, 0) for cell in drawn], ordered(catalogue, 5), 16)
+    assert (
+        [group.chosen for group in groups]
+        == [group.members for group in groups]
+        == [tuple(drawn[:16]), tuple(drawn[16:])]
+    )
+    assert drawn != catalogue[:32]
+    assert len(grouped([Unit(cell, 0) for cell in drawn], catalogue, 16)) == 7
+
+
+def test_the_order_of_groups_is_in_the_protocol(protocol: Protocol) -> None:
+    assert "group_seed" not in protocol.describe()
+    assert dataclasses.replace(protocol, group_seed=0).digest != protocol.digest
+    with pytest.raises(ConfigurationError, match=r"^group_seed=0 without groups; give group_size above 1, or null"):
+        dataclasses.replace(protocol, group_size=1, group_seed=0)
 
 
 def test_cost_is_of_what_is_computed() -> None:
