@@ -335,7 +335,10 @@ def test_adversarial_training_has_its_own_columns_and_tells_of_overfitting(
     ("override", "said"),
     [
         (["adversarial=pgd", "adversarial.eps_255=0"], "adversarial.eps_255=0; give a radius above 0"),
-        (["adversarial=trades", "adversarial.beta=-2"], "adversarial.beta=-2 should be a whole number or a number from 0"),
+        (
+            ["adversarial=trades", "adversarial.beta=-2"],
+            "adversarial.beta=-2 should be a whole number or a number from 0",
+        ),
         (["recipe.select=best_robust"], "recipe.select=best_robust without adversarial training"),
     ],
 )
