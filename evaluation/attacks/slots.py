@@ -62,6 +62,8 @@ def ask(
     return logits.detach(), loss.detach(), gradient
 
 
-def gradient_of(loss: Float[Tensor, ""], point: Pixels) -> Pixels:
+def gradient_of(
+    loss: Float[Tensor, ""], point: Float[Tensor, "*batch channels height width"]
+) -> Float[Tensor, "*batch channels height width"]:
     """Gradient of a loss; zero if the loss does not depend on the point, as in a constant network."""
     return torch.autograd.grad(loss, point)[0] if loss.requires_grad else torch.zeros_like(point)

@@ -47,8 +47,8 @@ class AbstractAdversary(abc.ABC):
         ConfigurationError: if a setting is out of range.
     """
 
-    eps: float = 8 / 255
-    relative_step: float = 0.25
+    eps: int | float = 8 / 255
+    relative_step: int | float = 0.25
     batch_norm: str = "eval"
     warmup_epochs: int = 0
 
@@ -72,10 +72,10 @@ class AbstractAdversary(abc.ABC):
         """Gradients that a perturbation takes."""
 
     @abc.abstractmethod
-    def start(self, images: Pixels, keys: Int[Tensor, " batch"], eps: float) -> Pixels:
+    def start(self, images: Pixels, keys: Int[Tensor, " batch"], eps: int | float) -> Pixels:
         """Where perturbations start."""
 
-    def advance(self, point: Pixels, gradient: Pixels, images: Pixels, eps: float) -> Pixels:
+    def advance(self, point: Pixels, gradient: Pixels, images: Pixels, eps: int | float) -> Pixels:
         """The next point, after the gradient of :meth:`attack_loss` at ``point``: a step along its sign, projected."""
         return project(point + self.relative_step * eps * gradient.sign(), images, eps)
 
@@ -103,7 +103,7 @@ class AbstractAdversary(abc.ABC):
         """
         return summed_cross_entropy(network(point), labels, label_smoothing=label_smoothing)
 
-    def radius(self, epochs: float) -> float:
+    def radius(self, epochs: int | float) -> float:
         """Radius in pixels when so many epochs will have passed after the step.
 
         Example:
@@ -114,7 +114,7 @@ class AbstractAdversary(abc.ABC):
         return self.eps * min(1.0, epochs / self.warmup_epochs) if self.warmup_epochs else self.eps
 
     def perturb(
-        self, ask: Ask, images: Pixels, labels: Labels, keys: Int[Tensor, " batch"], *, eps: float | None = None
+        self, ask: Ask, images: Pixels, labels: Labels, keys: Int[Tensor, " batch"], *, eps: int | float | None = None
     ) -> Pixels:
         """Perturbed images.
 
@@ -147,12 +147,12 @@ def summed_cross_entropy(logits: Logits, labels: Labels, *, label_smoothing: flo
     return F.cross_entropy(logits.flatten(0, -2), labels.flatten(), reduction="sum", label_smoothing=label_smoothing)
 
 
-def project(point: Pixels, images: Pixels, eps: float) -> Pixels:
+def project(point: Pixels, images: Pixels, eps: int | float) -> Pixels:
     """The point moved into the L-inf ball around the image, then into [0, 1]."""
     return torch.minimum(torch.maximum(point, images - eps), images + eps).clamp_(0, 1)
 
 
-def uniform_start(images: Pixels, keys: Int[Tensor, " batch"], eps: float) -> Pixels:
+def uniform_start(images: Pixels, keys: Int[Tensor, " batch"], eps: int | float) -> Pixels:
     """A point drawn uniformly from the L-inf ball, moved into [0, 1]; all networks of a stack get the same."""
     return (images + eps * for_members(uniform(keys, images.shape[-3:]) * 2 - 1, images)).clamp_(0, 1)
 
@@ -165,7 +165,7 @@ def for_members(
     return noise.view(len(noise), *ones, *noise.shape[1:]).to(images)
 
 
-def check_above_0(**settings: float) -> None:
+def check_above_0(**settings: int | float) -> None:
     """Refuse settings of a method, by name, that are no finite numbers above 0.
 
     Raises:

@@ -16,13 +16,13 @@ class FGSMRS(AbstractAdversary):
     rises; see :mod:`evaluation.training.robust_validation`.
     """
 
-    relative_step: float = 1.25
+    relative_step: int | float = 1.25
 
     @property
     def gradients(self) -> int:
         """One."""
         return 1
 
-    def start(self, images: Pixels, keys: Int[Tensor, " batch"], eps: float) -> Pixels:
+    def start(self, images: Pixels, keys: Int[Tensor, " batch"], eps: int | float) -> Pixels:
         """A uniform draw from the ball."""
         return uniform_start(images, keys, eps)

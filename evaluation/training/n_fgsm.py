@@ -16,8 +16,8 @@ class NFGSM(AbstractAdversary):
         noise: bound of the uniform noise as a multiple of eps.
     """
 
-    relative_step: float = 1.0
-    noise: float = 2.0
+    relative_step: int | float = 1.0
+    noise: int | float = 2.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -28,10 +28,10 @@ class NFGSM(AbstractAdversary):
         """One."""
         return 1
 
-    def start(self, images: Pixels, keys: Int[Tensor, " batch"], eps: float) -> Pixels:
+    def start(self, images: Pixels, keys: Int[Tensor, " batch"], eps: int | float) -> Pixels:
         """The noisy image."""
         return uniform_start(images, keys, self.noise * eps)
 
-    def advance(self, point: Pixels, gradient: Pixels, images: Pixels, eps: float) -> Pixels:
+    def advance(self, point: Pixels, gradient: Pixels, images: Pixels, eps: int | float) -> Pixels:
         """A step along the gradient's sign from the noisy image, kept in [0, 1] alone."""
         return (point + self.relative_step * eps * gradient.sign()).clamp_(0, 1)

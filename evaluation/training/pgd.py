@@ -34,6 +34,6 @@ class PGDTraining(AbstractAdversary):
         """One a step."""
         return self.steps
 
-    def start(self, images: Pixels, keys: Int[Tensor, " batch"], eps: float) -> Pixels:
+    def start(self, images: Pixels, keys: Int[Tensor, " batch"], eps: int | float) -> Pixels:
         """A uniform draw from the ball, or the image."""
         return uniform_start(images, keys, eps) if self.random_start else images

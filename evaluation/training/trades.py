@@ -34,7 +34,7 @@ class TRADES(AbstractAdversary):
     """
 
     steps: int = 10
-    beta: float = 6.0
+    beta: int | float = 6.0
 
     needs_clean_logits: ClassVar[bool] = True
 
@@ -49,7 +49,7 @@ class TRADES(AbstractAdversary):
         """One a step."""
         return self.steps
 
-    def start(self, images: Pixels, keys: Int[Tensor, " batch"], eps: float) -> Pixels:
+    def start(self, images: Pixels, keys: Int[Tensor, " batch"], eps: int | float) -> Pixels:
         """The image with a little Gaussian noise."""
         return images + START * for_members(normal(keys, images.shape[-3:]), images)
 

@@ -246,6 +246,19 @@ def test_networks_are_as_they_were_after_an_attack(images: Images) -> None:
         assert all(module.training for module in network.modules())
 
 
+def test_a_compiled_stack_perturbs_as_the_stack_does(images: Images) -> None:
+    """In float32, where it is taken; a gradient's sign is the same but where it is nearly zero."""
+    stack, labels = NetworkStack([CELL, OTHER], SHAPE, seed=0), images.labels
+    inputs, wanted = shown(stack, images.pixels.float(), labels)
+    adversary, key = PGDTraining(eps=EPS, steps=3), keys(0, "adversarial", torch.arange(20))
+    with under_attack(stack) as ask:
+        mine = adversary.perturb(ask, inputs, wanted, key)
+        torch.testing.assert_close(ask(inputs), stack(inputs), rtol=1e-4, atol=1e-6)
+        assert not torch.equal(ask(inputs), stack(inputs)), "it is another way of computing them"
+        theirs = adversary.perturb(stack, inputs, wanted, key)
+    assert float((mine != theirs).float().mean()) < 0.01
+
+
 @pytest.mark.parametrize("size", [8, 32], ids=["as a stack", "taking turns"])
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("adversary", [FGSMRS(), TRADES(steps=1)], ids=name)
