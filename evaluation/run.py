@@ -76,6 +76,7 @@ def run(cfg: DictConfig) -> None:
             device=cfg.device,
             share=share,
             retry=cfg.retry,
+            keep_weights=cfg.keep_weights,
             progress=cfg.progress,
         )
     except TaskError as error:

@@ -200,6 +200,7 @@ class RunConfig(ProtocolConfig, _OnDevice):
     retime: bool
     share: Share | None
     retry: bool
+    keep_weights: bool
     progress: bool
     table: TablePath | None
 

@@ -8,7 +8,7 @@ import gzip
 import hashlib
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from agnet.runtime.reading import damaged, read_json
 from agnet.runtime.sealed import read_sealed_json, write_sealed_json
 from evaluation.production.protocol import Protocol
 from evaluation.production.unit import Failure, Unit, UnitRecord
+from evaluation.production.weights import WEIGHTS, unit_code
 
 PROTOCOL = "protocol.json"
 UNITS, FAILURES, DAMAGED = "units", "failures", "damaged"
@@ -59,12 +60,14 @@ class Found:
         failures: failures of the units that raised an error.
         missing: those of which there is nothing.
         damaged: files that could not be read and were moved aside; their units are missing.
+        stale: units whose record was not wanted as it is; they are missing too, or have failed since.
     """
 
     records: Mapping[Unit, UnitRecord] = field(default_factory=dict)
     failures: dict[Unit, Failure] = field(default_factory=dict)
     missing: list[Unit] = field(default_factory=list)
     damaged: list[Path] = field(default_factory=list)
+    stale: list[Unit] = field(default_factory=list)
 
     def __repr__(self) -> str:
         counts = f"{len(self.records)} done, {len(self.failures)} failed, {len(self.missing)} missing"
@@ -113,7 +116,7 @@ class Store:
 
     def tidy(self) -> None:
         """Remove temporary files that a kill has left; those of processes at work stay."""
-        for folder in (self.folder, self.folder / UNITS, self.folder / FAILURES):
+        for folder in (self.folder, self.folder / UNITS, self.folder / FAILURES, *(self.folder / WEIGHTS).glob("*")):
             sweep(folder)
 
     def path(self, unit: Unit) -> Path:
@@ -143,6 +146,8 @@ class Store:
             "timed": result.timed,
             "outcomes": result.outcomes,
         }
+        if result.weights is not None:
+            content["weights"] = result.weights
         _write(self.path(result.unit), {**content, "sha256": _hash(content), "cost": result.cost})
         self.failure_path(result.unit).unlink(missing_ok=True)
 
@@ -151,8 +156,12 @@ class Store:
         for unit in units:
             self.failure_path(unit).unlink(missing_ok=True)
 
-    def find(self, units: Iterable[Unit]) -> Found:
+    def find(self, units: Iterable[Unit], *, wanted: Callable[[UnitRecord], bool] | None = None) -> Found:
         """Read and check what there is of some units; damaged files are moved aside, none is lost.
+
+        Args:
+            units: the units to look for.
+            wanted: whether a record is wanted as it is; None for all.
 
         Raises:
             RunDirectoryError: if a file was made under another protocol.
@@ -162,16 +171,20 @@ class Store:
             path, failed = self.path(unit), self.failure_path(unit)
             try:
                 if path.exists():
-                    self._record(path, unit)
-                    done.append(unit)
-                elif failed.exists():
+                    record = self._record(path, unit)
+                    if wanted is None or wanted(record):
+                        done.append(unit)
+                        continue
+                    found.stale.append(unit)
+                if failed.exists():
                     found.failures[unit] = self._failure(failed, unit)
                 else:
                     found.missing.append(unit)
             except _Damaged:
+                broken = failed if unit in found.stale or not path.exists() else path
                 aside = self.folder / DAMAGED / f"{time.time_ns()}_{path.name}"
                 aside.parent.mkdir(exist_ok=True)
-                (path if path.exists() else failed).replace(aside)
+                broken.replace(aside)
                 found.damaged.append(aside)
                 found.missing.append(unit)
         return replace(found, records=Records(self, done))
@@ -192,7 +205,9 @@ class Store:
         content = self._read(path, unit)
         try:
             hashed = {key: content[key] for key in ("protocol", "architecture", "seed", "columns", "timed", "outcomes")}
-            record = UnitRecord(unit, content["columns"], content["timed"], content["outcomes"], content["cost"])
+            hashed |= {"weights": content["weights"]} if "weights" in content else {}
+            measured = (content["columns"], content["timed"], content["outcomes"])
+            record = UnitRecord(unit, *measured, content["cost"], content.get("weights"))
         except KeyError as error:
             raise _Damaged from error
         costs = record.cost.values() if isinstance(record.cost, dict) else [None]
@@ -227,7 +242,7 @@ class _Damaged(Exception):
 
 
 def _code(unit: Unit) -> str:
-    return f"{hashlib.sha256(unit.architecture.encode()).hexdigest()[:16]}_{unit.seed}"
+    return unit_code(unit.architecture, unit.seed)
 
 
 def _hash(content: Mapping[str, Any]) -> str:

@@ -4,7 +4,7 @@ import math
 import time
 import traceback
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -25,6 +25,7 @@ from evaluation.networks.latency import latency_ms
 from evaluation.networks.nasbench201 import CellNetwork
 from evaluation.networks.stacked import initialize
 from evaluation.production.protocol import Protocol
+from evaluation.production.weights import Weights
 from evaluation.sensitivity.table_measures import sensitivity
 from evaluation.training.sgd import fit
 
@@ -57,6 +58,7 @@ class UnitRecord:
         outcomes: one entry per split, attack or corruption, and level: accuracy, confidences, cost, confusion matrix,
             and the bit of every image; plain values.
         cost: CPU seconds of training and of evaluation, by name.
+        weights: hash of the network's file, see :class:`~evaluation.production.weights.Weights`; None if there is none.
     """
 
     unit: Unit
@@ -64,6 +66,7 @@ class UnitRecord:
     timed: dict[str, float]
     outcomes: list[dict[str, Any]]
     cost: dict[str, Any] = field(default_factory=dict, compare=False)
+    weights: str | None = None
 
     def __repr__(self) -> str:
         return f"UnitRecord({self.unit}: {len(self.columns)} columns, {len(self.outcomes)} outcomes)"
@@ -91,10 +94,11 @@ class UnitEvaluator:
         protocol: the protocol of the evaluation.
         device: device that trains and attacks networks; numbers agree between devices to rounding. Latency is measured
             on the CPU in any case.
+        keep: keeps the weights of every network that is recorded; None to forget them.
     """
 
-    def __init__(self, protocol: Protocol, device: str = "cpu") -> None:
-        self.protocol, self.device = protocol, torch.device(device)
+    def __init__(self, protocol: Protocol, device: str = "cpu", *, keep: Weights | None = None) -> None:
+        self.protocol, self.device, self.keep = protocol, torch.device(device), keep
         self.splits: dict[str, Images] = {split: getattr(protocol.images, split).to(self.device) for split in SPLITS}
 
     def __call__(self, group: Sequence[str], chosen: Sequence[str], seed: int) -> Iterator[UnitRecord | Failure]:
@@ -119,6 +123,8 @@ class UnitEvaluator:
             unit, begin = Unit(architecture, seed), time.process_time()
             try:
                 record = self._examine(unit, network)
+                if self.keep is not None:
+                    record = replace(record, weights=self.keep.write(network, seed))
             except Exception as error:
                 if _is_of_all(error):
                     raise
