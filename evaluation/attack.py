@@ -75,7 +75,7 @@ def run(cfg: DictConfig) -> None:
     check_modes(cfg.mode, cfg.precision)
     out = Path(cfg.out)
     attacks = build_attacks(cfg.get("attack"))
-    names = [file_name(attack.name, "attack") for attack in attacks]
+    names = [file_name(stage, "attack") for attack in attacks for stage in attack.stages]
     if len({"clean", *names}) <= len(names):
         raise ConfigurationError(f"attacks {', '.join(names)}: give each its own name=..., and none the name clean")
     images, labels = load_images(cfg)
@@ -126,7 +126,7 @@ def _attack(
             save_outcomes(path, found)
         done = found if done is None else done.joined(found)
         for row in found.summary()[0 if done is found else 1 :]:
-            print(f"{row['attack']:<12} eps {row['eps']:>5g}/255   accuracy {row['accuracy']:6.2f} %", flush=True)
+            print(f"{row['attack']:<18} eps {row['eps']:>5g}/255   accuracy {row['accuracy']:6.2f} %", flush=True)
     assert done is not None
     replace(done, settings={**done.settings, "digests": digests}).save(out)
     for doubt in doubts(done.checks):
@@ -143,7 +143,7 @@ def _done(path: Path, attack: AbstractAttack) -> Evaluation | None:
     except UnreadableFile as error:
         sys.stderr.write(f"note: {error}; it is attacked again\n")
         return None
-    return found if attack.name in found.settings.get("attacks", {}) else None  # pyright: ignore[reportOperatorIssue]
+    return found if {outcome.attack for outcome in found.outcomes[1:]} == set(attack.stages) else None
 
 
 main = entry_point(hydra.main, "attack", run)

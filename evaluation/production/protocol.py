@@ -209,7 +209,8 @@ class Protocol:
         names: list[str] = []
         for split in SPLITS:
             levels = [(CLEAN, CLEAN, 0.0)]
-            levels += [(ATTACK, attack.name, float(eps_255)) for attack in self.attacks for eps_255 in attack.eps_255]
+            for attack in self.attacks:
+                levels += [(ATTACK, stage, float(eps)) for stage in attack.stages for eps in attack.eps_255]
             if self.corruptions is not None and split in self.corruptions.splits:
                 levels += [(CORRUPTION, name, float(s)) for name in self.corruptions.names for s in SEVERITIES]
             names += [Column(self.prefix, split, *level).name for level in levels]

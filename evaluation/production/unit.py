@@ -9,13 +9,13 @@ from functools import cached_property
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int, Shaped, UInt8
 from torch import Tensor
 
 from agnet.errors import AGNetError, ConfigurationError, InvalidInput, TaskError
 from agnet.tables.columns import ATTACK, CLEAN, CORRUPTION, MEASURE, SPLITS, STATES, Column
 from evaluation.attacks.base import AbstractAttack
-from evaluation.attacks.evaluate import default_batch_size, evaluate
+from evaluation.attacks.evaluate import default_batch_size, evaluate, searcher_and_judge
 from evaluation.attacks.outcome import AttackOutcome
 from evaluation.corruptions import SEVERITIES, corrupt
 from evaluation.corruptions.pixels import to_levels
@@ -164,6 +164,11 @@ class UnitEvaluator:
         made: dict[str, list[tuple[Column, AttackOutcome]]] = {split: [] for split in SPLITS}
         for counts, attacks in groups.items():
             chosen = [self.splits[split].first(count) for split, count in zip(SPLITS, counts, strict=True)]
+            if not attacks:
+                for split, images in zip(SPLITS, chosen, strict=True):
+                    clean = _judged(self._softmax(network, images.stored), images.labels.cpu(), CLEAN, protocol.mode)
+                    made[split].append((Column(protocol.prefix, split, CLEAN, CLEAN), clean))
+                continue
             found = evaluate(
                 network,
                 torch.cat([images.stored for images in chosen]),
@@ -184,6 +189,14 @@ class UnitEvaluator:
                     column = Column(protocol.prefix, split, ATTACK, outcome.attack, outcome.eps_255)
                     made[split].append((column, outcome.part(rows)))
         return made
+
+    def _softmax(self, network: CellNetwork, stored: Shaped[Tensor, "n c h w"]) -> Float[Tensor, "n classes"]:
+        """What the judge of the attacks says of images."""
+        _, judge = searcher_and_judge(network, self.protocol.precision)
+        exact = self.protocol.precision == "float64"
+        parts = [in_unit_interval(part) for part in stored.split(default_batch_size(stored))]
+        with torch.no_grad():
+            return torch.cat([judge(part.double() if exact else part) for part in parts]).softmax(1).cpu()
 
     def _corrupted(self, network: CellNetwork, split: str) -> Iterator[tuple[Column, AttackOutcome]]:
         """All corruptions of a split in a few large batches."""
