@@ -1,4 +1,8 @@
-"""``python -m evaluation.attack model=... images=... out=DIR``: attack any classifier, write tables and a plot."""
+"""``python -m evaluation.attack model=... images=... out=DIR``: attack any classifier, write tables and a plot.
+
+With ``units=RUN`` in place of model and images it attacks the networks that a run has kept; see
+:mod:`evaluation.attack_units`.
+"""
 
 import sys
 import warnings
@@ -18,6 +22,7 @@ from agnet.runtime.command import entry_point
 from agnet.runtime.digests import of_arrays, of_json
 from agnet.runtime.files import locked
 from agnet.runtime.names import file_name, inside
+from evaluation.attack_units import attack_units
 from evaluation.attacks.base import AbstractAttack, Model
 from evaluation.attacks.configured import build_attacks
 from evaluation.attacks.evaluate import check_modes, default_batch_size, evaluate
@@ -72,6 +77,13 @@ def run(cfg: DictConfig) -> None:
     from evaluation.schema import AttackConfig
 
     AttackConfig.check(OmegaConf.to_container(cfg, resolve=True))
+    if (cfg.model is None) == (cfg.units is None):
+        raise ConfigurationError("give either model=FILE_OR_IMPORT_PATH or units=FOLDER")
+    if cfg.units is not None:
+        attack_units(cfg)
+        return
+    defaults = {"mode": "published", "precision": "float32", "seed": 0}
+    cfg = OmegaConf.merge(cfg, {key: value for key, value in defaults.items() if cfg[key] is None})  # pyright: ignore
     check_modes(cfg.mode, cfg.precision)
     out = Path(cfg.out)
     attacks = build_attacks(cfg.get("attack"))
@@ -82,7 +94,7 @@ def run(cfg: DictConfig) -> None:
     if cfg.precision == "float64":
         images = in_unit_interval(images).double()
     device = torch.device(cfg.device)
-    model = load_model(cfg.model, device, trust=cfg.trust)
+    model = load_model(cfg.model, device, trust=cfg.trust is True)
     try:
         check_model(model)
         images, labels = images.to(device), labels.to(device)

@@ -7,6 +7,7 @@
 ``cifar10_test_fog_s3``                 accuracy under a corruption at a severity of 1..5
 ``cifar10_test_confidence_right``       mean highest softmax of the correctly classified images (``_wrong``: of the
                                         others); likewise of every attack and corruption
+``cifar10_test_ece``                    expected calibration error of the clean images, in percent
 ``cifar10_jacobian_frobenius_trained``  a measure of the trained or of the ``initialised`` network
 ======================================  =============================================================================
 
@@ -17,14 +18,15 @@ import re
 from dataclasses import dataclass
 
 SPLITS = ("valid", "test")
-QUANTITIES = ("accuracy", "confidence", "confidence_right", "confidence_wrong")
+QUANTITIES = ("accuracy", "confidence", "confidence_right", "confidence_wrong", "ece")
 STATES = ("initialised", "trained")
 CLEAN, ATTACK, CORRUPTION, MEASURE = "clean", "attack", "corruption", "measure"
+ECE = "ece"
 
 PUBLISHED_NAMES = {"cifar10": "cifar10", "cifar100": "cifar100", "ImageNet16-120": "imagenet16"}
 """The benchmarks' names of their image sets -> ours."""
 
-_QUANTITY = r"(?:_(?P<quantity>confidence(?:_right|_wrong)?))?"
+_QUANTITY = r"(?:_(?P<quantity>confidence(?:_right|_wrong)?|ece))?"
 _LEVEL = r"_(?P<unit>eps|s)(?P<level>\d+(?:\.\d+)?(?:e-?\d+)?)"
 _PATTERNS = [
     re.compile(pattern)

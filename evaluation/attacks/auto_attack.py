@@ -60,6 +60,7 @@ class AutoAttack(Ensemble):
         steps: iterations of APGD and FAB.
         queries: proposals of Square.
         rescale: stretch Square's schedule, which is made for 10,000 proposals, to so many.
+        name: prefix of the columns.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class AutoAttack(Ensemble):
         steps: int = 100,
         queries: int = 5000,
         rescale: bool = False,
+        name: str = "autoattack",
     ) -> None:
         members = (
             APGD(eps, "ce", steps),
@@ -77,4 +79,4 @@ class AutoAttack(Ensemble):
             FABT(eps, targets, steps),
             Square(eps, queries, rescale=rescale),
         )
-        super().__init__(members, name="autoattack")
+        super().__init__(members, name=name)

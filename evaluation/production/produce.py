@@ -118,6 +118,7 @@ def produce(
     share: tuple[int, int] | None = None,
     retry: bool = False,
     keep_weights: bool = False,
+    networks: Weights | None = None,
     progress: bool = True,
 ) -> Found:
     """Evaluate architectures, resuming what lies in ``folder``.
@@ -135,6 +136,7 @@ def produce(
             is done already, and may be worked off at the same time by whatever means.
         retry: try failed units again.
         keep_weights: keep the weights of every network in the folder; units that have none are trained again.
+        networks: read the networks from these weights instead of training them, as the protocol says.
         progress: show a progress bar on a terminal.
 
     Returns:
@@ -154,24 +156,29 @@ def produce(
     with _owned(folder, share):
         store.claim()
         store.tidy()
-        groups = _by_cost(grouped(units, catalogue, protocol.group_size), protocol)
+        size = protocol.group_size if networks is None else 1
+        groups = _by_cost(grouped(units, catalogue, size), protocol)
         if share is not None:
             groups = shared_out(groups, share[1])[share[0] - 1]
             units = [unit for group in groups for unit in group.units]
         keep = Weights(folder, protocol.digest) if keep_weights else None
         if keep is not None and isinstance(source, FromConfig):
             write_settings(folder, protocol.digest, source)
-        wanted = None if keep is None else partial(_has_weights, keep)
+        wanted, stale = None, ""
+        if keep is not None:
+            wanted, stale = partial(_has_weights, keep), "have no weights; they are trained"
+        elif networks is not None:
+            wanted, stale = partial(_is_of, networks), "had other weights then; they are attacked"
         found = store.find(units, wanted=wanted)
         if found.stale:
-            sys.stderr.write(f"note: {len(found.stale)} units are done but have no weights; they are trained again\n")
+            sys.stderr.write(f"note: {len(found.stale)} units are done but {stale} again\n")
         if retry:
             store.forget_failures(found.failures)
             found.missing.extend(found.failures)
             found.failures.clear()
         todo = _missing(groups, set(found.missing))
         if todo:
-            work = partial(_work, source or Given(protocol), protocol.digest, folder, device, keep)
+            work = partial(_work, source or Given(protocol), protocol.digest, folder, device, keep, networks)
             _work_off(executor, work, todo, units, store, protocol, progress=progress)
             again = store.find(units, wanted=wanted)
             found = replace(again, damaged=[*found.damaged, *again.damaged])
@@ -180,6 +187,10 @@ def produce(
 
 def _has_weights(keep: Weights, record: UnitRecord) -> bool:
     return record.weights is not None and keep.path(record.unit.architecture, record.unit.seed).exists()
+
+
+def _is_of(networks: Weights, record: UnitRecord) -> bool:
+    return record.weights == networks.digest(record.unit.architecture, record.unit.seed)
 
 
 @contextmanager
@@ -307,12 +318,20 @@ class _Bar:
         write_text(self.store.folder / STATUS, json.dumps(status) + "\n")
 
 
-def _work(source: Source, digest: str, folder: Path, device: str, keep: Weights | None, group: Group) -> int:
+def _work(
+    source: Source,
+    digest: str,
+    folder: Path,
+    device: str,
+    keep: Weights | None,
+    networks: Weights | None,
+    group: Group,
+) -> int:
     """Do one task in whatever process, on one thread; every finished unit is kept at once."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        evaluator = _evaluator(source, digest, device_of_worker(device), keep)
+        evaluator = _evaluator(source, digest, device_of_worker(device), keep, networks)
         store = Store(folder, evaluator.protocol)
         failures = 0
         for result in evaluator(group.members, group.chosen, group.seed):
@@ -324,7 +343,9 @@ def _work(source: Source, digest: str, folder: Path, device: str, keep: Weights 
 
 
 @lru_cache(maxsize=1)
-def _evaluator(source: Source, digest: str, device: str, keep: Weights | None) -> UnitEvaluator:
+def _evaluator(
+    source: Source, digest: str, device: str, keep: Weights | None, networks: Weights | None
+) -> UnitEvaluator:
     """One per process; images are read once."""
     protocol = source()
     if protocol.digest != digest:
@@ -332,7 +353,7 @@ def _evaluator(source: Source, digest: str, device: str, keep: Weights | None) -
             f"a worker reads protocol {protocol.digest} where {digest} is asked for; are the data set's files the same "
             "there?"
         )
-    return UnitEvaluator(protocol, device, keep=keep)
+    return UnitEvaluator(protocol, device, keep=keep, networks=networks)
 
 
 def device_of_worker(device: str) -> str:

@@ -100,7 +100,8 @@ class Store:
             except UnreadableFile as error:
                 raise damaged(path, "its content does not match its hash", _DELETE) from error
             if theirs.get("digest") != mine["digest"]:
-                changed = sorted(key for key in self._description if key != "digest" and mine[key] != theirs.get(key))
+                keys = {*self._description, *theirs} - {"digest", _INPUTS}
+                changed = sorted(key for key in keys if mine.get(key) != theirs.get(key))
                 raise RunDirectoryError(
                     f"{self.folder} holds units of another protocol (differs in {', '.join(changed) or 'the images'}); "
                     "choose another out=... or delete the folder"
@@ -126,6 +127,16 @@ class Store:
     def failure_path(self, unit: Unit) -> Path:
         """File of a unit's failure."""
         return self.folder / FAILURES / f"{_code(unit)}.json.gz"
+
+    def units(self, architectures: Iterable[str]) -> list[Unit]:
+        """Units of some architectures that have a record, without reading it, by architecture and seed."""
+        seeds: dict[str, list[int]] = {}
+        for path in (self.folder / UNITS).glob("*_*.json.gz"):
+            code, _, seed = path.name.removesuffix(".json.gz").rpartition("_")
+            if seed.isdecimal():
+                seeds.setdefault(code, []).append(int(seed))
+        units = [Unit(a, s) for a in architectures for s in sorted(seeds.get(unit_code(a, 0)[:-2], []))]
+        return [unit for unit in units if self.path(unit).exists()]
 
     def present(self, units: Iterable[Unit]) -> set[Unit]:
         """Units that have a record or a failure, without reading them."""

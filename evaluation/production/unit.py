@@ -12,8 +12,8 @@ import torch
 from jaxtyping import Float, Int, Shaped, UInt8
 from torch import Tensor
 
-from agnet.errors import AGNetError, ConfigurationError, InvalidInput, TaskError
-from agnet.tables.columns import ATTACK, CLEAN, CORRUPTION, MEASURE, SPLITS, STATES, Column
+from agnet.errors import AGNetError, CheckpointMismatch, ConfigurationError, InvalidInput, TaskError
+from agnet.tables.columns import ATTACK, CLEAN, CORRUPTION, ECE, MEASURE, SPLITS, STATES, Column
 from evaluation.attacks.base import AbstractAttack
 from evaluation.attacks.evaluate import default_batch_size, evaluate, searcher_and_judge
 from evaluation.attacks.outcome import AttackOutcome
@@ -95,20 +95,35 @@ class UnitEvaluator:
         device: device that trains and attacks networks; numbers agree between devices to rounding. Latency is measured
             on the CPU in any case.
         keep: keeps the weights of every network that is recorded; None to forget them.
+        networks: weights of the networks, where the protocol says that they are read; None to train them.
     """
 
-    def __init__(self, protocol: Protocol, device: str = "cpu", *, keep: Weights | None = None) -> None:
-        self.protocol, self.device, self.keep = protocol, torch.device(device), keep
+    def __init__(
+        self,
+        protocol: Protocol,
+        device: str = "cpu",
+        *,
+        keep: Weights | None = None,
+        networks: Weights | None = None,
+    ) -> None:
+        self.protocol, self.device, self.keep, self.networks = protocol, torch.device(device), keep, networks
+        if protocol.networks != (networks.protocol if networks else None):
+            raise ConfigurationError(f"networks={networks}; give the weights of protocol {protocol.networks}")
         self.splits: dict[str, Images] = {split: getattr(protocol.images, split).to(self.device) for split in SPLITS}
 
     def __call__(self, group: Sequence[str], chosen: Sequence[str], seed: int) -> Iterator[UnitRecord | Failure]:
         """Train a group of architectures, then evaluate the chosen ones among them, one after another.
+
+        Where networks are read, only the chosen ones are.
 
         Raises:
             AGNetError: for settings or files that no unit could be evaluated with.
             OSError: if a file cannot be read or written; any other error becomes a :class:`Failure`.
         """
         protocol, begin = self.protocol, time.process_time()
+        if self.networks is not None:
+            yield from (self._recorded(Unit(cell, seed), *self._read(self.networks, cell, seed)) for cell in chosen)
+            return
         try:
             networks = fit(group, protocol.shape, protocol.images.train, protocol.recipe, seed=seed, device=self.device)
         except Exception as error:
@@ -120,18 +135,34 @@ class UnitEvaluator:
         for architecture, network in zip(group, networks, strict=True):
             if architecture not in chosen:
                 continue
-            unit, begin = Unit(architecture, seed), time.process_time()
-            try:
-                record = self._examine(unit, network)
-                if self.keep is not None:
-                    record = replace(record, weights=self.keep.write(network, seed))
-            except Exception as error:
-                if _is_of_all(error):
-                    raise
-                yield _failure(unit, error)
-                continue
-            record.cost.update(training_cpu_seconds=share, evaluation_cpu_seconds=time.process_time() - begin)
-            yield record
+            yield self._recorded(Unit(architecture, seed), network, share)
+
+    def _read(self, weights: Weights, architecture: str, seed: int) -> tuple[CellNetwork, float, str]:
+        """A network, the CPU seconds of reading it, and the hash of its weights."""
+        begin = time.process_time()
+        network, digest = weights.read(architecture, seed)
+        if network.shape != self.protocol.shape:
+            raise CheckpointMismatch(
+                f"{weights.path(architecture, seed)} holds a network of {network.shape}, not of {self.protocol.shape}; "
+                "put back the file of this run"
+            )
+        return network.to(self.device), time.process_time() - begin, digest
+
+    def _recorded(
+        self, unit: Unit, network: CellNetwork, seconds: float, weights: str | None = None
+    ) -> UnitRecord | Failure:
+        """The results of a network that took so many seconds to make."""
+        begin = time.process_time()
+        try:
+            record = self._examine(unit, network)
+            if self.keep is not None:
+                weights = self.keep.write(network, unit.seed)
+        except Exception as error:
+            if _is_of_all(error):
+                raise
+            return _failure(unit, error)
+        record.cost.update(training_cpu_seconds=seconds, evaluation_cpu_seconds=time.process_time() - begin)
+        return replace(record, weights=weights)
 
     def _examine(self, unit: Unit, network: CellNetwork) -> UnitRecord:
         protocol = self.protocol
@@ -142,12 +173,16 @@ class UnitEvaluator:
             for column, outcome in [*attacked[split], *self._corrupted(network, split)]:
                 columns[column.name] = outcome.accuracy
                 outcomes.append(_plain(column, outcome, protocol.images.num_classes))
+                if column.kind == CLEAN and protocol.calibration:
+                    columns[replace(column, quantity=ECE).name] = outcome.calibration_error()
         columns |= self._measured(unit, network)
         broken = [name for name, value in columns.items() if not math.isfinite(value)]
         if broken:
             raise InvalidInput(f"{broken[0]} is {columns[broken[0]]}: did the training diverge?")
-        latency = latency_ms(unit.architecture, protocol.shape, protocol.image_size)
-        return UnitRecord(unit, columns, {protocol.latency: latency}, outcomes)
+        timed: dict[str, float] = {}
+        if self.networks is None:
+            timed[protocol.latency] = latency_ms(unit.architecture, protocol.shape, protocol.image_size)
+        return UnitRecord(unit, columns, timed, outcomes)
 
     def _attacked(self, unit: Unit, network: CellNetwork) -> dict[str, list[tuple[Column, AttackOutcome]]]:
         """Clean images, then every attack, by split.
