@@ -22,7 +22,6 @@ from agnet.runtime.command import entry_point
 from agnet.runtime.digests import of_arrays, of_json
 from agnet.runtime.files import locked
 from agnet.runtime.names import file_name, inside
-from evaluation.attack_units import attack_units
 from evaluation.attacks.base import AbstractAttack, Model
 from evaluation.attacks.configured import build_attacks
 from evaluation.attacks.evaluate import check_modes, default_batch_size, evaluate
@@ -80,6 +79,8 @@ def run(cfg: DictConfig) -> None:
     if (cfg.model is None) == (cfg.units is None):
         raise ConfigurationError("give either model=FILE_OR_IMPORT_PATH or units=FOLDER")
     if cfg.units is not None:
+        from evaluation.attack_units import attack_units
+
         attack_units(cfg)
         return
     defaults = {"mode": "published", "precision": "float32", "seed": 0}

@@ -273,9 +273,8 @@ class _Bar:
         }
         self.begin = self.written = time.monotonic()
         self.open = set(self.costs)
-        self.bar = Progress(
-            tqdm, "train and attack", len(units), "cell", initial=len(units) - len(self.costs), shown=progress
-        )
+        what = "attack" if protocol.networks else "train and attack"
+        self.bar = Progress(tqdm, what, len(units), "cell", initial=len(units) - len(self.costs), shown=progress)
 
     def __enter__(self) -> "_Bar":
         self._write()
