@@ -28,6 +28,7 @@ from .networks.darts.network import staged_network as staged_network
 from .networks.nasbench201 import CellNetwork as CellNetwork
 from .networks.nasbench201 import NetworkShape as NetworkShape
 from .production.live import live_objective as live_objective
+from .production.weights import load_network as load_network
 from .training.adversarial import AbstractAdversary as AbstractAdversary
 from .training.fgsm_rs import FGSMRS as FGSMRS
 from .training.final_recipe import FinalRecipe as FinalRecipe

@@ -1,4 +1,8 @@
-"""``python -m evaluation.attack model=... images=... out=DIR``: attack any classifier, write tables and a plot."""
+"""``python -m evaluation.attack model=... images=... out=DIR``: attack any classifier, write tables and a plot.
+
+With ``units=RUN`` in place of model and images it attacks the networks that a run has kept; see
+:mod:`evaluation.attack_units`.
+"""
 
 import sys
 import warnings
@@ -72,17 +76,26 @@ def run(cfg: DictConfig) -> None:
     from evaluation.schema import AttackConfig
 
     AttackConfig.check(OmegaConf.to_container(cfg, resolve=True))
+    if (cfg.model is None) == (cfg.units is None):
+        raise ConfigurationError("give either model=FILE_OR_IMPORT_PATH or units=FOLDER")
+    if cfg.units is not None:
+        from evaluation.attack_units import attack_units
+
+        attack_units(cfg)
+        return
+    defaults = {"mode": "published", "precision": "float32", "seed": 0}
+    cfg = OmegaConf.merge(cfg, {key: value for key, value in defaults.items() if cfg[key] is None})  # pyright: ignore
     check_modes(cfg.mode, cfg.precision)
     out = Path(cfg.out)
     attacks = build_attacks(cfg.get("attack"))
-    names = [file_name(attack.name, "attack") for attack in attacks]
+    names = [file_name(stage, "attack") for attack in attacks for stage in attack.stages]
     if len({"clean", *names}) <= len(names):
         raise ConfigurationError(f"attacks {', '.join(names)}: give each its own name=..., and none the name clean")
     images, labels = load_images(cfg)
     if cfg.precision == "float64":
         images = in_unit_interval(images).double()
     device = torch.device(cfg.device)
-    model = load_model(cfg.model, device, trust=cfg.trust)
+    model = load_model(cfg.model, device, trust=cfg.trust is True)
     try:
         check_model(model)
         images, labels = images.to(device), labels.to(device)
@@ -126,7 +139,7 @@ def _attack(
             save_outcomes(path, found)
         done = found if done is None else done.joined(found)
         for row in found.summary()[0 if done is found else 1 :]:
-            print(f"{row['attack']:<12} eps {row['eps']:>5g}/255   accuracy {row['accuracy']:6.2f} %", flush=True)
+            print(f"{row['attack']:<18} eps {row['eps']:>5g}/255   accuracy {row['accuracy']:6.2f} %", flush=True)
     assert done is not None
     replace(done, settings={**done.settings, "digests": digests}).save(out)
     for doubt in doubts(done.checks):
@@ -143,7 +156,7 @@ def _done(path: Path, attack: AbstractAttack) -> Evaluation | None:
     except UnreadableFile as error:
         sys.stderr.write(f"note: {error}; it is attacked again\n")
         return None
-    return found if attack.name in found.settings.get("attacks", {}) else None  # pyright: ignore[reportOperatorIssue]
+    return found if {outcome.attack for outcome in found.outcomes[1:]} == set(attack.stages) else None
 
 
 main = entry_point(hydra.main, "attack", run)

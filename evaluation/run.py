@@ -8,23 +8,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import hydra
-import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from agnet.errors import AGNetError, ConfigurationError, TaskError
-from agnet.generator.checkpoints import record
 from agnet.runtime.command import entry_point
-from agnet.runtime.files import locked
 from agnet.runtime.paths import git_revision
 from agnet.spaces.nasbench201 import NASBench201
-from agnet.tables.table import read_metadata
-from evaluation.places import check_place
 from evaluation.production.configured import FromConfig, build_protocol
-from evaluation.production.extension import check_protocol, read_base
-from evaluation.production.merge import cpu_seconds, first_failure, merge, overfitted, representatives, write_manifest
+from evaluation.production.extension import read_base
+from evaluation.production.merge import first_failure, overfitted, representatives
+from evaluation.production.outputs import Outputs
 from evaluation.production.produce import produce
-from evaluation.production.protocol import Protocol
 from evaluation.production.store import Store
 from evaluation.training.robust_validation import warning
 
@@ -59,12 +54,9 @@ def run(cfg: DictConfig) -> None:
     seeds, share, out = list(cfg.seeds), None if cfg.share is None else tuple(cfg.share), Path(cfg.out)
     protocol, catalogue = build_protocol(cfg), representatives(space)
     chosen = chosen_architectures(cfg, catalogue)
-    name = f"{space.name}_{protocol.prefix}"
-    table, details = Path(cfg.table or out / f"{name}.parquet"), out / f"{name}_details.parquet"
+    outputs = Outputs(out, cfg.table, protocol, space)
     if share is None:
-        check_place(details)
-        check_place(table)
-        _check_table(cfg.table, protocol)
+        outputs.check()
     base = read_base(Path(cfg.extend), protocol, seeds) if cfg.extend else None
     if base is not None:
         chosen = [architecture for architecture in chosen if architecture not in base.rows]
@@ -82,13 +74,13 @@ def run(cfg: DictConfig) -> None:
             device=cfg.device,
             share=share,
             retry=cfg.retry,
+            keep_weights=cfg.keep_weights,
             progress=cfg.progress,
         )
     except TaskError as error:
         raise AGNetError(f"{out}: {error}") from error
     for path in found.damaged:
         print(f"damaged, moved to {path} and evaluated again", file=sys.stderr)
-    failed = f"{first_failure(found)}; retry=true tries them again" if found.failures else ""
     fooled = overfitted(found) if protocol.recipe.adversarial is not None else []
     if fooled:
         of = f"{len(fooled)} of {len(found.records)} networks, e.g. {fooled[0].unit}"
@@ -96,42 +88,15 @@ def run(cfg: DictConfig) -> None:
     if share is not None:
         print(f"{out}: share {share[0]} of {share[1]} is done, {len(found.records)} units")
         if found.failures:
-            raise AGNetError(failed)
+            raise AGNetError(f"{first_failure(found)}; retry=true tries them again")
         return
     facts = {"command": shlex.join(["python", "-m", "evaluation.run", *sys.argv[1:]]), "revision": git_revision()}
     if protocol.recipe.adversarial is not None:
         facts["catastrophic_overfitting"] = str(len(fooled))
-    seconds = cpu_seconds(found)
-    spent = sum(seconds.values())
     if base is not None:
-        spent += base.cpu_seconds
         facts |= {"extends": json.dumps(base.revisions), "extends_sha256": base.content_sha256}
-    metadata = {**facts, "cpu_seconds": str(round(spent))}
     last = {"retime": cfg.retime, "progress": cfg.progress}
-    with locked(out):
-        _check_table(cfg.table, protocol)
-        count = merge(found, protocol, space, table, details, metadata, base.rows if base else None, **last)
-        write_manifest(Store(out, protocol), found, seconds, {"table": table, "details": details}, facts)
-    entry = {"kind": "table", "space": space.name, **facts, "seeds": seeds, "torch": str(torch.__version__)}
-    metrics = {"architectures": count, "units": len(found.records), "protocol_digest": protocol.digest}
-    record(table, {**entry, "device": cfg.device, "cpu_seconds": round(spent), "metrics": metrics})
-    print(f"{table}: {count} architectures of {len(found.records)} units; details: {details}")
-    if found.failures:
-        raise AGNetError(f"the table lacks architectures: {failed}")
-
-
-def _check_table(path: str | None, protocol: Protocol) -> None:
-    """Refuse to write over a table that was made under another protocol.
-
-    Raises:
-        RunDirectoryError: if another table would be lost.
-    """
-    if path is not None and Path(path).exists():
-        try:
-            metadata = read_metadata(Path(path))
-        except (OSError, ValueError):  # no table that anybody could read
-            return
-        check_protocol(f"table={path} exists and", metadata, protocol, "choose another table, or remove that one")
+    outputs.write(found, Store(out, protocol), facts, device=cfg.device, base=base, **last)
 
 
 main = entry_point(hydra.main, "run", run)

@@ -46,6 +46,7 @@ Adversary = Annotated[
     Builds("evaluation.training.adversarial.AbstractAdversary", "method of adversarial training", optional=True),
 ]
 Space = Annotated[Section, Builds("agnet.spaces.base.AbstractSpace", "space")]
+Executor = Annotated[Section, Builds("agnet.runtime.executors.AbstractExecutor", "executor")]
 Corruptions = Annotated[list[Text], Field(min_length=1, description="a list of names, e.g. [fog,snow]")]
 Drawing = Annotated[
     str,
@@ -75,16 +76,26 @@ class _OnDevice(Schema):
 class AttackConfig(_OnDevice):
     """``conf/attack.yaml``."""
 
-    model: Text
-    trust: bool
+    model: Text | None
+    trust: bool | list[Text]
     images: FilePath | None
     dataset: Annotated[Section | None, _IMAGES] = None
     attack: Attacks
     num_images: Count | None
-    mode: Text
-    precision: Text
-    seed: Seed
+    mode: Text | None
+    precision: Text | None
+    seed: Seed | None
     batch_size: Count | None
+    units: FilePath | None
+    num_architectures: Count | None
+    draw_seed: Seed | None
+    attack_images: Counts | None
+    calibration: bool
+    transfer: bool
+    executor: Executor
+    retry: bool
+    progress: bool
+    table: TablePath | None
 
 
 class CorruptConfig(_OnDevice):
@@ -185,6 +196,7 @@ class ProtocolConfig(Schema):
     group_seed: Seed | None = None
     mode: Text
     precision: Text
+    calibration: bool = False
 
 
 class LiveConfig(Schema):
@@ -202,7 +214,7 @@ class RunConfig(ProtocolConfig, _OnDevice):
         Section,
         Builds("agnet.spaces.nasbench201.NASBench201", "space that it trains (nasbench201 is one)"),
     ]
-    executor: Annotated[Section, Builds("agnet.runtime.executors.AbstractExecutor", "executor")]
+    executor: Executor
     seeds: Seeds
     num_architectures: Count | None
     draw_seed: Seed | None
@@ -210,6 +222,7 @@ class RunConfig(ProtocolConfig, _OnDevice):
     retime: bool
     share: Share | None
     retry: bool
+    keep_weights: bool
     progress: bool
     table: TablePath | None
 

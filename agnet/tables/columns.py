@@ -7,6 +7,7 @@
 ``cifar10_test_fog_s3``                 accuracy under a corruption at a severity of 1..5
 ``cifar10_test_confidence_right``       mean highest softmax of the correctly classified images (``_wrong``: of the
                                         others); likewise of every attack and corruption
+``cifar10_test_ece``                    expected calibration error of the clean images, in percent
 ``cifar10_jacobian_frobenius_trained``  a measure of the trained or of the ``initialised`` network
 ``cifar10_at_test_pgd_eps8``            any of these, of networks that were trained adversarially
 ======================================  =============================================================================
@@ -18,9 +19,10 @@ import re
 from dataclasses import dataclass
 
 SPLITS = ("valid", "test")
-QUANTITIES = ("accuracy", "confidence", "confidence_right", "confidence_wrong")
+QUANTITIES = ("accuracy", "confidence", "confidence_right", "confidence_wrong", "ece")
 STATES = ("initialised", "trained")
 CLEAN, ATTACK, CORRUPTION, MEASURE = "clean", "attack", "corruption", "measure"
+ECE = "ece"
 
 ADVERSARIALLY = "at"
 """Follows the image set's name where networks were trained adversarially."""
@@ -29,7 +31,7 @@ PUBLISHED_NAMES = {"cifar10": "cifar10", "cifar100": "cifar100", "ImageNet16-120
 """The benchmarks' names of their image sets -> ours."""
 
 _DATASET = rf"(?P<dataset>[^_]+(?:_{ADVERSARIALLY})?)"
-_QUANTITY = r"(?:_(?P<quantity>confidence(?:_right|_wrong)?))?"
+_QUANTITY = r"(?:_(?P<quantity>confidence(?:_right|_wrong)?|ece))?"
 _LEVEL = r"_(?P<unit>eps|s)(?P<level>\d+(?:\.\d+)?(?:e-?\d+)?)"
 _PATTERNS = [
     re.compile(pattern)

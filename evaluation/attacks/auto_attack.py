@@ -15,6 +15,9 @@ from evaluation.attacks.square_attack import Square
 class Ensemble(AbstractAttack):
     """Attacks run one after another, each on what the ones before have left.
 
+    An image counts as robust if no member fools the model on it. The outcome after every member is reported too: with
+    the name ``ensemble_apgd_ce`` after a first member ``apgd_ce``, and so on; after the last it is the ensemble's own.
+
     Args:
         members: attacks with the same radii and norm.
         name: prefix of the columns.
@@ -32,6 +35,17 @@ class Ensemble(AbstractAttack):
         super().__init__(name, members[0].eps, members[0].norm)
         self.members = tuple(members)
 
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """Beginnings of the columns: after every member but the last, then the name."""
+        names: list[str] = []
+        for member in self.members[:-1]:
+            name, number = f"{self.name}_{member.name}", 2
+            while name in names:
+                name, number = f"{self.name}_{member.name}_{number}", number + 1
+            names.append(name)
+        return (*names, self.name)
+
     def describe(self) -> dict[str, object]:
         """Settings of all members."""
         return {**super().describe(), "members": [member.describe() for member in self.members]}
@@ -45,13 +59,24 @@ class AutoAttack(Ensemble):
         targets: target classes of APGD-T and FAB-T, at most the number of classes less one.
         steps: iterations of APGD and FAB.
         queries: proposals of Square.
+        rescale: stretch Square's schedule, which is made for 10,000 proposals, to so many.
+        name: prefix of the columns.
     """
 
-    def __init__(self, eps: Radii = PUBLISHED_EPS, *, targets: int = 9, steps: int = 100, queries: int = 5000) -> None:
+    def __init__(
+        self,
+        eps: Radii = PUBLISHED_EPS,
+        *,
+        targets: int = 9,
+        steps: int = 100,
+        queries: int = 5000,
+        rescale: bool = False,
+        name: str = "autoattack",
+    ) -> None:
         members = (
             APGD(eps, "ce", steps),
             APGD(eps, "targeted_dlr", steps, targets=targets),
             FABT(eps, targets, steps),
-            Square(eps, queries),
+            Square(eps, queries, rescale=rescale),
         )
-        super().__init__(members, name="autoattack")
+        super().__init__(members, name=name)

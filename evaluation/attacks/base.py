@@ -142,6 +142,11 @@ class AbstractAttack(abc.ABC):  # noqa: B024 (its two kinds have nothing in comm
         """Radii in units of 1/255, as columns, files and messages have them."""
         return tuple(in_units_of_255(radius) for radius in self.eps)
 
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """Beginnings of its columns: results on the way, if it has any, and at the end its name."""
+        return (self.name,)
+
     def describe(self) -> dict[str, object]:
         """Settings as plain values, for metadata; ``eps`` is in units of 1/255 there."""
         settings = {k: v for k, v in vars(self).items() if not k.startswith("_")}

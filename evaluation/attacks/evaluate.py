@@ -89,7 +89,7 @@ def evaluate(
         progress: show a progress bar where there is a terminal.
 
     Returns:
-        Outcomes: the clean images first, then each attack and radius.
+        Outcomes: the clean images first, then each attack and radius; of an ensemble after each of its members.
 
     Raises:
         InvalidInput: if images, labels, model or logits are not usable; see :mod:`evaluation.checks`.
@@ -105,7 +105,7 @@ def evaluate(
     attacks = [attacks] if isinstance(attacks, AbstractAttack) else list(attacks)
     if not attacks or not all(isinstance(attack, AbstractAttack) for attack in attacks):
         raise ConfigurationError(f"attacks={attacks}; give at least one attack, e.g. [PGD(eps=[8 / 255])]")
-    names = [attack.name for attack in attacks]
+    names = [stage for attack in attacks for stage in attack.stages]
     if len({"clean", *names}) <= len(names):
         raise ConfigurationError(f"attacks {', '.join(names)}: give each its own name=..., and none the name clean")
     check_modes(mode, precision)
@@ -137,16 +137,17 @@ def evaluate(
     worst_case = mode == "worst_case"
     for attack in attacks:
         ledger = Ledger(subject, len(attack.eps), keep_images=keep_images)
-        for member in attack.members if isinstance(attack, Ensemble) else (attack,):
+        parts = attack.members if isinstance(attack, Ensemble) else (attack,)
+        for stage, member in zip(attack.stages, parts, strict=True):
             everything = isinstance(member, SteppedAttack) and member.attacks_misclassified and not worst_case
             todo = torch.ones_like(ledger.fooled) if everything and member is attack else ~ledger.fooled
             with tqdm(total=int(todo.sum()), desc=member.name, unit="pair", disable=None if progress else True) as bar:
                 _run(member, subject, todo, ledger, worst_case=worst_case, tick=bar.update)
-        for k, eps in enumerate(attack.eps):
-            outcome = _outcome(attack.name, attack.norm, eps, mode, ledger, k)
-            outcomes.append(outcome)
-            if ledger.images is not None:
-                adversarial[outcome.column] = ledger.images[k]
+            for k, eps in enumerate(attack.eps):
+                outcome = _outcome(stage, attack.norm, eps, mode, ledger, k)
+                outcomes.append(outcome)
+                if ledger.images is not None and stage == attack.name:
+                    adversarial[outcome.column] = ledger.images[k]
     settings = {
         "mode": mode,
         "seed": seed,
@@ -259,10 +260,10 @@ def _outcome(name: str, norm: str, eps: float, mode: str, ledger: Ledger, k: int
         eps=eps,
         mode=mode,
         labels=ledger.labels,
-        predicted=ledger.predicted[k],
+        predicted=ledger.predicted[k].clone(),
         robust=~ledger.fooled[k],
-        confidence=ledger.confidence[k],
-        true_confidence=ledger.true_confidence[k],
-        forwards=torch.ones_like(ledger.forwards[k]) if clean else ledger.forwards[k],
-        gradients=ledger.gradients[k],
+        confidence=ledger.confidence[k].clone(),
+        true_confidence=ledger.true_confidence[k].clone(),
+        forwards=torch.ones_like(ledger.forwards[k]) if clean else ledger.forwards[k].clone(),
+        gradients=ledger.gradients[k].clone(),
     )

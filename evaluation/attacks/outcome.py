@@ -74,6 +74,19 @@ class AttackOutcome:
         """Percent of the images that count as correctly classified."""
         return 100.0 * float(self.robust.double().mean())
 
+    def calibration_error(self, bins: int = 15) -> float:
+        """Expected calibration error: mean distance of accuracy and confidence over bins of confidence, in percent.
+
+        Source: Guo et al., 2017, https://arxiv.org/abs/1706.04599, section 2.
+
+        Args:
+            bins: number of bins of equal width; an image at the edge of two belongs to the lower one.
+        """
+        confidence, right = self.confidence.double(), (self.predicted == self.labels).double()
+        place = ((confidence * bins).ceil().long() - 1).clamp(0, bins - 1)
+        surplus = torch.zeros(bins, dtype=torch.float64).index_add_(0, place, confidence - right)
+        return 100.0 * float(surplus.abs().sum()) / len(place)
+
     def part(self, rows: slice) -> "AttackOutcome":
         """The outcome of some of the images."""
         names = ("labels", "predicted", "robust", "confidence", "true_confidence", "forwards", "gradients")

@@ -31,6 +31,8 @@ def build_protocol(cfg: DictConfig) -> Protocol:
         mode=cfg.mode,
         precision=cfg.precision,
         name=cfg.name,
+        calibration=cfg.get("calibration", False),
+        networks=cfg.get("networks"),
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from agnet.errors import RunDirectoryError, TableError
 from agnet.spaces.nasbench201 import NASBench201
 from agnet.tables.robustness import RobustnessTable
-from agnet.tables.table import KEY
+from agnet.tables.table import KEY, read_metadata
 from evaluation.production.protocol import Protocol
 
 _COUNTED = frozenset({KEY, "isomorph", "parameters", "macs"})
@@ -89,7 +89,25 @@ def check_protocol(name: str, metadata: Mapping[str, str], protocol: Protocol, r
     changed: list[str] = []
     with suppress(ValueError, AttributeError):  # a table of others
         theirs, mine = json.loads(metadata.get("protocol", "")), json.loads(json.dumps(protocol.describe()))
-        changed = sorted(key for key in mine if mine[key] != theirs.get(key))
+        changed = sorted(key for key in {*mine, *theirs} if mine.get(key) != theirs.get(key))
     raise RunDirectoryError(
         f"{name} was made under another protocol (differs in {', '.join(changed) or 'the images'}); {remedy}"
     )
+
+
+def check_new(path: Path, protocol: Protocol) -> None:
+    """Refuse to write over a table that was made under another protocol.
+
+    Args:
+        path: the table to write, which may exist.
+        protocol: protocol of the new one.
+
+    Raises:
+        RunDirectoryError: if another table would be lost.
+    """
+    if path.exists():
+        try:
+            metadata = read_metadata(path)
+        except (OSError, ValueError):  # no table that anybody could read
+            return
+        check_protocol(f"table={path} exists and", metadata, protocol, "choose another table, or remove that one")

@@ -2,10 +2,11 @@
 
 import json
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache, partial
 from pathlib import Path
 
@@ -18,9 +19,12 @@ from agnet.runtime.files import locked, write_text
 from agnet.runtime.progress import Progress
 from agnet.spaces.nasbench201 import parse, to_string
 from evaluation.networks.nasbench201 import NetworkShape, count_macs, edges_to_output
+from evaluation.production.configured import FromConfig
 from evaluation.production.protocol import Protocol
+from evaluation.production.settings import write_settings
 from evaluation.production.store import Found, Store
-from evaluation.production.unit import Failure, Unit, UnitEvaluator
+from evaluation.production.unit import Failure, Unit, UnitEvaluator, UnitRecord
+from evaluation.production.weights import Weights
 
 STATUS = "status.json"
 SHARES = "shares"
@@ -113,6 +117,8 @@ def produce(
     device: str = "cpu",
     share: tuple[int, int] | None = None,
     retry: bool = False,
+    keep_weights: bool = False,
+    networks: Weights | None = None,
     progress: bool = True,
 ) -> Found:
     """Evaluate architectures, resuming what lies in ``folder``.
@@ -129,6 +135,8 @@ def produce(
         share: ``(k, n)``: only the ``k``-th of ``n`` shares of the work, counted from 1. Shares are the same whatever
             is done already, and may be worked off at the same time by whatever means.
         retry: try failed units again.
+        keep_weights: keep the weights of every network in the folder; units that have none are trained again.
+        networks: read the networks from these weights instead of training them, as the protocol says.
         progress: show a progress bar on a terminal.
 
     Returns:
@@ -148,22 +156,41 @@ def produce(
     with _owned(folder, share):
         store.claim()
         store.tidy()
-        groups = _by_cost(grouped(units, catalogue, protocol.group_size), protocol)
+        size = protocol.group_size if networks is None else 1
+        groups = _by_cost(grouped(units, catalogue, size), protocol)
         if share is not None:
             groups = shared_out(groups, share[1])[share[0] - 1]
             units = [unit for group in groups for unit in group.units]
-        found = store.find(units)
+        keep = Weights(folder, protocol.digest) if keep_weights else None
+        if keep is not None and isinstance(source, FromConfig):
+            write_settings(folder, protocol.digest, source)
+        wanted, stale = None, ""
+        if keep is not None:
+            wanted, stale = partial(_has_weights, keep), "have no weights; they are trained"
+        elif networks is not None:
+            wanted, stale = partial(_is_of, networks), "had other weights then; they are attacked"
+        found = store.find(units, wanted=wanted)
+        if found.stale:
+            sys.stderr.write(f"note: {len(found.stale)} units are done but {stale} again\n")
         if retry:
             store.forget_failures(found.failures)
             found.missing.extend(found.failures)
             found.failures.clear()
         todo = _missing(groups, set(found.missing))
         if todo:
-            work = partial(_work, source or Given(protocol), protocol.digest, folder, device)
+            work = partial(_work, source or Given(protocol), protocol.digest, folder, device, keep, networks)
             _work_off(executor, work, todo, units, store, protocol, progress=progress)
-            again = store.find(units)
-            found = Found(again.records, again.failures, again.missing, [*found.damaged, *again.damaged])
+            again = store.find(units, wanted=wanted)
+            found = replace(again, damaged=[*found.damaged, *again.damaged])
     return found
+
+
+def _has_weights(keep: Weights, record: UnitRecord) -> bool:
+    return record.weights is not None and keep.path(record.unit.architecture, record.unit.seed).exists()
+
+
+def _is_of(networks: Weights, record: UnitRecord) -> bool:
+    return record.weights == networks.digest(record.unit.architecture, record.unit.seed)
 
 
 @contextmanager
@@ -246,9 +273,8 @@ class _Bar:
         }
         self.begin = self.written = time.monotonic()
         self.open = set(self.costs)
-        self.bar = Progress(
-            tqdm, "train and attack", len(units), "cell", initial=len(units) - len(self.costs), shown=progress
-        )
+        what = "attack" if protocol.networks else "train and attack"
+        self.bar = Progress(tqdm, what, len(units), "cell", initial=len(units) - len(self.costs), shown=progress)
 
     def __enter__(self) -> "_Bar":
         self._write()
@@ -291,12 +317,20 @@ class _Bar:
         write_text(self.store.folder / STATUS, json.dumps(status) + "\n")
 
 
-def _work(source: Source, digest: str, folder: Path, device: str, group: Group) -> int:
+def _work(
+    source: Source,
+    digest: str,
+    folder: Path,
+    device: str,
+    keep: Weights | None,
+    networks: Weights | None,
+    group: Group,
+) -> int:
     """Do one task in whatever process, on one thread; every finished unit is kept at once."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        evaluator = _evaluator(source, digest, device_of_worker(device))
+        evaluator = _evaluator(source, digest, device_of_worker(device), keep, networks)
         store = Store(folder, evaluator.protocol)
         failures = 0
         for result in evaluator(group.members, group.chosen, group.seed):
@@ -308,7 +342,9 @@ def _work(source: Source, digest: str, folder: Path, device: str, group: Group) 
 
 
 @lru_cache(maxsize=1)
-def _evaluator(source: Source, digest: str, device: str) -> UnitEvaluator:
+def _evaluator(
+    source: Source, digest: str, device: str, keep: Weights | None, networks: Weights | None
+) -> UnitEvaluator:
     """One per process; images are read once."""
     protocol = source()
     if protocol.digest != digest:
@@ -316,7 +352,7 @@ def _evaluator(source: Source, digest: str, device: str) -> UnitEvaluator:
             f"a worker reads protocol {protocol.digest} where {digest} is asked for; are the data set's files the same "
             "there?"
         )
-    return UnitEvaluator(protocol, device)
+    return UnitEvaluator(protocol, device, keep=keep, networks=networks)
 
 
 def device_of_worker(device: str) -> str:

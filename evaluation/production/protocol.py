@@ -14,7 +14,7 @@ import numpy as np
 
 from agnet.errors import ConfigurationError
 from agnet.runtime.digests import of_arrays
-from agnet.tables.columns import ADVERSARIALLY, ATTACK, CLEAN, CORRUPTION, MEASURE, SPLITS, STATES, Column
+from agnet.tables.columns import ADVERSARIALLY, ATTACK, CLEAN, CORRUPTION, ECE, MEASURE, SPLITS, STATES, Column
 from evaluation.attacks.base import AbstractAttack
 from evaluation.attacks.evaluate import check_modes
 from evaluation.corruptions import CORRUPTIONS, SEVERITIES, CorruptedImages, FrostPictures
@@ -123,6 +123,8 @@ class Protocol:
         mode: ``"published"`` or ``"worst_case"``, see :func:`evaluation.evaluate`.
         precision: number format of the attacks' search; outcomes are judged in float32 in any case.
         name: begins the table's columns; None for the name of the image set.
+        calibration: whether there are columns of the expected calibration error of the clean images.
+        networks: digest of the protocol under which the networks are trained that are read here; None to train them.
 
     Raises:
         ConfigurationError: for settings that no table could be made with.
@@ -141,6 +143,8 @@ class Protocol:
     mode: str = "published"
     precision: str = "float32"
     name: str | None = None
+    calibration: bool = False
+    networks: str | None = None
 
     def __post_init__(self) -> None:
         if self.group_size < 1:
@@ -215,14 +219,16 @@ class Protocol:
         """Columns of the table, but for those that are counted."""
         names: list[str] = []
         for split in SPLITS:
-            levels = [(CLEAN, CLEAN, 0.0)]
-            levels += [(ATTACK, attack.name, float(eps_255)) for attack in self.attacks for eps_255 in attack.eps_255]
+            levels: list[tuple[Any, ...]] = [(CLEAN, CLEAN)]
+            levels += [(CLEAN, CLEAN, 0.0, ECE)] if self.calibration else []
+            for attack in self.attacks:
+                levels += [(ATTACK, stage, float(eps)) for stage in attack.stages for eps in attack.eps_255]
             if self.corruptions is not None and split in self.corruptions.splits:
                 levels += [(CORRUPTION, name, float(s)) for name in self.corruptions.names for s in SEVERITIES]
             names += [Column(self.prefix, split, *level).name for level in levels]
         if self.sensitivities is not None:
             names += [Column(self.prefix, "", MEASURE, key, 0.0, s).name for s in STATES for key in MEASURES]
-        return [*names, self.latency]
+        return names if self.networks else [*names, self.latency]
 
     def describe(self) -> dict[str, Any]:
         """The protocol as plain values, for the table's metadata and the folder."""
@@ -242,6 +248,8 @@ class Protocol:
             "precision": self.precision,
             "group_size": self.group_size,
             **({} if self.group_seed is None else {"group_seed": self.group_seed}),
+            **({"calibration": True} if self.calibration else {}),
+            **({"networks": self.networks} if self.networks else {}),
         }
 
     @cached_property

@@ -8,7 +8,7 @@ import gzip
 import hashlib
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,12 @@ from agnet.runtime.reading import damaged, read_json
 from agnet.runtime.sealed import read_sealed_json, write_sealed_json
 from evaluation.production.protocol import Protocol
 from evaluation.production.unit import Failure, Unit, UnitRecord
+from evaluation.production.weights import WEIGHTS, unit_code
 
 PROTOCOL = "protocol.json"
 UNITS, FAILURES, DAMAGED = "units", "failures", "damaged"
 _INPUTS = "inputs"
+_OPTIONAL = ("training", "weights")  # parts of a record that many have not
 _DELETE = "delete that file, for every unit names its protocol itself"
 
 
@@ -59,12 +61,14 @@ class Found:
         failures: failures of the units that raised an error.
         missing: those of which there is nothing.
         damaged: files that could not be read and were moved aside; their units are missing.
+        stale: units whose record was not wanted as it is; they are missing too, or have failed since.
     """
 
     records: Mapping[Unit, UnitRecord] = field(default_factory=dict)
     failures: dict[Unit, Failure] = field(default_factory=dict)
     missing: list[Unit] = field(default_factory=list)
     damaged: list[Path] = field(default_factory=list)
+    stale: list[Unit] = field(default_factory=list)
 
     def __repr__(self) -> str:
         counts = f"{len(self.records)} done, {len(self.failures)} failed, {len(self.missing)} missing"
@@ -97,7 +101,8 @@ class Store:
             except UnreadableFile as error:
                 raise damaged(path, "its content does not match its hash", _DELETE) from error
             if theirs.get("digest") != mine["digest"]:
-                changed = sorted(key for key in self._description if key != "digest" and mine[key] != theirs.get(key))
+                keys = {*self._description, *theirs} - {"digest", _INPUTS}
+                changed = sorted(key for key in keys if mine.get(key) != theirs.get(key))
                 raise RunDirectoryError(
                     f"{self.folder} holds units of another protocol (differs in {', '.join(changed) or 'the images'}); "
                     "choose another out=... or delete the folder"
@@ -113,7 +118,7 @@ class Store:
 
     def tidy(self) -> None:
         """Remove temporary files that a kill has left; those of processes at work stay."""
-        for folder in (self.folder, self.folder / UNITS, self.folder / FAILURES):
+        for folder in (self.folder, self.folder / UNITS, self.folder / FAILURES, *(self.folder / WEIGHTS).glob("*")):
             sweep(folder)
 
     def path(self, unit: Unit) -> Path:
@@ -123,6 +128,16 @@ class Store:
     def failure_path(self, unit: Unit) -> Path:
         """File of a unit's failure."""
         return self.folder / FAILURES / f"{_code(unit)}.json.gz"
+
+    def units(self, architectures: Iterable[str]) -> list[Unit]:
+        """Units of some architectures that have a record, without reading it, by architecture and seed."""
+        seeds: dict[str, list[int]] = {}
+        for path in (self.folder / UNITS).glob("*_*.json.gz"):
+            code, _, seed = path.name.removesuffix(".json.gz").rpartition("_")
+            if seed.isdecimal():
+                seeds.setdefault(code, []).append(int(seed))
+        units = [Unit(a, s) for a in architectures for s in sorted(seeds.get(unit_code(a, 0)[:-2], []))]
+        return [unit for unit in units if self.path(unit).exists()]
 
     def present(self, units: Iterable[Unit]) -> set[Unit]:
         """Units that have a record or a failure, without reading them."""
@@ -142,7 +157,8 @@ class Store:
             "columns": result.columns,
             "timed": result.timed,
             "outcomes": result.outcomes,
-        } | ({"training": result.training} if result.training else {})
+        }
+        content |= {name: held for name in _OPTIONAL if (held := getattr(result, name))}
         _write(self.path(result.unit), {**content, "sha256": _hash(content), "cost": result.cost})
         self.failure_path(result.unit).unlink(missing_ok=True)
 
@@ -151,8 +167,12 @@ class Store:
         for unit in units:
             self.failure_path(unit).unlink(missing_ok=True)
 
-    def find(self, units: Iterable[Unit]) -> Found:
+    def find(self, units: Iterable[Unit], *, wanted: Callable[[UnitRecord], bool] | None = None) -> Found:
         """Read and check what there is of some units; damaged files are moved aside, none is lost.
+
+        Args:
+            units: the units to look for.
+            wanted: whether a record is wanted as it is; None for all.
 
         Raises:
             RunDirectoryError: if a file was made under another protocol.
@@ -162,16 +182,20 @@ class Store:
             path, failed = self.path(unit), self.failure_path(unit)
             try:
                 if path.exists():
-                    self._record(path, unit)
-                    done.append(unit)
-                elif failed.exists():
+                    record = self._record(path, unit)
+                    if wanted is None or wanted(record):
+                        done.append(unit)
+                        continue
+                    found.stale.append(unit)
+                if failed.exists():
                     found.failures[unit] = self._failure(failed, unit)
                 else:
                     found.missing.append(unit)
             except _Damaged:
+                broken = failed if unit in found.stale or not path.exists() else path
                 aside = self.folder / DAMAGED / f"{time.time_ns()}_{path.name}"
                 aside.parent.mkdir(exist_ok=True)
-                (path if path.exists() else failed).replace(aside)
+                broken.replace(aside)
                 found.damaged.append(aside)
                 found.missing.append(unit)
         return replace(found, records=Records(self, done))
@@ -192,15 +216,10 @@ class Store:
         content = self._read(path, unit)
         try:
             hashed = {key: content[key] for key in ("protocol", "architecture", "seed", "columns", "timed", "outcomes")}
-            hashed |= {"training": content["training"]} if "training" in content else {}
-            record = UnitRecord(
-                unit,
-                content["columns"],
-                content["timed"],
-                content["outcomes"],
-                content["cost"],
-                content.get("training", {}),
-            )
+            optional = {name: content[name] for name in _OPTIONAL if name in content}
+            hashed |= optional
+            measured = (content["columns"], content["timed"], content["outcomes"])
+            record = UnitRecord(unit, *measured, content["cost"], **optional)
         except KeyError as error:
             raise _Damaged from error
         costs = record.cost.values() if isinstance(record.cost, dict) else [None]
@@ -235,7 +254,7 @@ class _Damaged(Exception):
 
 
 def _code(unit: Unit) -> str:
-    return f"{hashlib.sha256(unit.architecture.encode()).hexdigest()[:16]}_{unit.seed}"
+    return unit_code(unit.architecture, unit.seed)
 
 
 def _hash(content: Mapping[str, Any]) -> str:

@@ -4,18 +4,18 @@ import math
 import time
 import traceback
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int, Shaped, UInt8
 from torch import Tensor
 
-from agnet.errors import AGNetError, ConfigurationError, InvalidInput, TaskError
-from agnet.tables.columns import ATTACK, CLEAN, CORRUPTION, MEASURE, SPLITS, STATES, Column
+from agnet.errors import AGNetError, CheckpointMismatch, ConfigurationError, InvalidInput, TaskError
+from agnet.tables.columns import ATTACK, CLEAN, CORRUPTION, ECE, MEASURE, SPLITS, STATES, Column
 from evaluation.attacks.base import AbstractAttack
-from evaluation.attacks.evaluate import default_batch_size, evaluate
+from evaluation.attacks.evaluate import default_batch_size, evaluate, searcher_and_judge
 from evaluation.attacks.outcome import AttackOutcome
 from evaluation.corruptions import SEVERITIES, corrupt
 from evaluation.corruptions.pixels import to_levels
@@ -25,6 +25,7 @@ from evaluation.networks.latency import latency_ms
 from evaluation.networks.nasbench201 import CellNetwork
 from evaluation.networks.stacked import initialize
 from evaluation.production.protocol import Protocol
+from evaluation.production.weights import Weights
 from evaluation.sensitivity.table_measures import sensitivity
 from evaluation.training.sgd import fit_and_validate
 
@@ -59,6 +60,7 @@ class UnitRecord:
         cost: CPU seconds of training and of evaluation, by name.
         training: what validation images told of adversarial training, see
             :func:`evaluation.training.sgd.fit_and_validate`; empty if there was nothing to tell.
+        weights: hash of the network's file, see :class:`~evaluation.production.weights.Weights`; None if there is none.
     """
 
     unit: Unit
@@ -67,6 +69,7 @@ class UnitRecord:
     outcomes: list[dict[str, Any]]
     cost: dict[str, Any] = field(default_factory=dict, compare=False)
     training: dict[str, Any] = field(default_factory=dict)
+    weights: str | None = None
 
     def __repr__(self) -> str:
         return f"UnitRecord({self.unit}: {len(self.columns)} columns, {len(self.outcomes)} outcomes)"
@@ -94,20 +97,36 @@ class UnitEvaluator:
         protocol: the protocol of the evaluation.
         device: device that trains and attacks networks; numbers agree between devices to rounding. Latency is measured
             on the CPU in any case.
+        keep: keeps the weights of every network that is recorded; None to forget them.
+        networks: weights of the networks, where the protocol says that they are read; None to train them.
     """
 
-    def __init__(self, protocol: Protocol, device: str = "cpu") -> None:
-        self.protocol, self.device = protocol, torch.device(device)
+    def __init__(
+        self,
+        protocol: Protocol,
+        device: str = "cpu",
+        *,
+        keep: Weights | None = None,
+        networks: Weights | None = None,
+    ) -> None:
+        self.protocol, self.device, self.keep, self.networks = protocol, torch.device(device), keep, networks
+        if protocol.networks != (networks.protocol if networks else None):
+            raise ConfigurationError(f"networks={networks}; give the weights of protocol {protocol.networks}")
         self.splits: dict[str, Images] = {split: getattr(protocol.images, split).to(self.device) for split in SPLITS}
 
     def __call__(self, group: Sequence[str], chosen: Sequence[str], seed: int) -> Iterator[UnitRecord | Failure]:
         """Train a group of architectures, then evaluate the chosen ones among them, one after another.
+
+        Where networks are read, only the chosen ones are.
 
         Raises:
             AGNetError: for settings or files that no unit could be evaluated with.
             OSError: if a file cannot be read or written; any other error becomes a :class:`Failure`.
         """
         protocol, begin = self.protocol, time.process_time()
+        if self.networks is not None:
+            yield from (self._recorded(Unit(cell, seed), *self._read(self.networks, cell, seed)) for cell in chosen)
+            return
         try:
             trained = fit_and_validate(
                 group,
@@ -127,18 +146,40 @@ class UnitEvaluator:
         for architecture, (network, told) in zip(group, trained, strict=True):
             if architecture not in chosen:
                 continue
-            unit, begin = Unit(architecture, seed), time.process_time()
-            try:
-                check_finite_weights(network)
-                record = self._examine(unit, network)
-            except Exception as error:
-                if _is_of_all(error):
-                    raise
-                yield _failure(unit, error)
-                continue
-            record.training.update(told)
-            record.cost.update(training_cpu_seconds=share, evaluation_cpu_seconds=time.process_time() - begin)
-            yield record
+            yield self._recorded(Unit(architecture, seed), network, share, training=told)
+
+    def _read(self, weights: Weights, architecture: str, seed: int) -> tuple[CellNetwork, float, str]:
+        """A network, the CPU seconds of reading it, and the hash of its weights."""
+        begin = time.process_time()
+        network, digest = weights.read(architecture, seed)
+        if network.shape != self.protocol.shape:
+            raise CheckpointMismatch(
+                f"{weights.path(architecture, seed)} holds a network of {network.shape}, not of {self.protocol.shape}; "
+                "put back the file of this run"
+            )
+        return network.to(self.device), time.process_time() - begin, digest
+
+    def _recorded(
+        self,
+        unit: Unit,
+        network: CellNetwork,
+        seconds: float,
+        weights: str | None = None,
+        training: dict[str, Any] | None = None,
+    ) -> UnitRecord | Failure:
+        """The results of a network that took so many seconds to make."""
+        begin = time.process_time()
+        try:
+            check_finite_weights(network)
+            record = self._examine(unit, network)
+            if self.keep is not None:
+                weights = self.keep.write(network, unit.seed)
+        except Exception as error:
+            if _is_of_all(error):
+                raise
+            return _failure(unit, error)
+        record.cost.update(training_cpu_seconds=seconds, evaluation_cpu_seconds=time.process_time() - begin)
+        return replace(record, weights=weights, training=training or {})
 
     def _examine(self, unit: Unit, network: CellNetwork) -> UnitRecord:
         protocol = self.protocol
@@ -149,12 +190,16 @@ class UnitEvaluator:
             for column, outcome in [*attacked[split], *self._corrupted(network, split)]:
                 columns[column.name] = outcome.accuracy
                 outcomes.append(_plain(column, outcome, protocol.images.num_classes))
+                if column.kind == CLEAN and protocol.calibration:
+                    columns[replace(column, quantity=ECE).name] = outcome.calibration_error()
         columns |= self._measured(unit, network)
         broken = [name for name, value in columns.items() if not math.isfinite(value)]
         if broken:
             raise InvalidInput(f"{broken[0]} is {columns[broken[0]]}: did the training diverge?")
-        latency = latency_ms(unit.architecture, protocol.shape, protocol.image_size)
-        return UnitRecord(unit, columns, {protocol.latency: latency}, outcomes)
+        timed: dict[str, float] = {}
+        if self.networks is None:
+            timed[protocol.latency] = latency_ms(unit.architecture, protocol.shape, protocol.image_size)
+        return UnitRecord(unit, columns, timed, outcomes)
 
     def _attacked(self, unit: Unit, network: CellNetwork) -> dict[str, list[tuple[Column, AttackOutcome]]]:
         """Clean images, then every attack, by split.
@@ -171,6 +216,11 @@ class UnitEvaluator:
         made: dict[str, list[tuple[Column, AttackOutcome]]] = {split: [] for split in SPLITS}
         for counts, attacks in groups.items():
             chosen = [self.splits[split].first(count) for split, count in zip(SPLITS, counts, strict=True)]
+            if not attacks:
+                for split, images in zip(SPLITS, chosen, strict=True):
+                    clean = _judged(self._softmax(network, images.stored), images.labels.cpu(), CLEAN, protocol.mode)
+                    made[split].append((Column(protocol.prefix, split, CLEAN, CLEAN), clean))
+                continue
             found = evaluate(
                 network,
                 torch.cat([images.stored for images in chosen]),
@@ -191,6 +241,14 @@ class UnitEvaluator:
                     column = Column(protocol.prefix, split, ATTACK, outcome.attack, outcome.eps_255)
                     made[split].append((column, outcome.part(rows)))
         return made
+
+    def _softmax(self, network: CellNetwork, stored: Shaped[Tensor, "n c h w"]) -> Float[Tensor, "n classes"]:
+        """What the judge of the attacks says of images."""
+        _, judge = searcher_and_judge(network, self.protocol.precision)
+        exact = self.protocol.precision == "float64"
+        parts = [in_unit_interval(part) for part in stored.split(default_batch_size(stored))]
+        with torch.no_grad():
+            return torch.cat([judge(part.double() if exact else part) for part in parts]).softmax(1).cpu()
 
     def _corrupted(self, network: CellNetwork, split: str) -> Iterator[tuple[Column, AttackOutcome]]:
         """All corruptions of a split in a few large batches."""

@@ -66,7 +66,10 @@ def test_kind_and_description(attack: AbstractAttack) -> None:
 def test_outcomes(attack: AbstractAttack, mode: str, network: CellNetwork, images: Tensor, labels: Tensor) -> None:
     found = evaluate(network, images, labels, [attack], mode=mode, keep_images=True)
     clean, *outcomes = found.outcomes
-    assert [outcome.column for outcome in outcomes] == [f"{attack.name}_eps{eps}" for eps in (0, 2, 16)]
+    columns = [f"{stage}_eps{eps}" for stage in attack.stages for eps in (0, 2, 16)]
+    assert [outcome.column for outcome in outcomes] == columns
+    assert attack.stages[-1] == attack.name
+    outcomes = outcomes[-3:]
     assert outcomes[0].accuracy == clean.accuracy == pytest.approx(100 * 10 / 12)
     for eps_255, outcome in zip((0, 2, 16), outcomes, strict=True):
         points = found.adversarial[outcome.column]

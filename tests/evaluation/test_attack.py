@@ -193,6 +193,9 @@ def refused(said: str, **changes: object) -> None:
     """The body of the command, without the second that reading the configuration takes, refuses in one line."""
     plain = {"data_root": ".", "num_images": None, "mode": "published", "precision": "float32", "seed": 0}
     plain |= {"batch_size": None, "device": "cpu", "trust": True}
+    plain |= {"units": None, "num_architectures": None, "draw_seed": None, "attack_images": None, "calibration": True}
+    plain |= {"transfer": False, "retry": False, "progress": False, "table": None}
+    plain |= {"executor": {"_target_": "agnet.InlineExecutor"}}
     plain |= {"attack": {"fgsm": {"_target_": "evaluation.FGSM", "eps_255": [8]}}}
     with pytest.raises(AGNetError, match=said) as caught:
         module.run(OmegaConf.create(plain | {key: str(v) if isinstance(v, Path) else v for key, v in changes.items()}))

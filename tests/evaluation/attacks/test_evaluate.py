@@ -145,6 +145,38 @@ def test_autoattack_is_the_worst_of_its_members() -> None:
     assert 0 < rest.accuracies["rest_eps1"] < 100
 
 
+def test_autoattack_is_its_members_in_turn_on_the_images_that_are_left() -> None:
+    """By hand, at each radius: the same bits after every member, FAB's draws included."""
+    model = classifier()
+    images, labels = data(model, 30)
+    labels[:3] = (labels[:3] + 1) % 5
+    attack = AutoAttack([1 / 255, 3 / 255], targets=4, steps=3, queries=10)
+    found = evaluate(model, images, labels, [attack], seed=5)
+    stages = ("autoattack_apgd_ce", "autoattack_apgd_t", "autoattack_fab_t", "autoattack")
+    assert attack.stages == stages
+    for k, eps in enumerate((1, 3)):
+        left = (model(images).argmax(dim=1) == labels).nonzero().squeeze(1)
+        for stage, member in zip(
+            stages, AutoAttack(attack.eps[k], targets=4, steps=3, queries=10).members, strict=True
+        ):
+            part = evaluate(model, images[left], labels[left], [member], seed=5, indices=left)
+            left = left[part[f"{member.name}_eps{eps}"].robust]
+            robust = torch.zeros(30, dtype=torch.bool)
+            robust[left] = True
+            assert robust.equal(found[f"{stage}_eps{eps}"].robust)
+            assert found[f"{stage}_eps{eps}"].accuracy == pytest.approx(100 * len(left) / 30)
+    assert found.accuracies["clean"] == 90
+    assert found.accuracies["autoattack_apgd_ce_eps1"] > found.accuracies["autoattack_eps3"], "members find something"
+
+
+def test_members_of_one_name_are_counted() -> None:
+    attack = Ensemble([FGSM([0.1]), FGSM([0.1]), PGD([0.1])], name="mine")
+    assert attack.stages == ("mine_fgsm", "mine_fgsm_2", "mine")
+    model = classifier()
+    with pytest.raises(ConfigurationError, match="mine_fgsm, mine_fgsm_2, mine: give each its own name"):
+        evaluate(model, *data(model), [FGSM([0.1], name="mine_fgsm"), attack])
+
+
 @pytest.mark.parametrize("mode", ["published", "worst_case"])
 def test_other_peoples_attacks(mode: str) -> None:
     """A function over batches; it is called for the images to attack, in float pixels."""

@@ -13,6 +13,7 @@ import torch
 from agnet.errors import ConfigurationError
 from agnet.tables.columns import SPLITS, parse_column
 from evaluation import evaluate
+from evaluation.attacks.auto_attack import AutoAttack
 from evaluation.corruptions import CorruptedImages, corrupt, write_corrupted
 from evaluation.corruptions.pixels import to_levels
 from evaluation.data.images import Images
@@ -21,7 +22,7 @@ from evaluation.production import unit as module
 from evaluation.production.merge import overfitted
 from evaluation.production.protocol import Corruptions, Protocol
 from evaluation.production.store import Store
-from evaluation.production.unit import Failure, UnitEvaluator, UnitRecord
+from evaluation.production.unit import Failure, Unit, UnitEvaluator, UnitRecord
 from evaluation.sensitivity.table_measures import sensitivity
 from evaluation.training.fgsm_rs import FGSMRS
 from evaluation.training.sgd import fit
@@ -187,3 +188,42 @@ def test_diverged_training_is_a_failure_that_says_so(
     assert isinstance(found, Failure)
     assert "the loss became NaN or infinite in training" in found.error
     assert "lower recipe.learning_rate" in found.error
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64", "bfloat16"])
+def test_clean_images_where_every_attack_takes_fewer(
+    protocol: Protocol, cells: list[str], network: CellNetwork, precision: str
+) -> None:
+    """As where an attack takes all."""
+    fgsm, pgd = protocol.attacks
+    plain = dataclasses.replace(protocol, corruptions=None, sensitivities=None, precision=precision)
+    both = [
+        UnitEvaluator(dataclasses.replace(plain, attacks=attacks, attack_images={"pgd": 20}))
+        for attacks in ([fgsm, pgd], [pgd])
+    ]
+    more, fewer = (evaluator._examine(Unit(cells[1], 3), network) for evaluator in both)
+    assert fewer.outcomes == [outcome for outcome in more.outcomes if outcome["key"] != "fgsm"]
+
+
+def test_autoattack_and_what_each_member_has_left(protocol: Protocol, cells: list[str]) -> None:
+    """In the columns that the protocol promises, and as by hand on the images of both splits."""
+    attack = AutoAttack([16 / 255], targets=2, steps=2, queries=4)
+    mine = dataclasses.replace(
+        protocol, attacks=[attack], attack_images={"autoattack": 12}, corruptions=None, sensitivities=None, group_size=1
+    )
+    [record] = UnitEvaluator(mine)(cells[:1], cells[:1], 3)
+    assert isinstance(record, UnitRecord), record
+    assert [*record.columns, "tiny_cpu_latency_ms"] == mine.columns
+    [network] = fit(cells[:1], mine.shape, mine.images.train, mine.recipe, seed=3)
+    splits = [getattr(mine.images, split).first(12) for split in SPLITS]
+    images, labels = (torch.cat([getattr(s, name) for s in splits]) for name in ("stored", "labels"))
+    index = torch.arange(12).repeat(2)
+    left = (network(torch.cat([s.pixels for s in splits])).argmax(1) == labels).nonzero().squeeze(1)
+    for stage, member in zip(attack.stages, attack.members, strict=True):
+        found = evaluate(network, images[left], labels[left], [member], seed=3, indices=index[left])
+        left = left[found[f"{member.name}_eps16"].robust]
+        for i, split in enumerate(SPLITS):
+            share = 100 * int(((left >= 12 * i) & (left < 12 * (i + 1))).sum()) / 12
+            assert record.columns[f"tiny_{split}_{stage}_eps16"] == pytest.approx(share)
+    outcomes = [(o["split"], o["key"], o["level"]) for o in record.outcomes if o["kind"] == "attack"]
+    assert outcomes == [(split, stage, 16.0) for split in SPLITS for stage in attack.stages]
