@@ -1,5 +1,6 @@
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -83,3 +84,24 @@ def test_saved_files(tmp_path: Path) -> None:
 def test_any_radii_can_be_drawn(radii: tuple[float, ...], tmp_path: Path) -> None:
     evaluation(*(outcome(eps_255=eps_255) for eps_255 in radii)).save(tmp_path)
     assert (tmp_path / "accuracy.png").exists()
+
+
+def test_expected_calibration_error_is_that_of_a_loop_over_bins() -> None:
+    rng = torch.Generator().manual_seed(0)
+    labels, predicted = (torch.randint(0, 3, (200,), generator=rng) for _ in range(2))
+    confidence = torch.rand(200, generator=rng)
+    confidence[:2] = torch.tensor([1.0, 0.0])
+    ones = torch.ones_like(labels)
+    robust = predicted == labels
+    measured = (labels, predicted, robust, confidence, confidence, ones, ones)
+    clean = AttackOutcome("clean", "", 0.0, "published", *measured)
+    expected = 0.0
+    for b in range(15):
+        inside = (confidence.double() > b / 15) & (confidence.double() <= (b + 1) / 15)
+        if b == 0:
+            inside |= confidence == 0
+        if inside.any():
+            gap = robust[inside].double().mean() - confidence[inside].double().mean()
+            expected += float(gap.abs()) * int(inside.sum()) / 200
+    assert clean.calibration_error() == pytest.approx(100 * expected)
+    assert replace(clean, predicted=labels, confidence=torch.ones(200)).calibration_error() == 0
