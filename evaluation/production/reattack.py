@@ -219,7 +219,8 @@ class JoinedRecords(Mapping[Unit, UnitRecord]):
             first.timed,
             [outcomes[place] for place in sorted(outcomes)],
             second.cost,
-            second.weights,
+            weights=second.weights,
+            training=first.training,
         )
 
     def __iter__(self) -> Iterator[Unit]:

@@ -67,7 +67,7 @@ def again(kept: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same networks under further attacks, without training."""
     out = tmp_path_factory.mktemp("again") / "out"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "fit", None)
+        patch.setattr(module, "fit_and_validate", None)
         assert status(patch, attack, f"units={kept}", *MORE, *FEW, *QUICK, f"out={out}") == 0
     return out
 

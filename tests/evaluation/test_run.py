@@ -136,7 +136,10 @@ def test_a_wrong_choice_names_the_choices(
 @pytest.mark.parametrize(
     ("override", "said"),
     [
-        ("recipe=adam", "'recipe/adam'; choose from final_darts_cifar10, final_darts_imagenet, nasbench201, sgd"),
+        (
+            "recipe=adam",
+            "'recipe/adam'; choose from final_darts_cifar10, final_darts_imagenet, nas_robbench, nasbench201, sgd",
+        ),
         ("attack=[fgsm,deepfool]", "'attack/deepfool'; choose from apgd_ce, "),
         ("experiment=nb201", "Is it made for another command?"),
         ("netwrok.channels=2", "netwrok"),

@@ -219,7 +219,7 @@ def test_a_unit_that_fails_when_it_is_trained_again(
     def failing(*arguments: object, **named: object) -> None:
         raise RuntimeError("broken")
 
-    monkeypatch.setattr(module, "fit", failing)
+    monkeypatch.setattr(module, "fit_and_validate", failing)
     found = call(folder)
     assert [failure.error for failure in found.failures.values()] == ["RuntimeError: broken"] * 2
     assert found.stale == list(found.failures)
