@@ -47,7 +47,7 @@ def test_the_python_of_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> No
     assert 900 < int(said.split()[0]) <= 1000
     between = ast.literal_eval(next(line for line in said.splitlines() if line.startswith("['|")))
     assert len(between) == 1
-    assert between[0] in NASBench201()
+    assert between[0] in NASBench201().enumerate()
 
 
 @pytest.mark.parametrize(

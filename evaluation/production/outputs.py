@@ -66,7 +66,7 @@ class Outputs:
             facts: entries of the metadata: command, code revision.
             device: device that they were evaluated on.
             base: a table that is extended.
-            retime: see :func:`~evaluation.production.merge.merge`.
+            retime: measure the latency of all cells again, see :func:`~evaluation.production.merge.merge`.
             progress: whether a terminal shows a bar.
 
         Raises:

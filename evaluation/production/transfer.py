@@ -50,9 +50,9 @@ def transfer(
 
     Args:
         protocol: protocol of the attacks.
-        source: where workers get it from.
+        source: source from which worker processes get the protocol.
         weights: the kept networks.
-        units: which of them.
+        units: networks to attack and to judge.
         folder: folder of the results: ``transfer.csv``, ``transfer.npz``.
         executor: runs one task for each attacked network.
         progress: whether to show progress.

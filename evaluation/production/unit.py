@@ -58,7 +58,7 @@ class UnitRecord:
         outcomes: one entry per split, attack or corruption, and level: accuracy, confidences, cost, confusion matrix,
             and the bit of every image; plain values.
         cost: CPU seconds of training and of evaluation, by name.
-        training: what validation images told of adversarial training, see
+        training: accuracies on validation images during adversarial training, see
             :func:`evaluation.training.sgd.fit_and_validate`; empty if there was nothing to tell.
         weights: hash of the network's file, see :class:`~evaluation.production.weights.Weights`; None if there is none.
     """

@@ -40,7 +40,7 @@ def read_ids(content: Any, where: str, remedy: str) -> Ids:
     Args:
         content: the entry.
         where: name of the file, for messages.
-        remedy: what to do about a file that is not as expected.
+        remedy: advice that ends the error of a file that is not as expected.
 
     Raises:
         TableError: if it has no ids, an architecture that is not NAS-Bench-201's, or an isomorph that is no id.
