@@ -24,3 +24,19 @@ def seeded() -> None:
     random.seed(SEED)
     np.random.seed(SEED)  # noqa: NPY002 (libraries under test draw from the global state)
     torch.manual_seed(SEED)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Cases of a test marked ``sample(n)`` beyond ``n`` of them, evenly spread, count as slow."""
+    cases: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        if item.get_closest_marker("sample") is not None:
+            cases.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    for found in cases.values():
+        mark = found[0].get_closest_marker("sample")
+        assert mark is not None
+        kept = {round(k * (len(found) - 1) / max(mark.args[0] - 1, 1)) for k in range(mark.args[0])}
+        for place, item in enumerate(found):
+            if place not in kept:
+                item.add_marker(pytest.mark.slow)

@@ -39,6 +39,12 @@ _KEYS = {
 }
 """Renamed arguments of a target."""
 
+_LATER: dict[str, dict[str, Any]] = {
+    "evaluation.Recipe": {"nesterov": True, "schedule": "cosine", "select": "last"},
+    "evaluation.live_objective": {"protocol.adversarial": {}, "protocol.group_seed": None},
+}
+"""Arguments that a target did not have, with the values that say what was always done; a dot leads into a section."""
+
 _OVERRIDES = {
     r"engine@objective\.engine": "executor@objective.executor",
     r"engine": "executor",
@@ -93,8 +99,15 @@ def current(config: Any) -> Any:
         translated = dict(config)
         if isinstance(target := config.get("_target_"), str):
             translated["_target_"] = current_target(target)
-        keys = _KEYS.get(translated.get("_target_", ""), {})
-        return {keys.get(key, key): current(value) for key, value in translated.items()}
+        target = translated.get("_target_", "")
+        keys = _KEYS.get(target, {})
+        translated = {keys.get(key, key): current(value) for key, value in translated.items()}
+        for path, value in _LATER.get(target, {}).items():
+            section, _, key = path.rpartition(".")
+            holder = translated.get(section) if section else translated
+            if isinstance(holder, dict):
+                holder.setdefault(key, value)
+        return translated
     return [current(item) for item in config] if isinstance(config, list) else config
 
 

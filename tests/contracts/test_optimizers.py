@@ -137,6 +137,7 @@ def constant(architectures: Sequence[str]) -> Outcomes:
     return Outcomes.unlimited(torch.stack([values[:, 0] * 0 + LARGEST, (values[:, 1] > 2) * 5e-324], dim=1))
 
 
+@pytest.mark.sample(5)
 @pytest.mark.parametrize("outcomes", [vast, constant])
 def test_values_of_any_size_are_learned_from(make: Make, outcomes: Callable[[Sequence[str]], Outcomes]) -> None:
     optimizer = make()
@@ -203,6 +204,7 @@ def test_told_architectures_are_never_asked(make: Make, before: int) -> None:
     assert not set(asked) & set(told)
 
 
+@pytest.mark.sample(6)
 @pytest.mark.parametrize("n", [1, 40])
 def test_any_number_can_be_asked(make: Make, n: int) -> None:
     optimizer = make()

@@ -110,6 +110,7 @@ PARTS = [(library, "nasbench201"), (library, "darts"), *((searched, name) for na
 CASES = [(state, *part) for part in PARTS for state in STATES if state != "no_grad" or part[0] is library]
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize(("state", "make", "name"), CASES, ids=lambda v: v if isinstance(v, str) else v.__name__)
 def test_same_results(state: str, make: Callable[..., list[Any]], name: str, build: Build) -> None:
     expected = plain(make, build, name)

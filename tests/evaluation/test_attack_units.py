@@ -172,6 +172,7 @@ def test_transfer(kept: Path, again: Path, tmp_path: Path, monkeypatch: pytest.M
     assert changed == [victim], "a damaged row is made again, and no other"
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize(
     ("given", "said"),
     [
@@ -249,6 +250,7 @@ def test_a_run_that_has_kept_no_weights_of_some(
     assert "run the command that made them again with keep_weights=true" in said
 
 
+@pytest.mark.slow
 def test_other_weights_are_attacked_anew(
     kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

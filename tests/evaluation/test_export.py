@@ -186,6 +186,7 @@ def test_meta_says_how_it_was_made(export: Export, tmp_path: Path) -> None:
     assert about["left_out"] == []
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("name", ["meta.json", "cifar10/clean_accuracy.json"])
 def test_an_exported_tree_that_was_changed_is_refused(export: Export, tmp_path: Path, name: str) -> None:
     assert export("split=valid", "seed=1")[0] == 0
@@ -242,6 +243,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 def test_an_interrupted_export_goes_on(export: Export, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out, real, left = tmp_path / "out", tree.write_text, [5]
 

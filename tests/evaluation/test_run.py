@@ -133,6 +133,7 @@ def test_a_wrong_choice_names_the_choices(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.sample(10)
 @pytest.mark.parametrize(
     ("override", "said"),
     [
@@ -261,6 +262,7 @@ def test_no_output_folder(monkeypatch: pytest.MonkeyPatch, capfd: pytest.Capture
     assert capfd.readouterr().err == "error: out has no default; give out=VALUE\n"
 
 
+@pytest.mark.slow
 def test_an_extended_table_is_the_whole_one(
     finished: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

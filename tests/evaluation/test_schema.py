@@ -43,6 +43,7 @@ GIVEN = {
 }
 
 
+@pytest.mark.sample(40)
 @pytest.mark.parametrize(
     ("schema", "override", "said"),
     [

@@ -217,6 +217,7 @@ def held(folder: Path) -> Iterator[None]:
     os.close(handle)
 
 
+@pytest.mark.slow
 def test_two_comparisons_in_one_folder(refused: Any, tmp_path: Path) -> None:
     with held(tmp_path / "out"):
         assert "another process works in" in refused()
@@ -254,6 +255,7 @@ def test_another_configuration_is_refused(call: Any, refused: Any) -> None:
     assert "budget is 40 there and 50 here" in said
 
 
+@pytest.mark.sample(6)
 @pytest.mark.parametrize(
     ("overrides", "expected"),
     [

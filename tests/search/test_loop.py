@@ -343,6 +343,7 @@ def test_a_changed_table_is_noticed(space: NASBench201, one: Pair, table: Path, 
         search(space, (renamed, one[1]), tmp_path)
 
 
+@pytest.mark.slow
 def test_sigkill_at_any_step_changes_nothing(table: Path, tmp_path: Path) -> None:
     command = [sys.executable, str(Path(__file__).with_name("killed_search.py")), str(tmp_path), str(table)]
     done = subprocess.run(command, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)

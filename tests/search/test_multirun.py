@@ -49,6 +49,7 @@ def asked(folder: Path) -> list[str]:
     return [query.architecture for query in read_queries(folder / "history.jsonl")]
 
 
+@pytest.mark.slow
 def test_every_job_is_the_search_it_would_be_alone(
     call: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -66,6 +67,7 @@ def test_every_job_is_the_search_it_would_be_alone(
     assert call("-m", "budget=40,20", "seed=1,0") == folders
 
 
+@pytest.mark.sample(4)
 @pytest.mark.parametrize(
     ("overrides", "name"),
     [

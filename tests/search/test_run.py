@@ -246,6 +246,7 @@ def test_a_malformed_row_is_named_even_where_the_count_is_right(refused: Any, ta
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.sample(8)
 @pytest.mark.parametrize(
     ("overrides", "expected"),
     [

@@ -149,6 +149,7 @@ def test_interrupts_are_for_the_parent_alone(tmp_path: Path) -> None:
     assert signal.SIGINT not in blocked("self")
 
 
+@pytest.mark.slow
 def test_jobs_of_a_scheduler_answer_for_every_task(tmp_path: Path) -> None:
     """Submitit's stand-in for a cluster, processes of this machine: three jobs of two tasks, one of which dies."""
     executor = SlurmExecutor(tasks_per_job=2, cluster="local", poll_seconds=0.2)

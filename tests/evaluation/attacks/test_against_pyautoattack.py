@@ -138,6 +138,7 @@ def visit(
     return torch.stack(visited), torch.stack(theirs.points[: len(visited)]), found[correct], best[correct], correct
 
 
+@pytest.mark.sample(3)
 @pytest.mark.usefixtures("reference_draws")
 @pytest.mark.parametrize(("eps", "steps"), [*QUICK, pytest.param(*LONG, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("loss", LOSSES)
@@ -150,6 +151,7 @@ def test_apgd_visits_the_same_points(model: Callable[[Tensor], Tensor], loss: st
     assert torch.equal(found, best)
 
 
+@pytest.mark.sample(1)
 @pytest.mark.usefixtures("reference_draws", "reference_rounding")
 @pytest.mark.parametrize("eps", [20, pytest.param(80, marks=pytest.mark.slow), 300])
 @pytest.mark.parametrize("loss", LOSSES)
@@ -178,6 +180,7 @@ def schedule(model: Callable[[Tensor], Tensor], x: Tensor, loss: str, eps: float
     return history[1:] < history[:-1], model(found).argmax(dim=1) != labels
 
 
+@pytest.mark.sample(1)
 @pytest.mark.usefixtures("reference_draws")
 @pytest.mark.parametrize("budgets", [QUICK, pytest.param([*QUICK, LONG], marks=pytest.mark.slow)])
 def test_the_comparison_covers_every_case(budgets: list[tuple[float, int]]) -> None:
@@ -259,6 +262,7 @@ def test_checkpoints_of_a_hundred_steps() -> None:
 # -------------------------------------------------------------------------------------------------------- Square
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     ("eps", "rescale"),
     [

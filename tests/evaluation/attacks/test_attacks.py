@@ -112,6 +112,7 @@ def test_the_radii_of_the_closed_form_decide_something() -> None:
     assert 1 > shares[0] > 0.5 > shares[1] > shares[-1] == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("attack", [apgd, apgd_dlr, apgd_t, short_square], ids=["ce", "dlr", "targeted", "square"])
 def test_many_classes_bound_what_can_be_claimed(attack: Function) -> None:
     """Nobody fools an image inside its closed-form radius."""
@@ -160,6 +161,7 @@ def test_two_classes_in_l2(attack: Function) -> None:
         assert not bool(robust[critical < 0.97 * eps].any())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("windows", ["per_sample", "shared"])
 def test_square_comes_close_with_enough_queries(windows: str) -> None:
     model, x = Linear(), images(60)

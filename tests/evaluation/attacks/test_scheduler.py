@@ -82,6 +82,7 @@ def assert_same(first: Evaluation, second: Evaluation, rows: Tensor | slice = sl
 # ---------------------------------------------------------------------------------------------------- invariance
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize(
     ("cell", "channels", "cells_per_stage", "size", "mode"),
     [
@@ -145,6 +146,7 @@ def chunked(monkeypatch: pytest.MonkeyPatch, chunk: int) -> None:
     )
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize(
     ("mode", "precision"), [("published", "float32"), pytest.param("worst_case", "bfloat16", marks=pytest.mark.slow)]
 )
@@ -246,6 +248,7 @@ def test_reported_images_are_what_is_reported_of_them(mode: str) -> None:
 # ---------------------------------------------------------------------------------------------------- worst case
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize(
     "attack",
     [
@@ -396,6 +399,7 @@ def test_a_search_that_cries_wolf_is_not_believed(attack: SteppedAttack, mode: s
             )
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @MODES
 def test_successes_are_true_at_full_precision(mode: str, precision: str) -> None:

@@ -57,6 +57,7 @@ def assert_equal_functions(plain: nn.Module, compiled: nn.Module, x: Tensor, tol
 CELLS = [RICH, ONES, POOLS, DEAD, FED_BY_DEAD, CONSTANT, *random_cells(66)]
 
 
+@pytest.mark.sample(4)
 @pytest.mark.parametrize(("index", "cell"), list(enumerate(CELLS)))
 def test_logits_and_gradients_are_the_networks_own(index: int, cell: str) -> None:
     """In double precision to 1e-10 (gradients too), in single to 1e-4; and with parallel convolutions joined."""

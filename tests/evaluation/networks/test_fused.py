@@ -32,6 +32,7 @@ def random_cells(n: int) -> list[str]:
     return [to_string([OPERATIONS[i] for i in row]) for row in choices.tolist()]
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize("training", [False, True], ids=["eval", "train"])
 @pytest.mark.parametrize("architecture", SPECIAL + random_cells(24))
 def test_it_computes_what_the_plain_network_computes(architecture: str, training: bool) -> None:

@@ -106,6 +106,7 @@ def test_a_part_of_a_group_has_the_numbers_of_the_whole(
     assert found.records[unit].columns == finished[1].records[unit].columns
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("shares", "seeds"), [(3, [3]), *(pytest.param(n, SEEDS, marks=pytest.mark.slow) for n in (2, 3, 7))]
 )

@@ -110,6 +110,7 @@ def test_rounding_is_the_coarsest_that_keeps_a_column() -> None:
     assert packed(np.array([100 / 3])) == {"unit": 100, "values": [3333]}
 
 
+@pytest.mark.slow
 def test_a_second_run_makes_the_same_files(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, save: Save
 ) -> None:

@@ -221,6 +221,7 @@ def test_a_loss_that_is_no_number_stops_before_it_is_kept(splits: ImageSplits, t
     assert not (tmp_path / CHECKPOINT).exists()
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_half_precision_keeps_whole_weights_and_resumes(splits: ImageSplits, tmp_path: Path, precision: str) -> None:
     recipe = FinalRecipe(epochs=2, batch_size=24, learning_rate=0.05, precision=precision)

@@ -206,6 +206,7 @@ def test_a_place_that_cannot_be_written_is_named_before_anything_is_measured(
         measured(tmp_path / "file" / "x.parquet", "num_architectures=1")
 
 
+@pytest.mark.slow
 def test_pairs_of_cells_of_darts(tmp_path: Path) -> None:
     """Every measure on the network of two cells; a pair of convolutions has more parameters than one of skips."""
     names = sorted(path.stem for path in (CONF_DIR / "measure").glob("*.yaml"))
