@@ -24,7 +24,7 @@ search-live: $(VENV)/.installed  ## search without a table: train and attack wha
 	$(PY) -m search.run experiment=live_digits run_dir=runs/live_digits $(ARGS)
 
 test: $(VENV)/.installed-test  ## run the default test suite; ARGS: pytest options, e.g. ARGS='-m slow'
-	$(PY) -m pytest -n auto $(ARGS)
+	$(PY) -m pytest -n auto --dist loadscope $(ARGS)
 
 lint: $(VENV)/.installed-test  ## check style, format and types
 	$(VENV)/bin/ruff check .

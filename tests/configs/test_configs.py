@@ -78,6 +78,7 @@ def planned(path: Path, config: dict[str, Any], overrides: list[str], **changes:
     return plan
 
 
+@pytest.mark.sample(16)
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda p: p.stem)
 def test_experiments_compose_with_their_command(path: Path) -> None:
     module, *overrides = command(path)

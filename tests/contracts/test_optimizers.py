@@ -147,6 +147,7 @@ def test_values_of_any_size_are_learned_from(make: Make, outcomes: Callable[[Seq
     assert all(np.isfinite(value) for value in optimizer.diagnostics().values())
 
 
+@pytest.mark.sample(24)
 @pytest.mark.parametrize("outcomes", [SINGLE, PAIR, limited, hopeless], ids=["one", "two", "limited", "hopeless"])
 def test_proposals_are_valid_distinct_and_new(
     make: Make, space: AbstractSpace, outcomes: Callable[[Sequence[str]], Outcomes]
@@ -176,6 +177,7 @@ def test_the_seed_decides_and_nothing_else(make: Make) -> None:
     assert set(other[8:]) != set(first[8:])
 
 
+@pytest.mark.sample(12)
 @pytest.mark.parametrize(
     "before", [0, pytest.param(1, marks=pytest.mark.slow), 2, pytest.param(3, marks=pytest.mark.slow)]
 )
@@ -191,6 +193,7 @@ def test_a_saved_state_continues_identically(make: Make, before: int) -> None:
     assert rounds(restored, 1) == expected
 
 
+@pytest.mark.sample(12)
 @pytest.mark.parametrize("before", [0, 1])
 def test_told_architectures_are_never_asked(make: Make, before: int) -> None:
     """They need not stem from its own ``ask``: here a twin gives away what it would have asked next."""

@@ -180,7 +180,7 @@ def schedule(model: Callable[[Tensor], Tensor], x: Tensor, loss: str, eps: float
     return history[1:] < history[:-1], model(found).argmax(dim=1) != labels
 
 
-@pytest.mark.sample(1)
+@pytest.mark.slow
 @pytest.mark.usefixtures("reference_draws")
 @pytest.mark.parametrize("budgets", [QUICK, pytest.param([*QUICK, LONG], marks=pytest.mark.slow)])
 def test_the_comparison_covers_every_case(budgets: list[tuple[float, int]]) -> None:

@@ -82,7 +82,7 @@ def assert_same(first: Evaluation, second: Evaluation, rows: Tensor | slice = sl
 # ---------------------------------------------------------------------------------------------------- invariance
 
 
-@pytest.mark.sample(3)
+@pytest.mark.sample(1)
 @pytest.mark.parametrize(
     ("cell", "channels", "cells_per_stage", "size", "mode"),
     [
@@ -129,6 +129,7 @@ def test_company_does_not_matter_to_more_networks(channels: int, cells_per_stage
         test_company_does_not_matter(cell, channels, cells_per_stage, size, mode)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", [pytest.param("published", marks=pytest.mark.slow), "worst_case"])
 def test_bfloat16_search_is_as_reproducible(mode: str) -> None:
     network, x = spread(RICH), pictures(9)
@@ -355,6 +356,7 @@ def test_costs() -> None:
 # ------------------------------------------------------------------------------------------------ lying searches
 
 
+@pytest.mark.sample(5)
 @MODES
 @pytest.mark.parametrize("chunk", [1, 10])
 @pytest.mark.parametrize(

@@ -148,6 +148,7 @@ def test_bfloat16_is_near() -> None:
     assert 0 < float((exact - rough).abs().max()) < 0.05 * float(exact.std(dim=0).max() + exact.abs().mean())
 
 
+@pytest.mark.sample(6)
 @pytest.mark.parametrize(("size", "channels"), [(8, 2), (8, 4), (8, 8), (8, 16), (16, 2), (16, 4)])
 @pytest.mark.parametrize("cell", [RICH, ONES, POOLS])
 def test_rows_have_the_same_bits_in_every_batch(cell: str, channels: int, size: int) -> None:

@@ -185,6 +185,7 @@ def test_two_producers_in_one_folder(folder: Path, call: Any) -> None:
         call(folder)
 
 
+@pytest.mark.slow
 def test_shares_go_on_side_by_side_but_not_the_same_one(folder: Path, call: Any) -> None:
     with locked(folder, shared=True), locked(folder / "shares" / "1_of_2"):
         call(folder, share=(2, 2))

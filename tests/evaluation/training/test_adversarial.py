@@ -128,6 +128,7 @@ def test_training_is_the_written_out_loop_bit_for_bit(adversary: AbstractAdversa
     assert all(torch.equal(value, wanted[name]) for name, value in mine.state_dict().items())
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("adversary", ADVERSARIES, ids=name)
 def test_plain_networks_learn_what_stacks_and_fused_networks_learn(
     adversary: AbstractAdversary, images: Images
@@ -259,6 +260,7 @@ def test_a_compiled_stack_perturbs_as_the_stack_does(images: Images) -> None:
     assert float((mine != theirs).float().mean()) < 0.01
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize("size", [8, 32], ids=["as a stack", "taking turns"])
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("adversary", [FGSMRS(), TRADES(steps=1)], ids=name)
